@@ -1,0 +1,182 @@
+"""What holds for the whole project: its layers, version and files, and the wheel it builds."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from qga._version import VERSION
+from tests.support.need import need_program
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "qga"
+LONGEST_FILE = 420
+
+# Imports point one way: errors, wire, protocol <- agent, client <- cli, contrib. Those in TOP may
+# import whatever they like; modules in none of these rooms belong to the foundation.
+TOP = {"cli", "contrib", "demo"}
+MAY_NOT_IMPORT = {
+    "foundation": {"agent", "client", *TOP},
+    "agent": {"client", *TOP},
+    "client": {"agent", *TOP},
+}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        yield name, ast.parse(path.read_bytes(), path)
+
+
+def imports(module: str, tree: ast.Module) -> Iterator[str]:
+    """All that a module imports, anywhere in it: at its top, in functions, under TYPE_CHECKING."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # `a.b.__init__` is one part longer than its package, so one rule serves both.
+            above = module.split(".")[: -node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def forbidden_import(module: str, imported: str) -> bool:
+    room = module.split(".")[1]
+    if room in TOP or room == "__init__":  # the root passes on everybody's public names
+        return False
+    if imported != "qga" and not imported.startswith("qga."):
+        return False
+    target = imported.split(".")[1] if "." in imported else "__init__"
+    if not ((PACKAGE / target).is_dir() or (PACKAGE / f"{target}.py").is_file()):
+        return True  # a public name of the root, whose home may be anywhere
+    return target == "__init__" or target in MAY_NOT_IMPORT.get(room, MAY_NOT_IMPORT["foundation"])
+
+
+def test_imports_point_one_way() -> None:
+    wrong = [
+        f"{module} imports {imported}"
+        for module, tree in modules()
+        for imported in imports(module, tree)
+        if forbidden_import(module, imported)
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("qga.wire", "import qga.agent.app"),
+        ("qga.wire", "from qga import cli"),
+        ("qga.wire", "import qga"),
+        ("qga.wire", "from qga import Client"),
+        ("qga.protocol.__init__", "from ..client import sync"),
+        ("qga.protocol.files", "if TYPE_CHECKING:\n from qga.agent.app import Agent"),
+        ("qga.agent.app", "def f():\n from ..client.sync import Client"),
+        ("qga.client.sync", "from qga.agent import app"),
+        ("qga.client.sync", "from .. import contrib"),
+        ("qga.new", "from . import demo"),
+    ],
+)
+def test_an_import_the_wrong_way_is_seen(module: str, source: str) -> None:
+    assert any(forbidden_import(module, found) for found in imports(module, ast.parse(source)))
+
+
+def test_version_is_the_installed_one() -> None:
+    assert metadata.version("qga") == VERSION
+
+
+def test_no_file_holds_two_topics() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_bytes().splitlines())
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_no_tracked_file_names_a_package_index() -> None:
+    git = need_program("git", "apt-get install git")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    naming = [
+        str(path.relative_to(ROOT))
+        for path in paths
+        if path != Path(__file__)
+        and path.is_file()
+        and re.search(rb"--index-url|--extra-index-url|find-links", path.read_bytes())
+    ]
+    assert not naming
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-q", "--wheel-dir", folder, ROOT], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_wheel_holds_the_package_alone(wheel: Path) -> None:
+    assert wheel.name == f"qga-{VERSION}-py3-none-any.whl"
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name.split("/")[0] for name in names} == {"qga", f"qga-{VERSION}.dist-info"}
+    sources = {path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".typed"}}
+    assert PACKAGE / "py.typed" in sources
+    assert {path.relative_to(PACKAGE.parent).as_posix() for path in sources} <= names
+    assert not [name for name in names if "test" in name]
+
+
+def test_wheel_needs_nothing_else(unpacked: Path) -> None:
+    (found,) = metadata.distributions(path=[str(unpacked)])
+    assert [line for line in found.requires or [] if "extra ==" not in line] == []
+
+
+def interpreters() -> Iterator[str]:
+    """This Python, and the newer ones that are on this machine and run."""
+    yield sys.executable
+    for minor in (12, 13):
+        name = f"python3.{minor}"
+        versions = Path.home() / ".pyenv" / "versions"
+        for python in (name, *map(str, versions.glob(f"3.{minor}.*/bin/{name}"))):
+            # One on PATH may be no more than a signpost to versions that are not there.
+            try:
+                subprocess.run([python, "-c", ""], check=True, capture_output=True)
+            except (OSError, subprocess.CalledProcessError):
+                continue
+            yield python
+            break
+
+
+def run_unpacked(python: str, unpacked: Path, code: str, *arguments: str) -> str:
+    """What the code prints, with the wheel and the standard library alone (-S: no site)."""
+    prologue = f"import sys; sys.path.insert(0, {str(unpacked)!r}); "
+    command = [python, "-I", "-S", "-W", "error", "-c", prologue + code, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def test_wheel_imports_under_every_python(unpacked: Path) -> None:
+    code = "import qga, qga._version; print(qga.__file__, qga._version.VERSION)"
+    for python in interpreters():
+        origin, version = run_unpacked(python, unpacked, code).split()
+        assert (Path(origin), version) == (unpacked / "qga" / "__init__.py", VERSION), python
+
+
+def test_agent_starts_under_every_python(unpacked: Path) -> None:
+    code = "import runpy; runpy.run_module('qga.agent', run_name='__main__', alter_sys=True)"
+    for python in interpreters():
+        assert VERSION in run_unpacked(python, unpacked, code, "--version"), python
