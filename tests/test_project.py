@@ -101,7 +101,9 @@ def test_no_file_holds_two_topics() -> None:
 
 def test_no_tracked_file_names_a_package_index() -> None:
     git = need_program("git", "apt-get install git")
-    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    # The clone may be somebody else's, as in a container that mounts it.
+    command = [git, "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
     naming = [
         str(path.relative_to(ROOT))
