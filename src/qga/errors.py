@@ -1,0 +1,117 @@
+"""The exceptions of qga, one tree for both sides of the channel.
+
+    QgaError
+    ├── InvalidTarget            a target that cannot be understood (also a ValueError)
+    ├── TransportError           the channel could not be opened, or broke (also an OSError)
+    │   └── ConnectionLost       it broke while a reply was awaited
+    ├── AgentTimeout             no reply in time (also a TimeoutError)
+    │   └── AgentNotResponding   not even an answer to the synchronisation
+    ├── ProtocolError            what came over the channel is not the guest agent protocol
+    └── CommandError             the agent answered with an error
+        ├── CommandNotFound      it does not know the command
+        ├── CommandDisabled      it knows the command and refuses it
+        │   └── AgentFrozen      because file systems are frozen
+        ├── BadArgument          an argument is missing, unknown, or of the wrong type or value
+        └── GuestOSError         the guest's operating system refused; `errno` tells why
+
+The agent raises the `CommandError` branch from its handlers and sends it as an error reply; the
+client raises the same classes from the reply that it received.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    LegacyError = tuple[str, dict[str, Any]]
+
+
+class QgaError(Exception):
+    """Root of everything that qga raises on purpose."""
+
+
+class InvalidTarget(QgaError, ValueError):
+    """A target, or the path that follows it, cannot be understood."""
+
+
+class TransportError(QgaError, OSError):
+    """The channel could not be opened, or broke."""
+
+
+class ConnectionLost(TransportError):
+    """The channel was closed while a reply was awaited."""
+
+
+class AgentTimeout(QgaError, TimeoutError):
+    """The agent did not reply in time; the command may still be carried out."""
+
+
+class AgentNotResponding(AgentTimeout):
+    """The channel is open, but nobody in the guest answers the synchronisation."""
+
+
+class ProtocolError(QgaError):
+    """What came over the channel is not the guest agent protocol."""
+
+
+class CommandError(QgaError):
+    """An error reply: `desc` is its text, `error_class` its QAPI class.
+
+    `legacy` is the class and data by which agents before 1.2 tell the same error.
+    """
+
+    error_class = "GenericError"
+
+    def __init__(self, desc: str, legacy: "LegacyError | None" = None) -> None:
+        super().__init__(desc)
+        self.desc = desc
+        self.legacy: LegacyError = legacy or ("QgaCommandFailed", {"message": desc})
+
+
+class CommandNotFound(CommandError):
+    """The agent does not know the command."""
+
+    error_class = "CommandNotFound"
+
+    @classmethod
+    def named(cls, name: str) -> "CommandNotFound":
+        return cls(
+            f"The command {name} has not been found", legacy=("CommandNotFound", {"name": name})
+        )
+
+
+class CommandDisabled(CommandError):
+    """The agent knows the command and refuses it: by its configuration, or for now."""
+
+    error_class = "CommandNotFound"
+
+    @classmethod
+    def named(cls, name: str) -> "CommandDisabled":
+        return cls(
+            f"Command {name} has been disabled: the command is not allowed",
+            legacy=("CommandDisabled", {"name": name}),
+        )
+
+
+class AgentFrozen(CommandDisabled):
+    """The command is refused because file systems of the guest are frozen."""
+
+
+class BadArgument(CommandError):
+    """An argument is missing, not known, or of the wrong type or value."""
+
+    @classmethod
+    def value(cls, member: str, value: object) -> "BadArgument":
+        return cls(
+            f"value '{value}' is invalid for argument {member}",
+            legacy=("InvalidParameter", {"name": member}),
+        )
+
+
+class GuestOSError(CommandError):
+    """The guest's operating system refused; `errno` is its number, None when it is not known."""
+
+    def __init__(
+        self, desc: str, errno: int | None = None, legacy: "LegacyError | None" = None
+    ) -> None:
+        super().__init__(desc, legacy)
+        self.errno = errno

@@ -1,0 +1,80 @@
+"""Base64 at the speed of the machine, with QEMU's idea of what is valid.
+
+Used by the splitter (which decodes long strings while they arrive), the codec and both file
+transfers. pybase64 is used when it is installed; the standard library's C code otherwise.
+"""
+
+import binascii
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    type_encode = Callable[[bytes], bytes]
+
+ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
+
+
+class InvalidBase64(ValueError):
+    """The text holds a character that is neither base64, padding nor newline."""
+
+
+def _stdlib_encode(data: "bytes | bytearray | memoryview") -> bytes:
+    return binascii.b2a_base64(data, newline=False)
+
+
+def _stdlib_decode(text: "bytes | bytearray | memoryview") -> bytes:
+    return binascii.a2b_base64(text, strict_mode=True)
+
+
+def _accelerated() -> "tuple[Callable[..., bytes], Callable[..., bytes]]":
+    try:
+        from pybase64 import b64decode, b64encode
+    except ImportError:
+        return _stdlib_encode, _stdlib_decode
+
+    def decode(text: "bytes | bytearray | memoryview") -> bytes:
+        return b64decode(text, validate=True)
+
+    return b64encode, decode
+
+
+encode, decode_strict = _accelerated()
+
+
+def decode(text: "bytes | bytearray") -> bytes:
+    """Decode *text* as QEMU does.
+
+    Newlines anywhere, padding inside the text, and a last group that is cut short (it is dropped)
+    are accepted; any other foreign character is not.
+
+    Raises:
+        InvalidBase64: *text* holds a character outside of the alphabet.
+    """
+    try:
+        return decode_strict(text)
+    except ValueError:
+        return _decode_leniently(text)
+
+
+def _decode_leniently(text: "bytes | bytearray") -> bytes:
+    if text.translate(None, ALPHABET):
+        raise InvalidBase64
+    text = text.replace(b"\n", b"")
+    text = text[: len(text) & ~3]
+    out = []
+    start = 0
+    while (pad := text.find(b"=", start)) >= 0:
+        group = pad & ~3
+        out.append(decode_strict(text[start:group]))
+        quad = text[group : group + 4]
+        triple = decode_strict(quad.replace(b"=", b"A"))
+        # A pad stands for zero bits; in third or fourth place it also takes its byte away.
+        out.append(triple[:1])
+        if quad[2:3] != b"=":
+            out.append(triple[1:2])
+        if quad[3:4] != b"=":
+            out.append(triple[2:3])
+        start = group + 4
+    out.append(decode_strict(text[start:]))
+    return b"".join(out)

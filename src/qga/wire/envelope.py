@@ -1,0 +1,87 @@
+"""What surrounds a command's arguments and its result: requests in, replies out.
+
+Used by the agent; the client's side of the conversation is `handshake`. The texts are QEMU's.
+"""
+
+from qga.errors import CommandError
+
+from . import text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# No id: the request had none (None is null, which is echoed).
+NO_ID = object()
+
+_DONE = b'{"return": {}}\n'
+
+
+def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, Any]]":
+    """The command's name and arguments in a request.
+
+    Args:
+        message: the decoded request.
+        ids: whether an `id` is known; agents before 4.0 refused it.
+
+    Raises:
+        CommandError: *message* is not a request.
+    """
+    if type(message) is not dict:
+        raise CommandError(
+            "QMP input must be a JSON object", legacy=("QMPBadInputObject", {"expected": "object"})
+        )
+    name = arguments = None
+    for key, value in message.items():
+        if key == "execute":
+            if type(value) is not str:
+                raise _bad_member(key, "string")
+            name = value
+        elif key == "arguments":
+            if type(value) is not dict:
+                raise _bad_member(key, "object")
+            arguments = value
+        elif key != "id" or not ids:
+            raise CommandError(
+                f"QMP input member '{key}' is unexpected",
+                legacy=("QMPExtraInputMember", {"member": key}),
+            )
+    if name is None:
+        raise CommandError(
+            "QMP input lacks member 'execute'",
+            legacy=("QMPBadInputObject", {"expected": "execute"}),
+        )
+    return name, {} if arguments is None else arguments
+
+
+def _bad_member(name: str, expected: str) -> CommandError:
+    article = "an" if expected == "object" else "a"
+    return CommandError(
+        f"QMP input member '{name}' must be {article} {expected}",
+        legacy=("QMPBadInputObjectMember", {"member": name, "expected": expected}),
+    )
+
+
+def success(value: "Any", request_id: object = NO_ID) -> "list[bytes]":
+    """The reply that returns *value* (None: nothing), in pieces."""
+    if value is None:
+        if request_id is NO_ID:
+            return [_DONE]
+        value = {}
+    reply = {"return": value}
+    if request_id is not NO_ID:
+        reply["id"] = request_id
+    pieces = text.encode(reply)
+    pieces[-1] += b"\n"
+    return pieces
+
+
+def failure(error: CommandError, request_id: object = NO_ID, *, legacy: bool = False) -> bytes:
+    """The reply that reports *error*; *legacy* in the form of agents before 1.2."""
+    reply: dict[str, Any] = {} if request_id is NO_ID else {"id": request_id}
+    if legacy:
+        name, data = error.legacy
+        reply["error"] = {"class": name, "data": data}
+    else:
+        reply["error"] = {"class": error.error_class, "desc": error.desc}
+    return b"".join(text.encode(reply)) + b"\n"

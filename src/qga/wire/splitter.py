@@ -1,0 +1,378 @@
+"""Finds the messages in a byte stream that has no framing.
+
+A message ends where its braces and brackets balance; newlines are plain white space. Fed by the
+agent with requests and by the client with replies; one `Splitter` for each connection, or for each
+port where there are no connections.
+
+Two paths lead to the same result. A request that arrived whole, with others behind it or not, is
+scanned by the C decoder (`_whole`). Anything else goes through a scanner that keeps its state
+between pieces, never looks at a byte twice and searches the inside of strings at the speed of
+memchr; there, strings of more than a few KiB become a `Blob` (`_scan`).
+
+Like QEMU's lexer it counts braces and brackets separately, and 0xFF or any byte that no token can
+hold drops what is pending and is answered with one error. Unlike it, what follows such a
+byte on the same line is skipped up to the next `{`, a run of 0xFF counts as one, and a message
+beyond the limits costs one error: no cascades.
+"""
+
+from qga.errors import CommandError
+
+from . import strict, text
+from .blob import THRESHOLD, Blob
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# QEMU's limits for one message. The room above 64 MiB lets a file be written back in the pieces in
+# which it can be read: 48 MiB are 64 MiB of base64, to which the rest of the request comes.
+SIZE_LIMIT = (64 << 20) + (64 << 10)
+TOKEN_LIMIT = 2 << 20
+DEPTH_LIMIT = 1024
+
+# A first message longer than this is not worth a try of the C decoder: it would be repeated.
+_QUICK = 8192
+
+_RESET, _NEWLINE, _BACKSLASH = 0xFF, 0x0A, 0x5C
+_BRACE, _CLOSING_BRACE, _BRACKET = b"{}["
+_SPACE = b" \t\r\n"
+_STRUCTURE = b"{}[]:,"
+_WORD = b"abcdefghijklmnopqrstuvwxyz0123456789+-.E"
+_LEGAL_OUTSIDE = _SPACE + _STRUCTURE + _WORD
+_LEGAL_INSIDE = bytes(range(0x20, 0xFE))
+_STRUCTURE_TO_SPACE = bytes.maketrans(_STRUCTURE, b" " * len(_STRUCTURE))
+_QUOTES = b"\"'"
+
+
+class Splitter:
+    """Turns pieces of a stream into decoded values and, for what is not JSON, `CommandError`s."""
+
+    __slots__ = (
+        "_blob", "_blobs", "_braces", "_brackets", "_cleared", "_discarding", "_escaped", "_events",
+        "_idle", "_parts", "_quote", "_size", "_size_limit", "_skipping", "_string_at", "_text",
+        "_tokens",
+    )  # fmt: skip
+
+    def __init__(self, size_limit: int = SIZE_LIMIT) -> None:
+        self._size_limit = size_limit
+        self._events: list[Any] = []
+        self._skipping = False  # the rest of a line whose lexical error has been answered
+        self._cleared = False  # by a 0xFF just before: a run of them is one reset
+        self._reset()
+
+    def _reset(self) -> None:
+        self._idle = not (self._skipping or self._cleared)
+        self._braces = self._brackets = 0
+        self._quote = 0  # the quote that ends the string we are in
+        self._escaped = False  # its last byte so far was an unpaired backslash
+        self._text = bytearray()  # of the message since the last blob
+        self._string_at = 0  # where in it the current string begins
+        self._parts: list[bytearray] = []  # the text before each blob
+        self._blobs: list[Blob | str] = []
+        self._blob: Blob | None = None  # the one being filled
+        self._discarding = False  # the message broke a limit; find its end
+        self._size = self._tokens = 0
+
+    def feed(self, data: bytes) -> "list[Any]":
+        """Take the next *data*; return what it completes, in order.
+
+        Each item is a decoded JSON value, in which strings of more than 4096 characters may be
+        `Blob`s, or a `CommandError` that describes input that is not JSON.
+        """
+        if self._idle and data[:1] == b"{":
+            return self._whole(data)
+        return self._scan(data)
+
+    def _whole(self, data: bytes) -> "list[Any]":
+        if len(data) > _QUICK and data.find(b"}", 0, _QUICK) < 0:
+            return self._scan(data)
+        values = []
+        at = 0
+        try:
+            decoded = data.decode()
+            # QAPI refuses lone surrogates, which the C decoder lets pass.
+            if "\\ud" in decoded or "\\uD" in decoded:
+                return self._scan(data)
+            end = len(decoded)
+            while True:
+                value, at = text.scan(decoded, at)
+                values.append(value)
+                while at < end and decoded[at] in " \n\r\t":
+                    at += 1
+                if at == end:
+                    return values
+                if decoded[at] != "{":
+                    break
+        except UnicodeDecodeError:
+            return self._scan(data)
+        except text.Refused:
+            pass
+        return values + self._scan(decoded[at:].encode())
+
+    def _scan(self, data: bytes) -> "list[Any]":
+        events: list[Any] = []
+        self._events = events
+        at, end = 0, len(data)
+        while at < end:
+            if self._quote:
+                at = self._string(data, at)
+            elif self._braces or self._brackets:
+                at = self._outside(data, at)
+            elif self._text:
+                at = self._word(data, at)
+            else:
+                at = self._between(data, at)
+        return events
+
+    # Between messages.
+
+    def _between(self, data: bytes, at: int) -> int:
+        byte = data[at]
+        if byte == _RESET and self._cleared:
+            return at + 1
+        self._cleared = False
+        if byte == _BRACE or (byte == _BRACKET and not self._skipping):
+            self._idle = False
+            return self._outside(data, at)
+        if byte == _NEWLINE:
+            self._skipping = False
+        if byte in _SPACE:
+            self._idle = not self._skipping
+            return at + 1
+        if self._skipping and byte != _RESET:
+            ends = (data.find(mark, at) for mark in (_BRACE, _NEWLINE, _RESET))
+            return min((found for found in ends if found >= 0), default=len(data))
+        if byte in _STRUCTURE:
+            self._events.append(strict.parse_error("expecting value"))
+            return at + 1
+        if byte in _QUOTES:
+            self._idle = False
+            return self._open_string(byte, at)
+        if byte in _WORD and byte not in b"+.E":
+            self._idle = False
+            return self._word(data, at)
+        return self._lexical_error(data, at)
+
+    def _word(self, data: bytes, at: int) -> int:
+        """Take a number or keyword that stands alone; the first byte that is neither ends it."""
+        start, end = at, len(data)
+        while at < end and data[at] in _WORD:
+            at += 1
+        self._grow(data[start:at])
+        if at < end:
+            self._finish()
+        return at
+
+    # Inside of a message, outside of strings.
+
+    def _outside(self, data: bytes, at: int) -> int:
+        end = self._next_quote(data, at)
+        segment = data[at:end]
+        foreign = segment.translate(None, _LEGAL_OUTSIDE)
+        if foreign:
+            segment = segment[: segment.index(foreign[0])]
+            end = at + len(segment)
+        length = self._nest(segment)
+        if length:
+            self._grow(segment[:length])
+            self._finish()
+            return at + length
+        self._tokens += len(segment) - len(segment.translate(None, _STRUCTURE))
+        self._tokens += len(segment.translate(_STRUCTURE_TO_SPACE).split())
+        self._grow(segment)
+        if foreign:
+            return self._lexical_error(data, end)
+        if end < len(data):
+            return self._open_string(data[end], end)
+        return end
+
+    def _next_quote(self, data: bytes, at: int) -> int:
+        double = data.find(b'"', at)
+        if double < 0:
+            double = len(data)
+        single = data.find(b"'", at, double)
+        return double if single < 0 else single
+
+    def _nest(self, segment: bytes) -> int:
+        """Follow the nesting through *segment*; return how much of it ends the message, or 0."""
+        opening = segment.count(b"{"), segment.count(b"[")
+        closing = segment.count(b"}"), segment.count(b"]")
+        depth = self._braces + self._brackets
+        # However the closing ones are spread they cannot end it: no need to look at each.
+        if (
+            self._braces >= closing[0]
+            and self._brackets >= closing[1]
+            and depth > sum(closing)
+            and (self._discarding or depth + sum(opening) <= DEPTH_LIMIT)
+        ):
+            self._braces += opening[0] - closing[0]
+            self._brackets += opening[1] - closing[1]
+            return 0
+        for at, byte in enumerate(segment, 1):
+            if byte in b"{[":
+                if byte == _BRACE:
+                    self._braces += 1
+                else:
+                    self._brackets += 1
+                if self._braces + self._brackets > DEPTH_LIMIT and not self._discarding:
+                    self._discard(CommandError("JSON nesting depth limit exceeded"))
+            elif byte in b"}]":
+                if byte == _CLOSING_BRACE:
+                    self._braces -= 1
+                else:
+                    self._brackets -= 1
+                low, high = sorted((self._braces, self._brackets))
+                if low < 0 or high == 0:
+                    return at
+        return 0
+
+    # Inside of a string.
+
+    def _open_string(self, quote: int, at: int) -> int:
+        self._tokens += 1
+        self._grow(bytes((quote,)))
+        self._quote = quote
+        self._string_at = len(self._text)
+        return at + 1
+
+    def _string(self, data: bytes, at: int) -> int:
+        end = self._string_end(data, at)
+        segment = data[at:end]
+        # The alphabet of a blob is checked when it is decoded; only what resets must not wait.
+        if self._blob is None or not segment.isascii() or _NEWLINE in segment:
+            foreign = segment.translate(None, _LEGAL_INSIDE)
+            if foreign:
+                end = at + segment.index(foreign[0])
+                self._escaped = False
+                self._text += data[at:end][-strict.STRAY_LIMIT :]
+                return self._lexical_error(data, end)
+        self._grow(segment)
+        if end == len(data):
+            return end
+        self._close_string()
+        return end + 1
+
+    def _string_end(self, data: bytes, at: int) -> int:
+        """Where the quote is that ends the string, or the end of *data*."""
+        start = at + self._escaped
+        self._escaped = False
+        while True:
+            end = data.find(self._quote, start)
+            stop = len(data) if end < 0 else end
+            text_end = stop
+            while text_end > start and data[text_end - 1] == _BACKSLASH:
+                text_end -= 1
+            escaped = (stop - text_end) % 2 == 1
+            if end < 0:
+                self._escaped = escaped
+                return stop
+            if not escaped:
+                return end
+            start = end + 1
+
+    def _close_string(self) -> None:
+        quote, self._quote = self._quote, 0
+        if self._blob is None:
+            self._text.append(quote)
+        else:
+            blob, self._blob = self._blob, None
+            try:
+                self._blobs.append(blob.finish())
+            except CommandError as error:
+                self._discard(error)
+        if not (self._braces or self._brackets):
+            self._finish()
+
+    # The message.
+
+    def _grow(self, segment: bytes) -> None:
+        if self._discarding:
+            return
+        self._size += len(segment)
+        if self._blob is not None:
+            self._blob.feed(segment)
+        elif self._quote and len(self._text) - self._string_at + len(segment) > THRESHOLD:
+            # The string so far, and the quote before it, leave the text.
+            self._blob = Blob(bytes((self._quote,)), self._size_limit)
+            self._blob.feed(bytes(self._text[self._string_at :]) + segment)
+            del self._text[self._string_at - 1 :]
+            self._parts.append(self._text)
+            self._text = bytearray()
+        else:
+            self._text += segment
+        if self._size > self._size_limit:
+            self._discard(CommandError("JSON token size limit exceeded"))
+        elif self._tokens > TOKEN_LIMIT:
+            self._discard(CommandError("JSON token count limit exceeded"))
+
+    def _discard(self, error: CommandError) -> None:
+        """Report *error*, free what is pending, and follow the message to its end only."""
+        self._events.append(error)
+        self._discarding = True
+        self._text = bytearray()
+        self._parts, self._blobs, self._blob = [], [], None
+
+    def _lexical_error(self, data: bytes, at: int) -> int:
+        """Report the byte at *at*, drop what is pending and return where to go on."""
+        token = self._text[self._string_at - 1 :] if self._quote and self._blob is None else b""
+        self._events.append(strict.stray(strict.printable(token + data[at : at + 1])))
+        self._cleared = data[at] == _RESET
+        self._skipping = not self._cleared
+        self._reset()
+        return at + 1
+
+    def _finish(self) -> None:
+        if not self._discarding:
+            try:
+                value = self._decode()
+            except CommandError as error:
+                value = error
+            self._events.append(value)
+        self._reset()
+
+    def _decode(self) -> "Any":
+        parts = [*self._parts, self._text]
+        try:
+            decoded = _join([part.decode() for part in parts])
+            if "\\ud" in decoded or "\\uD" in decoded:
+                raise text.Refused
+            value, end = text.scan(decoded, 0)
+            if end < len(decoded):
+                raise text.Refused
+        except (UnicodeDecodeError, text.Refused):
+            value = strict.parse(_join([strict.to_text(part) for part in parts]))
+        return _resolve(value, self._blobs) if self._blobs else value
+
+
+def _join(parts: "list[str]") -> str:
+    joined = parts[0]
+    for number, part in enumerate(parts[1:]):
+        joined += f'"{text.PLACEHOLDER}{number}"{part}'
+    return joined
+
+
+def _resolve(value: "Any", blobs: "list[Blob | str]") -> "Any":
+    """Put the long strings where their placeholders are."""
+
+    def resolved(item: "Any") -> "Any":
+        if isinstance(item, str) and item.startswith(text.PLACEHOLDER):
+            return blobs[int(item[1:])]
+        if isinstance(item, dict | list):
+            pending.append(item)
+        return item
+
+    def name(key: str) -> str:
+        long = resolved(key)
+        return long.text if isinstance(long, Blob) else str(long)
+
+    pending: list[Any] = []
+    value = resolved(value)
+    while pending:
+        container = pending.pop()
+        if isinstance(container, list):
+            container[:] = [resolved(item) for item in container]
+        else:
+            members = [(name(key), resolved(item)) for key, item in container.items()]
+            container.clear()
+            container.update(members)
+    return value

@@ -1,0 +1,239 @@
+"""QAPI's JSON dialect, and what QAPI says about everything else.
+
+RFC 8259 with strings in single quotes too; no lone surrogates, no duplicate keys; NUL may be
+written as the two bytes C0 80. Only messages that the C scanner of `text` refuses come here, to be
+accepted after all or to get the error text that clients know. The texts are those of QEMU 7.2.
+
+Nothing recurses: a message may be nested 1024 deep, which is more than Python's own limit allows.
+"""
+
+from qga.errors import CommandError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_SPACE = " \t\r\n"
+_DIGITS = "0123456789"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_KEYWORDS: "dict[str, Any]" = {"true": True, "false": False, "null": None}
+_ESCAPES = {
+    '"': '"', "'": "'", "\\": "\\", "/": "/",
+    "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
+}  # fmt: skip
+
+# An integer of more digits is a double to QAPI, whatever its value.
+_UINT64_DIGITS = 20
+
+# How much of a broken token an error text repeats.
+STRAY_LIMIT = 80
+
+_STRING, _SCALAR = '"', "0"
+
+
+def parse_error(what: str) -> CommandError:
+    """The error reply for input that is not JSON."""
+    return CommandError(f"JSON parse error, {what}", legacy=("JSONParsing", {}))
+
+
+def stray(token: str) -> CommandError:
+    """The error reply for a byte that no token can hold there; *token* ends with it."""
+    return parse_error(f"stray '{token[-STRAY_LIMIT:]}'")
+
+
+def to_text(data: "bytes | bytearray") -> str:
+    """*data* as text, each byte that is not UTF-8 as a lone surrogate, which `parse` reports."""
+    return data.replace(b"\xc0\x80", b"\\u0000").decode("utf-8", "surrogateescape")
+
+
+def printable(data: "bytes | bytearray") -> str:
+    """*data* for an error text."""
+    return data.decode("utf-8", "replace")
+
+
+def parse(text: str) -> "Any":
+    """Decode one message.
+
+    Raises:
+        CommandError: with QAPI's text for what is wrong.
+    """
+    tokens = _tokens(text)
+    stack: list[tuple[Any, str]] = []  # the containers around, each with its pending key
+    container: Any = None
+    key = ""
+    token = _next(tokens)
+    while True:
+        # A value is due, and `token` is its first.
+        kind, value = token
+        if kind == "{":
+            token = _next(tokens)
+            if token[0] != "}":
+                stack.append((container, key))
+                container = {}
+                key, token = _key(token, tokens)
+                continue
+            value = {}
+        elif kind == "[":
+            token = _next(tokens)
+            if token[0] != "]":
+                stack.append((container, key))
+                container = []
+                continue
+            value = []
+        elif kind not in (_STRING, _SCALAR):
+            raise parse_error("expecting value")
+        # The value is complete: put it into its container, and close what ends after it.
+        while container is not None:
+            if isinstance(container, dict):
+                if key in container:
+                    raise parse_error("duplicate key")
+                container[key] = value
+                closer, name = "}", "dict"
+            else:
+                container.append(value)
+                closer, name = "]", "list"
+            kind, _ = _next(tokens)
+            if kind == ",":
+                break
+            if kind != closer:
+                raise parse_error(f"expected separator in {name}")
+            value = container
+            container, key = stack.pop()
+        else:
+            return value
+        token = _next(tokens)
+        if isinstance(container, dict):
+            key, token = _key(token, tokens)
+
+
+def _key(
+    token: "tuple[str, Any]", tokens: "Iterator[tuple[str, Any]]"
+) -> "tuple[str, tuple[str, Any]]":
+    kind, key = token
+    if kind != _STRING:
+        known = kind in ("{", "[", _SCALAR)
+        raise parse_error("key is not a string in object" if known else "expecting value")
+    if _next(tokens)[0] != ":":
+        raise parse_error("missing : in object pair")
+    return key, _next(tokens)
+
+
+def _next(tokens: "Iterator[tuple[str, Any]]") -> "tuple[str, Any]":
+    for token in tokens:
+        return token
+    raise parse_error("premature EOI")
+
+
+def _tokens(text: str) -> "Iterator[tuple[str, Any]]":
+    """Yield (kind, value): a structural character, `_STRING` or `_SCALAR`."""
+    at, end = 0, len(text)
+    while at < end:
+        char = text[at]
+        if char in _SPACE:
+            at += 1
+        elif char in "{}[]:,":
+            yield char, None
+            at += 1
+        elif char in "\"'":
+            value, at = _string(text, at)
+            yield _STRING, value
+        elif char in _LETTERS:
+            start = at
+            while at < end and text[at] in _LETTERS:
+                at += 1
+            word = text[start:at]
+            if word not in _KEYWORDS:
+                raise parse_error(f"invalid keyword '{word}'")
+            yield _SCALAR, _KEYWORDS[word]
+        elif char == "-" or char in _DIGITS:
+            number, at = _number(text, at)
+            yield _SCALAR, number
+        else:
+            raise stray(_replaced(char))
+
+
+def _replaced(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _number(text: str, start: int) -> "tuple[int | float, int]":
+    def digits(at: int) -> int:
+        begin = at
+        while text[at : at + 1] and text[at] in _DIGITS:
+            at += 1
+        if at == begin:
+            raise stray(_replaced(text[start : at + 1]))
+        return at
+
+    at = start + (text[start] == "-")
+    if text[at : at + 1] == "0":
+        at += 1
+        if text[at : at + 1] and text[at] in _DIGITS:
+            raise stray(text[start : at + 1])
+    else:
+        at = digits(at)
+    whole = at
+    if text[at : at + 1] == ".":
+        at = digits(at + 1)
+    if text[at : at + 1] in ("e", "E"):
+        at += 1
+        at = digits(at + (text[at : at + 1] in ("+", "-")))
+    literal = text[start:at]
+    if at == whole and len(literal) <= _UINT64_DIGITS:
+        return int(literal), at
+    return float(literal), at
+
+
+def _string(text: str, start: int) -> "tuple[str, int]":
+    quote = text[start]
+    out: list[str] = []
+    at = start + 1
+    while True:
+        end = text.find(quote, at)
+        if end < 0:
+            raise parse_error("premature EOI")
+        backslash = text.find("\\", at, end)
+        plain = text[at : end if backslash < 0 else backslash]
+        if not plain.isprintable():
+            _check(plain, quote)
+        out.append(plain)
+        if backslash < 0:
+            return "".join(out), end + 1
+        escaped, at = _escape(text, backslash)
+        out.append(escaped)
+
+
+def _check(plain: str, quote: str) -> None:
+    for at, char in enumerate(plain):
+        if char < " ":
+            raise stray(quote + _replaced(plain[: at + 1]))
+        if "\udc80" <= char <= "\udcff":
+            raise parse_error("invalid UTF-8 sequence in string")
+
+
+def _escape(text: str, at: int) -> "tuple[str, int]":
+    char = text[at + 1 : at + 2]
+    if char != "u":
+        if char not in _ESCAPES:
+            raise parse_error("invalid escape sequence in string")
+        return _ESCAPES[char], at + 2
+    unit = _hex(text, at)
+    if 0xD800 <= unit <= 0xDBFF and text[at + 6 : at + 8] == "\\u":
+        low = _hex(text, at + 6)
+        if 0xDC00 <= low <= 0xDFFF:
+            return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), at + 12
+    if 0xD800 <= unit <= 0xDFFF:
+        raise _not_a_character(text, at)
+    return chr(unit), at + 6
+
+
+def _hex(text: str, at: int) -> int:
+    digits = text[at + 2 : at + 6]
+    if len(digits) != 4 or digits.strip("0123456789abcdefABCDEF"):
+        raise _not_a_character(text, at)
+    return int(digits, 16)
+
+
+def _not_a_character(text: str, at: int) -> CommandError:
+    return parse_error(f"{_replaced(text[at : at + 6])} is not a valid Unicode character")

@@ -1,0 +1,175 @@
+"""One message's text to a value, and a value to text, by the C code that `json` is made of.
+
+`scan` accepts what QAPI accepts, or less: on anything unusual it raises `Refused`, and the caller
+asks `strict`, which knows QAPI's dialect in full. `json` itself is not imported, because it loads
+the regular expressions and enums that a small agent otherwise does without.
+"""
+
+from _json import encode_basestring_ascii as quote
+from _json import make_encoder, make_scanner
+
+from . import base64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+
+class Refused(ValueError):
+    """Not JSON, or JSON of a kind that the quick decoder leaves to `strict`."""
+
+
+# What stands for the n-th long string of a message: UTF-8 text cannot hold a lone surrogate, and
+# an escaped one is refused, so nothing that a peer sends can be taken for it.
+PLACEHOLDER = "\udc00"
+# With its quotes: a string that merely spells the escape has a second backslash or no quote there.
+_PLACEHOLDER_ESCAPED = b'"\\udc00"'
+
+# Written for infinity, which JSON does not have: every reader rounds it to infinity.
+_HUGE = "1e999"
+
+
+def _refuse(_: str) -> "Any":
+    raise Refused
+
+
+def _pairs(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Refused
+    return members
+
+
+class _Options:
+    """Where the C scanner reads its settings."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = staticmethod(_pairs)
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_refuse)
+    memo: "dict[str, str]" = {}  # noqa: RUF012 - the scanner clears it after each use
+
+
+_scan: "Callable[[str, int], tuple[Any, int]]" = make_scanner(_Options())  # type: ignore[arg-type]
+
+
+def scan(text: str, start: int) -> "tuple[Any, int]":
+    """Decode the JSON value that begins at *start*; return it and where it ends.
+
+    Raises:
+        Refused: there is no complete value, or one that needs `strict` to judge.
+    """
+    try:
+        return _scan(text, start)
+    except (StopIteration, ValueError, SystemError, RecursionError):
+        # SystemError: CPython 3.11's scanner needs json.decoder loaded to tell a syntax error.
+        raise Refused from None
+
+
+class _NeedsPieces(Exception):
+    pass
+
+
+def _bytes_met(_: object) -> "Any":
+    raise _NeedsPieces
+
+
+def _new_encoder(default: "Callable[[Any], Any]") -> "Callable[[Any], str]":
+    # Positional: circular-reference table, default, string encoder, indent, separators,
+    # sort_keys, skipkeys, allow_nan.
+    encoder = make_encoder(None, default, quote, None, ": ", ", ", False, False, False)
+    return lambda value: "".join(encoder(value, 0))
+
+
+_encode_plain = _new_encoder(_bytes_met)
+
+
+def encode(value: "Any") -> "list[bytes]":
+    """JSON text of *value* in ASCII, in pieces that belong one behind the other.
+
+    bytes-like values become base64 strings; each is a piece of its own, so that megabytes are
+    copied no more than needed.
+    """
+    try:
+        return [_encode_plain(value).encode("ascii")]
+    except _NeedsPieces:
+        pass
+    except (RecursionError, ValueError):
+        return ["".join(_iterative(value, _bytes_met)).encode("ascii")]
+    blobs: list[bytes] = []
+
+    def default(data: "bytes | bytearray | memoryview") -> str:
+        blobs.append(base64.encode(data))
+        return PLACEHOLDER
+
+    between = _new_encoder(default)(value).encode("ascii").split(_PLACEHOLDER_ESCAPED)
+    pieces = [between[0] + b'"']
+    for blob, text in zip(blobs, between[1:], strict=True):
+        pieces += (blob, b'"' + text)
+    return pieces
+
+
+class _Markup(str):
+    """Text between values."""
+
+    __slots__ = ()
+
+
+def _iterative(value: "Any", default: "Callable[[Any], Any]") -> "Iterator[str]":
+    """What the C encoder does, for values that it refuses: nested deeply, or infinite numbers."""
+    pending: list[Iterable[Any]] = [iter((value,))]
+    closers: list[str] = [""]
+    while pending:
+        for item in pending[-1]:
+            if type(item) is _Markup:
+                yield item
+            elif isinstance(item, dict):
+                yield "{"
+                pending.append(_members(item))
+                closers.append("}")
+                break
+            elif isinstance(item, list | tuple):
+                yield "["
+                pending.append(_elements(item))
+                closers.append("]")
+                break
+            else:
+                yield _scalar(item, default)
+        else:
+            pending.pop()
+            yield closers.pop()
+
+
+def _members(members: "dict[str, Any]") -> "Iterator[Any]":
+    separator = ""
+    for name, value in members.items():
+        yield _Markup(f"{separator}{quote(name)}: ")
+        yield value
+        separator = ", "
+
+
+def _elements(elements: "Iterable[Any]") -> "Iterator[Any]":
+    separator = _Markup("")
+    for element in elements:
+        yield separator
+        yield element
+        separator = _Markup(", ")
+
+
+def _scalar(value: "Any", default: "Callable[[Any], Any]") -> str:
+    if isinstance(value, str):
+        return quote(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        if value - value == 0:
+            return float.__repr__(value)
+        return _HUGE if value > 0 else "-" + _HUGE
+    return quote(default(value))
