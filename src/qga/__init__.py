@@ -1,1 +1,80 @@
-"""A complete QEMU Guest Agent stack: the daemon for the guest, and the host side."""
+"""A complete QEMU Guest Agent stack: the daemon for the guest, and the host side.
+
+    import qga
+
+    with qga.connect("unix:/run/vm.sock") as client:
+        print(client.read_file("/etc/os-release").decode())
+
+The names below are loaded when they are first used: every guest imports this package.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._version import VERSION
+    from .client.guestfile import GuestFile
+    from .client.sync import Client, Freeze, connect
+    from .client.target import Target
+    from .errors import (
+        AgentFrozen,
+        AgentNotResponding,
+        AgentTimeout,
+        BadArgument,
+        CommandDisabled,
+        CommandError,
+        CommandNotFound,
+        ConnectionLost,
+        GuestOSError,
+        InvalidTarget,
+        ProtocolError,
+        QgaError,
+        TransportError,
+    )
+
+    __version__ = VERSION
+
+__all__ = [
+    "AgentFrozen",
+    "AgentNotResponding",
+    "AgentTimeout",
+    "BadArgument",
+    "Client",
+    "CommandDisabled",
+    "CommandError",
+    "CommandNotFound",
+    "ConnectionLost",
+    "Freeze",
+    "GuestFile",
+    "GuestOSError",
+    "InvalidTarget",
+    "ProtocolError",
+    "QgaError",
+    "Target",
+    "TransportError",
+    "__version__",
+    "connect",
+]
+
+# Where a name comes from that is none of `errors`.
+_ELSEWHERE = {
+    "Client": ("client.sync", "Client"),
+    "Freeze": ("client.sync", "Freeze"),
+    "GuestFile": ("client.guestfile", "GuestFile"),
+    "Target": ("client.target", "Target"),
+    "__version__": ("_version", "VERSION"),
+    "connect": ("client.sync", "connect"),
+}
+
+if not TYPE_CHECKING:  # which would take every name for one of these
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        module, attribute = _ELSEWHERE.get(name, ("errors", name))
+        value = getattr(import_module(f"{__name__}.{module}"), attribute)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,0 +1,290 @@
+"""The client's side of the conversation: requests out, replies in, and both ends in step.
+
+A channel has no connections that either side could rely on: what arrives may answer a request that
+an earlier client, or an earlier call that ran out of time, has left. So a conversation begins, and
+goes on after anything doubtful, with a synchronisation: the byte 0xFF, which ends whatever is half
+said in either direction, and a request to echo a random number. What comes before the echo is
+stale.
+
+    unsynced ── request ──> synchronising ── echo ──> asking ── reply ──> synced
+        ^                        │                       │                  │
+        └────── anything else: timeout, loss, interrupt, garbage ───────────┘
+
+Nothing here performs I/O: the methods are generators that yield `Send` and `Receive` steps to the
+client's driver, be that a blocking one or one of asyncio. An error of the transport is thrown into
+them by the driver.
+"""
+
+from collections import deque
+from errno import errorcode
+from os import strerror, urandom
+
+from qga.errors import (
+    AgentFrozen,
+    AgentNotResponding,
+    AgentTimeout,
+    BadArgument,
+    CommandDisabled,
+    CommandError,
+    CommandNotFound,
+    ConnectionLost,
+    GuestOSError,
+    ProtocolError,
+)
+
+from . import text
+from .splitter import Splitter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
+    Talk: TypeAlias = "Generator[Send | Receive, bytes, T]"
+
+# 48 MiB, the most that agents of today read at once, are 64 MiB of base64; agents before 5.0 had no
+# limit at all.
+REPLY_LIMIT = 192 << 20
+
+# How long an error may take to come from a command that is silent when it succeeds. The agent waits
+# for the program that begins the shutdown, so it is not immediate.
+SILENCE = 3.0
+
+_RESET = b"\xff"
+_SYNC, _SYNC_DELIMITED = "guest-sync", "guest-sync-delimited"
+
+
+class Send:
+    """A step: send *pieces*, one behind the other."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, pieces: "list[bytes]") -> None:
+        self.pieces = pieces
+
+
+class Receive:
+    """A step: receive whatever comes next, for at most *within* seconds if that is not None."""
+
+    __slots__ = ("within",)
+
+    def __init__(self, within: "float | None" = None) -> None:
+        self.within = within
+
+
+class Conversation:
+    """What the client knows of one open channel. One exchange at a time.
+
+    Args:
+        reply_limit: how many bytes a reply may have.
+    """
+
+    def __init__(self, reply_limit: int = REPLY_LIMIT) -> None:
+        self._splitter = Splitter(reply_limit)
+        self._arrived: deque[Any] = deque()
+        self._synced = False
+        self._delimited = True  # until the agent says that it does not know the command
+
+    @property
+    def synced(self) -> bool:
+        """Whether the next thing to arrive will be the reply to the next request."""
+        return self._synced and not self._arrived
+
+    def exchange(
+        self, name: str, arguments: "Mapping[str, Any]", *, silent: bool = False
+    ) -> "Talk[Any]":
+        """Ask for one command and return the value that it returns.
+
+        Args:
+            name: the command's name.
+            arguments: its arguments as JSON has them, or bytes where base64 is meant.
+            silent: whether it sends no reply when it succeeds. Then silence for `SILENCE` seconds
+                and the end of the channel are success; so is a reply, which old agents do send.
+
+        Raises:
+            CommandError: the agent answered with an error.
+            AgentTimeout: no reply in time; it is ignored if it comes later.
+            ProtocolError: what came is no reply.
+        """
+        if not self.synced:
+            yield from self.synchronise()
+        # From here to the reply any exception, thrown in or raised, leaves the channel unsynced.
+        self._synced = False
+        try:
+            yield Send(request(name, arguments))
+            reply = yield from self._next(SILENCE if silent else None)
+        except (AgentTimeout, ConnectionLost) as error:
+            if silent:
+                return None
+            if isinstance(error, AgentTimeout):
+                raise AgentTimeout(f"{name}: {error}") from error
+            raise
+        if isinstance(reply, CommandError):
+            raise ProtocolError(f"{name}: the reply is not JSON: {reply.desc}")
+        if type(reply) is not dict or ("return" in reply) == ("error" in reply):
+            raise ProtocolError(f"{name}: neither a result nor an error came as reply")
+        self._synced = True
+        if "error" in reply:
+            raise refusal(reply["error"])
+        return reply["return"]
+
+    def synchronise(self) -> "Talk[None]":
+        """Get in step with the agent; by `exchange` done whenever it is needed.
+
+        Raises:
+            AgentNotResponding: no answer in time.
+            CommandError: the agent refuses even this.
+        """
+        self._synced = False
+        self._arrived.clear()
+        try:
+            if self._delimited:
+                refused = yield from self._echo(_SYNC_DELIMITED)
+                self._delimited = refused is None
+            if not self._delimited:
+                refused = yield from self._echo(_SYNC)
+                if refused:
+                    raise refused
+        except AgentTimeout as error:
+            raise AgentNotResponding(f"the agent does not answer: {error}") from error
+        self._synced = True
+
+    def _echo(self, name: str) -> "Talk[CommandError | None]":
+        """Send one synchronisation; wait for its echo, or return that the agent refuses it."""
+        number = int.from_bytes(urandom(6), "big")
+        pieces = request(name, {"id": number})
+        # An agent that is in step answers the byte with an error, which is ignored like the rest.
+        yield Send([_RESET + pieces[0], *pieces[1:]])
+        while True:
+            reply = yield from self._next()
+            # The splitter has dropped what stood before the agent's own 0xFF. That the number is
+            # random makes sure of the rest.
+            if type(reply) is dict:
+                if type(reply.get("return")) is int and reply["return"] == number:
+                    return None
+                if _concerns(reply.get("error"), name):
+                    return refusal(reply["error"])
+
+    def _next(self, within: "float | None" = None) -> "Talk[Any]":
+        while not self._arrived:
+            data = yield Receive(within)
+            self._arrived.extend(self._splitter.feed(data))
+        return self._arrived.popleft()
+
+
+def request(name: str, arguments: "Mapping[str, Any]") -> "list[bytes]":
+    """The text of a request, in pieces; bytes-like arguments become base64."""
+    message: dict[str, Any] = {"execute": name}
+    if arguments:
+        message["arguments"] = arguments
+    pieces = text.encode(message)
+    pieces[-1] += b"\n"
+    return pieces
+
+
+# Error replies.
+
+# Texts for the classes of agents before 1.2, which sent data to make a text of instead of a text.
+_LEGACY_TEXTS = {
+    "CommandNotFound": "The command {name} has not been found",
+    "CommandDisabled": "The command {name} has been disabled",
+    "FdNotFound": "handle '{name}' has not been found",
+    "InvalidParameter": "Invalid parameter '{name}'",
+    "InvalidParameterType": "Invalid parameter type for '{name}', expected: {expected}",
+    "InvalidParameterValue": "Parameter '{name}' expects {expected}",
+    "JSONParsing": "JSON parse error",
+    "MissingParameter": "Parameter '{name}' is missing",
+    "OpenFileFailed": "failed to open file '{filename}'",
+    "QgaCommandFailed": "{message}",
+    "QMPBadInputObject": "QMP input lacks member '{expected}'",
+    "QMPBadInputObjectMember": "QMP input member '{member}' must be of type {expected}",
+    "QMPExtraInputMember": "QMP input member '{member}' is unexpected",
+    "Unsupported": "this feature or command is not currently supported",
+}
+_BAD_ARGUMENT_CLASSES = frozenset(
+    (
+        "FdNotFound",
+        "InvalidParameter",
+        "InvalidParameterType",
+        "InvalidParameterValue",
+        "MissingParameter",
+    )
+)
+_BAD_ARGUMENT_STARTS = (
+    "Parameter '",
+    "Invalid parameter",
+    "Base64 data ",
+    "invalid file open mode",
+    "invalid whence",
+    "mode is invalid",
+)
+
+
+def refusal(error: "Any") -> CommandError:
+    """The exception for the `error` member of a reply, in the form of any version."""
+    if type(error) is not dict:
+        return CommandError("the agent answered with an error that says nothing")
+    name = str(error.get("class", "GenericError"))
+    data = error.get("data")
+    legacy = (name, data) if isinstance(data, dict) else None
+    desc = error.get("desc")
+    if not isinstance(desc, str):
+        desc = _describe(name, data if isinstance(data, dict) else {})
+    made = _classify(name, desc, legacy)
+    if name in ("GenericError", "CommandNotFound"):
+        made.error_class = name
+    return made
+
+
+def _classify(name: str, desc: str, legacy: "Any") -> CommandError:
+    # `handle '7' has not been found` is a GenericError: the text alone does not tell.
+    if name in ("CommandNotFound", "CommandDisabled"):
+        if "frozen" in desc:
+            return AgentFrozen(desc, legacy)
+        if name == "CommandDisabled" or "has been disabled" in desc:
+            return CommandDisabled(desc, legacy)
+        return CommandNotFound(desc, legacy)
+    if (
+        name in _BAD_ARGUMENT_CLASSES
+        or desc.startswith(_BAD_ARGUMENT_STARTS)
+        or " is invalid for argument " in desc
+        or (desc.startswith("handle '") and desc.endswith("' has not been found"))
+    ):
+        return BadArgument(desc, legacy)
+    number = _errno(desc)
+    if number is not None or name == "OpenFileFailed":
+        return GuestOSError(desc, number, legacy)
+    return CommandError(desc, legacy)
+
+
+def _errno(desc: str) -> "int | None":
+    """The errno whose text *desc* ends with. Agents never translate these texts."""
+    if not _errnos:
+        # Of two names for one text the first number counts, as in the system's own table.
+        _errnos.update((strerror(number), number) for number in sorted(errorcode, reverse=True))
+    return _errnos.get(desc.rstrip().rpartition(": ")[2])
+
+
+_errnos: "dict[str, int]" = {}
+
+
+def _describe(name: str, data: "dict[str, Any]") -> str:
+    template = _LEGACY_TEXTS.get(name)
+    if template is not None:
+        try:
+            return template.format_map(data)
+        except (KeyError, ValueError):
+            pass
+    members = ", ".join(f"{key}: {value}" for key, value in data.items())
+    return f"{name} ({members})" if members else name
+
+
+def _concerns(error: "Any", command: str) -> bool:
+    """Whether *error* says that *command* is not known or not allowed."""
+    if type(error) is not dict or error.get("class") not in ("CommandNotFound", "CommandDisabled"):
+        return False
+    data = error.get("data")
+    if isinstance(data, dict):
+        return bool(data.get("name") == command)
+    return command in str(error.get("desc")).replace(":", " ").split()
