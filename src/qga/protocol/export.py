@@ -174,7 +174,7 @@ def qapi_schema(commands: Iterable[type[Command[Any]]] = COMMANDS) -> str:
 def _qapi_head(commands: tuple[type[Command[Any]], ...], types: list[Any]) -> str:
     """What the file is, and leave for what the generator forbids by default."""
     structs = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Struct)]
-    exceptions = {
+    exceptions: dict[str, Any] = {
         "command-returns-exceptions": [
             command.NAME for command in commands if _returns_no_object(command.result())
         ],
@@ -182,15 +182,9 @@ def _qapi_head(commands: tuple[type[Command[Any]], ...], types: list[Any]) -> st
             kind.NAME for kind in structs if any("_" in field.name for field in _fields(kind))
         ],
     }
-    lines = [
-        f"# The guest agent protocol, as of version {UPSTREAM_VERSION}.",
-        "",
-        _expression({"pragma": {"doc-required": True}}),
-        "",
-        _expression({"pragma": {name: names for name, names in exceptions.items() if names}}),
-        "",
-    ]
-    return "\n".join(lines)
+    pragmas = {"doc-required": True} | {name: names for name, names in exceptions.items() if names}
+    head = f"# The guest agent protocol, as of version {UPSTREAM_VERSION}.\n"
+    return "\n".join([head, *(_expression({"pragma": {p: v}}) + "\n" for p, v in pragmas.items())])
 
 
 def _returns_no_object(kind: Any) -> bool:
@@ -208,36 +202,31 @@ def _qapi_command(command: type[Command[Any]]) -> str:
         expression["returns"] = _qapi_name(command.result())
     if not command.SUCCESS_RESPONSE:
         expression["success-response"] = False
-    doc = _doc(command.__doc__)
     documented = {field.name: field.doc for field in fields}
-    return _comment(command.NAME, command.SINCE, doc, documented) + _expression(expression) + "\n"
+    return _definition(command, _doc(command.__doc__), documented, expression)
 
 
 def _qapi_type(kind: Any) -> str:
     expression: dict[str, Any]
     if isinstance(kind, Alternate):
-        doc = _Doc([kind.doc], {}, "")
         branches = {name: _qapi_name(branch) for name, branch in kind.branches.items()}
         documented = {name: f"as `{branch}`" for name, branch in branches.items()}
         expression = {"alternate": kind.NAME, "data": branches}
-    elif issubclass(kind, Enum):
-        doc = _doc(kind.__doc__)
-        documented = _values(kind)
+        return _definition(kind, _Doc([kind.doc], {}, ""), documented, expression)
+    doc = _doc(kind.__doc__)
+    if issubclass(kind, Enum):
         expression = {"enum": kind.NAME, "data": list(kind.VALUES)}
-    else:
-        doc = _doc(kind.__doc__)
-        fields = _fields(kind)
-        documented = {field.name: field.doc for field in fields}
-        if _is_union(kind):
-            expression = {
-                "union": kind.NAME,
-                "base": _qapi_members(fields),
-                "discriminator": _discriminator(kind),
-                "data": {value: branch.NAME for value, branch in _branches(kind).items()},
-            }
-        else:
-            expression = {"struct": kind.NAME, "data": _qapi_members(fields)}
-    return _comment(kind.NAME, kind.SINCE, doc, documented) + _expression(expression) + "\n"
+        return _definition(kind, doc, _values(kind), expression)
+    fields = _fields(kind)
+    expression = {"struct": kind.NAME, "data": _qapi_members(fields)}
+    if _is_union(kind):
+        expression = {
+            "union": kind.NAME,
+            "base": _qapi_members(fields),
+            "discriminator": _discriminator(kind),
+            "data": {value: branch.NAME for value, branch in _branches(kind).items()},
+        }
+    return _definition(kind, doc, {field.name: field.doc for field in fields}, expression)
 
 
 def _qapi_name(kind: Any) -> Any:
@@ -250,25 +239,22 @@ def _qapi_members(fields: list[_Field]) -> dict[str, Any]:
     return {"*" * field.optional + field.name: _qapi_name(field.kind) for field in fields}
 
 
-def _comment(name: str, since: str, doc: _Doc, documented: dict[str, str]) -> str:
-    sections = [f"@{name}:", *doc.paragraphs]
+def _definition(
+    kind: Any, doc: _Doc, documented: dict[str, str], expression: dict[str, Any]
+) -> str:
+    sections = [f"@{kind.NAME}:", *doc.paragraphs]
     sections += [f"@{member}: {text}" for member, text in documented.items()]
     if doc.returns:
         sections.append(f"Returns: {doc.returns}")
-    sections.append(f"Since: {since}")
+    sections.append(f"Since: {kind.SINCE}")
     lines = ["##"]
     for number, section in enumerate(sections):
         if number:
             lines.append("#")
         tagged = section.startswith(("@", "Returns:"))
-        lines += textwrap.wrap(
-            section,
-            _WIDTH,
-            initial_indent="# ",
-            subsequent_indent="#     " if tagged else "# ",
-            break_on_hyphens=False,
-        )
-    return "\n".join([*lines, "##", ""])
+        first, *more = textwrap.wrap(section, _WIDTH - 6, break_on_hyphens=False)
+        lines += [f"# {first}", *(f"# {'    ' * tagged}{line}" for line in more)]
+    return "\n".join([*lines, "##", _expression(expression), ""])
 
 
 def _expression(value: Any, indent: int = 0) -> str:
@@ -287,13 +273,9 @@ def _expression(value: Any, indent: int = 0) -> str:
 
 
 def _parts(value: Any, indent: int) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            label = f"'{name}': "
-            yield label + _expression(item, indent + len(label))
-    else:
-        for item in value:
-            yield _expression(item, indent)
+    for item in value:
+        label = f"'{item}': " if isinstance(value, dict) else ""
+        yield label + _expression(value[item] if label else item, indent + len(label))
 
 
 # JSON Schema.
