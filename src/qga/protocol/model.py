@@ -179,6 +179,10 @@ def _shown(value: "Any") -> str:
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else repr(value)
 
 
+class Later(Generic[R]):
+    """A result that is not there yet: what a handler may return in place of R."""
+
+
 class Command(Struct, Generic[R]):
     """A command: its members are the arguments, R is what it returns (None: nothing)."""
 
@@ -194,7 +198,9 @@ class Command(Struct, Generic[R]):
         HANDLER = None
 
     @classmethod
-    def handler(cls, function: "Callable[[A, Self], R]") -> "Callable[[A, Self], R]":
+    def handler(
+        cls, function: "Callable[[A, Self], R | Later[R]]"
+    ) -> "Callable[[A, Self], R | Later[R]]":
         """Make *function* what the agent calls for this command (decorator)."""
         cls.HANDLER = staticmethod(function)
         return function

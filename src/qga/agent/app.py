@@ -1,0 +1,105 @@
+"""The agent as a whole: put together, started, stopped. Called by `__main__`, and by tests."""
+
+import os
+
+from . import channels, commands
+from .dispatch import Dispatcher
+from .freeze import Freeze
+from .lean import signal
+from .log import Log
+from .loop import Loop
+from .policy import Policy
+from .programs import Programs
+from .state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .commands.files import OpenFile
+    from .config import Config
+    from .system import System
+
+# The C library returns freed memory of this size to the system only after it has once seen a
+# larger block freed; without, each large read would map and unmap its pieces.
+_WARM_UP = 4 << 20
+
+
+class Agent:
+    """What handlers see of the agent.
+
+    Args:
+        config: the settings.
+        system: the platform.
+
+    Raises:
+        StateError: the state directory cannot be used.
+    """
+
+    def __init__(self, config: "Config", system: "System") -> None:
+        commands.load()
+        self.config = config
+        self.system = system
+        self.log = Log(verbose=config.verbose)
+        self.state = State(config.statedir)
+        self.policy = Policy(config.allowed, config.blocked)
+        self.freeze = Freeze(
+            system.freezer, self.policy, self.log, self.state.marker, config.fsfreeze_timeout
+        )
+        self.files: dict[int, OpenFile] = {}
+        self.programs = Programs()
+        self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)
+        self.loop = Loop()
+        self._channel: channels.Port | channels.Listener | None = None
+
+    def open(self) -> None:
+        """Take over a freeze that an earlier agent has left, and open log, state and channel.
+
+        Raises:
+            OSError: the log file or the state file cannot be written.
+            ConfigError, ChannelError: the channel cannot be opened.
+        """
+        # Frozen, the agent writes nothing: its log and state may be on a frozen file system.
+        if not self.freeze.resume():
+            if self.config.logfile:
+                self.log.open(self.config.logfile)
+            self.state.commit()
+        self._channel = self._make_channel()
+        self._channel.open()
+        bytes(_WARM_UP)
+
+    def _make_channel(self) -> "channels.Port | channels.Listener":
+        loop, dispatcher, log = self.loop, self.dispatcher, self.log
+        listening = channels.activated_socket()
+        if listening is not None:
+            return channels.Listener(loop, dispatcher, log, listening)
+        path = self.config.channel_path()
+        method = self.config.method
+        if method == "unix-listen":
+            return channels.Listener(loop, dispatcher, log, channels.unix_socket(path), path)
+        if method == "vsock-listen":
+            return channels.Listener(loop, dispatcher, log, channels.vsock_socket(path))
+        prepare = channels.raw_serial if method == "isa-serial" else None
+        return channels.Port(
+            loop, dispatcher, log, path, loop.stop, retry=self.config.retry_path, prepare=prepare
+        )
+
+    def serve(self) -> None:
+        """Answer requests until SIGTERM or SIGINT, or until the device has gone."""
+        self.loop.on_signal(signal.SIGTERM, self.loop.stop)
+        self.loop.on_signal(signal.SIGINT, self.loop.stop)
+        self.loop.on_signal(signal.SIGCHLD, self._child_ended)
+        self.loop.run()
+
+    def _child_ended(self) -> None:
+        self.programs.on_child_ended()
+        self.freeze.on_child_ended()
+
+    def close(self) -> None:
+        """Thaw, close the channel and keep the state."""
+        if self.freeze.frozen:
+            self.freeze.thaw_at_end()
+        if self._channel is not None:
+            self._channel.close()
+        for file in self.files.values():
+            os.close(file.fd)
+        self.loop.close()
+        self.state.commit()

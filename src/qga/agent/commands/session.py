@@ -1,0 +1,39 @@
+"""Handlers of `qga.protocol.session`."""
+
+from qga.protocol.session import AgentCommandInfo, AgentInfo, Info, Ping, Sync, SyncDelimited
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qga.agent.app import Agent
+
+
+@SyncDelimited.handler
+def sync_delimited(agent: "Agent", command: SyncDelimited) -> int:
+    return command.id
+
+
+@Sync.handler
+def sync(agent: "Agent", command: Sync) -> int:
+    return command.id
+
+
+@Ping.handler
+def ping(agent: "Agent", command: Ping) -> None:
+    return None
+
+
+@Info.handler
+def info(agent: "Agent", command: Info) -> AgentInfo:
+    entries = agent.dispatcher.entries.values()
+    return AgentInfo(
+        version=agent.config.reported_version,
+        supported_commands=[
+            AgentCommandInfo(
+                name=entry.command.NAME,
+                enabled=agent.policy.allows(entry.command),
+                success_response=entry.replies,
+            )
+            # Upstream's order: the last one registered comes first.
+            for entry in reversed(entries)
+        ],
+    )

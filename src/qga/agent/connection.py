@@ -1,0 +1,235 @@
+"""One stream of requests and replies: a client's socket, or a port. Made by `channels`.
+
+Reads what is there, has the messages answered one after the other, and writes the replies in
+order. It stops reading while a reply is under way, whether it waits for a program or for a client
+that does not read: so a client costs bounded memory, and never holds up another.
+"""
+
+import os
+
+from qga.wire.splitter import Splitter
+
+from .dispatch import Deferred
+from .loop import EDGE, HANGUP, READ, WRITE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from .dispatch import Dispatcher
+    from .loop import Loop
+
+_READ_SIZE = 64 * 1024
+
+# The virtio driver hands over one page at a time; a full one is seldom the last.
+_PAGE = 4096
+
+# Requests answered before the next client has its turn.
+_TURN = 64
+
+# Replies are gathered up to this many bytes for one system call.
+_GATHER = 64 * 1024
+
+
+class Connection:
+    """A stream of requests and replies.
+
+    Args:
+        loop: the event loop.
+        fd: non-blocking descriptor, owned by the connection from now on.
+        dispatcher: answers the messages.
+        on_end: called once when the stream is over, with the error if that was the reason.
+        is_port: the descriptor is a port, whose end of file means that nobody is connected on the
+            host for now. What is pending in the splitter stays then, since nobody can tell one
+            host connection from the next.
+    """
+
+    def __init__(
+        self,
+        loop: "Loop",
+        fd: int,
+        dispatcher: "Dispatcher",
+        on_end: "Callable[[Connection, OSError | None], None]",
+        *,
+        is_port: bool = False,
+    ) -> None:
+        self._loop = loop
+        self._fd = fd
+        self._dispatcher = dispatcher
+        self._on_end = on_end
+        self._is_port = is_port
+        self._splitter = Splitter()
+        self._inbox: list[Any] = []  # messages not answered yet, the next one last
+        self._out: list[bytes | memoryview] = []
+        self._stream: Iterator[bytes] | None = None
+        self._waiting = False  # for the result of a Deferred
+        self._ended = False  # the client sends no more
+        self._gone = False  # nor does it read
+        self._closed = False
+        self._events = READ
+        loop.watch(fd, READ, self._on_events)
+
+    def _on_events(self, events: int) -> None:
+        if events & HANGUP:
+            self._drop_output()
+            if not self._is_port:
+                # What it sent before it left is still carried out, without waiting for events:
+                # epoll would report the hang-up for ever.
+                self._gone = True
+                self._loop.forget(self._fd)
+        if events & WRITE and self._out:
+            self._attempt(self._flush)
+        elif self._events & READ and not self._inbox:
+            self._attempt(self._receive)
+        else:
+            self._settle()
+
+    def _attempt(self, step: "Callable[[], None]") -> None:
+        if self._closed:
+            return
+        try:
+            step()
+        except OSError as error:
+            if self._is_port:
+                self._end(error)
+            else:
+                self.close()
+
+    # Receiving.
+
+    def _receive(self) -> None:
+        try:
+            data = os.read(self._fd, _READ_SIZE)
+            if self._is_port and len(data) == _PAGE:
+                data = self._gather_pages(data)
+        except BlockingIOError:
+            self._settle()
+            return
+        if not data:
+            self._ended = not self._is_port
+            if self._is_port:
+                self._watch(READ | EDGE)
+            self._settle()
+            return
+        if self._events & EDGE:  # the host is back
+            self._watch(READ)
+        messages = self._splitter.feed(data)
+        if messages:
+            messages.reverse()
+            self._inbox = messages
+            self._answer()
+        elif self._gone:
+            self._settle()
+
+    def _gather_pages(self, page: bytes) -> bytes:
+        pages = [page]
+        try:
+            while len(page) == _PAGE and len(pages) < _READ_SIZE // _PAGE:
+                page = os.read(self._fd, _PAGE)
+                pages.append(page)
+        except BlockingIOError:
+            pass
+        return b"".join(pages)
+
+    # Answering.
+
+    def _answer(self) -> None:
+        gathered = 0
+        for _ in range(_TURN):
+            if not self._inbox:
+                break
+            reply = self._dispatcher.answer(self._inbox.pop())
+            if isinstance(reply, list):
+                self._out += reply
+                gathered += sum(map(len, reply))
+                if gathered > _GATHER:
+                    break
+            elif isinstance(reply, Deferred):
+                self._waiting = True
+                reply.when_done(self._on_done)
+                break
+            else:
+                self._stream = reply
+                break
+        self._flush()
+
+    def _on_done(self, reply: "list[bytes]") -> None:
+        self._waiting = False
+        self._out += reply
+        self._attempt(self._flush)
+
+    # Sending.
+
+    def _flush(self) -> None:
+        out = self._out
+        if self._gone:
+            self._drop_output()
+        elif out:
+            if len(out) > 1 and sum(map(len, out)) <= _GATHER:
+                out[:] = [b"".join(out)]
+            try:
+                written = os.write(self._fd, out[0]) if len(out) == 1 else os.writev(self._fd, out)
+            except BlockingIOError:
+                written = 0
+            except (BrokenPipeError, ConnectionResetError):
+                self._gone = True
+                self._drop_output()
+                written = 0
+            while out and written >= len(out[0]):
+                written -= len(out.pop(0))
+            if out and written:
+                out[0] = memoryview(out[0])[written:]
+        if not out and self._stream is not None:
+            # One piece at a time, and others have their turn before the next.
+            piece = next(self._stream, None)
+            if piece is None:
+                self._stream = None
+            else:
+                out.append(piece)
+        self._settle()
+
+    def _drop_output(self) -> None:
+        self._out.clear()
+        self._stream = None
+
+    # Waiting for what comes next.
+
+    def _settle(self) -> None:
+        if self._closed:
+            return
+        if self._out:
+            self._watch(WRITE)
+        elif self._waiting:
+            self._watch(0)
+        elif self._inbox:
+            self._watch(0)
+            self._loop.soon(lambda: self._attempt(self._answer))
+        elif self._ended:
+            self.close()
+        elif self._gone:
+            self._loop.soon(lambda: self._attempt(self._receive))
+        elif not self._events & READ:
+            self._watch(READ)
+
+    def _watch(self, events: int) -> None:
+        if events != self._events:
+            self._events = events
+            if not self._gone:
+                self._loop.change(self._fd, events)
+
+    # Ending.
+
+    def close(self) -> None:
+        """End the stream; replies that are not written yet are dropped."""
+        self._end(None)
+
+    def _end(self, error: OSError | None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.forget(self._fd)
+        os.close(self._fd)
+        self._inbox.clear()
+        self._drop_output()
+        self._on_end(self, error)

@@ -1,0 +1,152 @@
+"""From a message to its reply: request, policy, handler, reply. Called by `connection`.
+
+The only place that maps errors and logs commands; handlers get typed arguments, return typed
+results and may let OSError rise. What a request contains is logged nowhere.
+"""
+
+from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFound, GuestOSError
+from qga.protocol import COMMANDS
+from qga.protocol.codec import Mismatch, decoder, encode
+from qga.protocol.model import version
+from qga.wire import text
+from qga.wire.envelope import NO_ID, check_request, failure, success
+
+from .later import Pending, Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from qga.protocol.model import Command
+
+    from .app import Agent
+    from .log import Log
+    from .policy import Policy
+
+    Reply = list[bytes]
+
+# Put before the reply of guest-sync-delimited, so that a client finds it among remains.
+_DELIMITER = b"\xff"
+
+
+class Deferred:
+    """A reply that comes later."""
+
+    def __init__(self, pending: "Pending[Any]", reply: "Callable[[], Reply]") -> None:
+        self._pending = pending
+        self._reply = reply
+
+    def when_done(self, listener: "Callable[[Reply], None]") -> None:
+        """Call *listener* with the reply when it is there."""
+        self._pending.listen(lambda: listener(self._reply()))
+
+
+class Entry:
+    """A command that this agent has: how to decode its arguments, what to call, how to reply."""
+
+    __slots__ = ("command", "decode", "handler", "prefix", "replies")
+
+    def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
+        self.command = command
+        self.handler: Callable[[Any, Any], Any] = command.HANDLER or _no_handler
+        self.decode: Callable[[Any], Any] = decoder(command, compat)
+        # Agents before 1.1 answered every command.
+        self.replies = command.SUCCESS_RESPONSE or compat < (1, 1)
+        self.prefix = _DELIMITER if command.NAME == "guest-sync-delimited" else b""
+
+
+def _no_handler(_: object, command: "Command[Any]") -> None:
+    raise CommandNotFound.named(command.NAME)
+
+
+class Dispatcher:
+    """Answers messages.
+
+    Args:
+        agent: what handlers get as their first argument.
+        policy: which commands may be used now.
+        log: where commands and mishaps are recorded.
+        compat: the upstream version whose dialect is spoken.
+    """
+
+    def __init__(
+        self, agent: "Agent", policy: "Policy", log: "Log", compat: "tuple[int, ...]"
+    ) -> None:
+        self._agent = agent
+        self._policy = policy
+        self._log = log
+        self._compat = compat
+        self._legacy = compat < (1, 2)  # errors as class and data
+        self._ids = compat >= (4, 0)
+        self.entries = {
+            command.NAME: Entry(command, compat)
+            for command in COMMANDS
+            if command.HANDLER is not None and version(command.SINCE) <= compat
+        }
+
+    def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
+        """The reply to *message*, empty for a command that sends none.
+
+        *message* is what the splitter returned: a decoded value, or an error.
+        """
+        request_id: object = NO_ID
+        try:
+            if isinstance(message, CommandError):
+                raise message
+            if type(message) is dict and self._ids:
+                request_id = message.get("id", NO_ID)
+            name, arguments = check_request(message, ids=self._ids)
+            entry = self._entry(name)
+            command = entry.decode(arguments)
+            self._log.command(entry.command)
+            result = entry.handler(self._agent, command)
+            if isinstance(result, Pending):
+                pending = result
+                return Deferred(pending, lambda: self._outcome(entry, pending.result, request_id))
+            if isinstance(result, Stream):
+                return self._streamed(result, request_id)
+            return self._success(entry, result, request_id)
+        except Exception as error:  # noqa: BLE001 - whatever a handler does, the agent goes on
+            return self._failure(error, request_id)
+
+    def _entry(self, name: str) -> Entry:
+        entry = self.entries.get(name)
+        if entry is None:
+            raise CommandNotFound.named(name)
+        if not self._policy.allows(entry.command):
+            raise (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
+        return entry
+
+    def _outcome(self, entry: Entry, result: "Callable[[], Any]", request_id: object) -> "Reply":
+        try:
+            return self._success(entry, result(), request_id)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._failure(error, request_id)
+
+    def _success(self, entry: Entry, result: "Any", request_id: object) -> "Reply":
+        if not entry.replies:
+            return []
+        reply = success(None if result is None else encode(result, self._compat), request_id)
+        if entry.prefix:
+            reply.insert(0, entry.prefix)
+        return reply
+
+    def _streamed(self, result: "Stream[Any]", request_id: object) -> "Iterator[bytes]":
+        yield b'{"return": '
+        yield from result.pieces
+        if request_id is not NO_ID:
+            yield b', "id": ' + b"".join(text.encode(request_id))
+        yield b"}\n"
+
+    def _failure(self, error: Exception, request_id: object) -> "Reply":
+        if isinstance(error, Mismatch):
+            error = error.error()
+        elif isinstance(error, MemoryError):
+            error = CommandError("not enough memory in the guest for this request")
+        elif isinstance(error, OSError):
+            error = GuestOSError(str(error.strerror or error), error.errno)
+        elif not isinstance(error, CommandError):
+            self._log.mishap(error)
+            error = CommandError(f"internal error: {type(error).__name__}")
+        return [failure(error, request_id, legacy=self._legacy)]

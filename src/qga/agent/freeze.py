@@ -1,0 +1,252 @@
+"""Freezing and thawing, and knowing which it is. Called by `commands/fsfreeze` and `app`.
+
+While frozen, a marker file in the state directory says so to the next agent, if this one should be
+killed; its lines are a token and the mount points. A `Guardian` thaws at the deadline. The agent
+itself then touches no file system: it logs to memory, and the policy allows only commands that
+need none.
+"""
+
+import os
+
+from qga.errors import CommandError, GuestOSError
+
+from .guardian import LEFT_FROZEN, THAWED, Guardian
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .log import Log
+    from .policy import Policy
+    from .system import Freezer
+
+# How much of the marker is read back; beyond, mount points are not remembered.
+_MARKER_SIZE = 1 << 20
+
+
+class Freeze:
+    """The freeze state of the guest.
+
+    Args:
+        freezer: the platform.
+        policy: told when only safe commands may run.
+        log: kept in memory while frozen.
+        marker: path of the marker file.
+        timeout: seconds after which the guardian thaws.
+    """
+
+    def __init__(
+        self, freezer: "Freezer", policy: "Policy", log: "Log", marker: str, timeout: float
+    ) -> None:
+        self._freezer = freezer
+        self._policy = policy
+        self._log = log
+        self._marker = marker
+        self._timeout = timeout
+        self._held: list[tuple[str, int]] = []  # mount points and their descriptors, table order
+        self._guardian: Guardian | None = None
+        # Mount points that the last thaw left frozen, or that were frozen by an agent before this
+        # one and cannot be opened now.
+        self._stuck: list[str] = []
+        self.failed = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether file systems are frozen."""
+        return self._policy.frozen
+
+    def freeze(self) -> int:
+        """Freeze all local file systems, those mounted last first; return how many.
+
+        All or nothing: a failure thaws what was frozen before it.
+
+        Raises:
+            CommandError: it failed; nothing is frozen.
+        """
+        self._held = self._open_all()
+        if not self._held:
+            return 0
+        try:
+            self._arm()
+        except OSError as error:
+            self._end()
+            raise GuestOSError(
+                f"failed to prepare for freezing: {error.strerror}", error.errno
+            ) from None
+        frozen = 0
+        for path, fd in reversed(self._held):
+            try:
+                frozen += self._freezer.freeze(fd)
+            except OSError as error:
+                self._undo()
+                raise GuestOSError(
+                    f"failed to freeze {path}: {error.strerror}", error.errno
+                ) from None
+        if not frozen:
+            self._undo()
+        return frozen
+
+    def _open_all(self) -> "list[tuple[str, int]]":
+        try:
+            mounts = self._freezer.mounts()
+        except OSError as error:
+            raise GuestOSError(
+                f"failed to read the mount table: {error.strerror}", error.errno
+            ) from None
+        held: list[tuple[str, int]] = []
+        for mount in mounts:
+            try:
+                held.append((mount.path, self._freezer.open(mount)))
+            except OSError as error:
+                for _, fd in held:
+                    os.close(fd)
+                raise GuestOSError(
+                    f"failed to open {mount.path}: {error.strerror}", error.errno
+                ) from None
+        return held
+
+    def _arm(self) -> None:
+        """Mark the guest as frozen, and start the guardian; before anything is frozen."""
+        token = os.urandom(8).hex().encode()
+        fd = os.open(self._marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            paths = [os.fsencode(path).replace(b"\n", b"\\n") for path, _ in self._held]
+            os.write(fd, b"\n".join([token, *paths, b""])[:_MARKER_SIZE])
+        finally:
+            os.close(fd)
+        self._log.info("freezing file systems")
+        self._log.hold()
+        self._start_guardian(token)
+        self._policy.frozen = True
+
+    def _start_guardian(self, token: bytes) -> None:
+        fds = [fd for _, fd in self._held]
+        self._guardian = Guardian(self._freezer, fds, self._marker, token, self._timeout)
+
+    def _undo(self) -> None:
+        """Thaw what a freeze that did not succeed has frozen."""
+        try:
+            self.thaw()
+        except CommandError as error:
+            self._log.error(f"after a failed freeze: {error}")
+
+    def thaw(self) -> int:
+        """Thaw everything, whoever has frozen it; return how many file systems were frozen.
+
+        Raises:
+            CommandError: something is left frozen; the message names each mount point. The guest
+                counts as frozen still, and thawing may be repeated.
+        """
+        thawed = 0
+        failures: list[str] = []
+        codes: list[int] = []
+        for path, fd, own in self._candidates(failures, codes):
+            try:
+                undone = False
+                while self._freezer.thaw(fd):
+                    undone = True
+                thawed += undone
+            except OSError as error:
+                failures.append(f"{path}: {error.strerror}")
+                codes.append(error.errno or 0)
+            finally:
+                if not own:
+                    os.close(fd)
+        self.failed = bool(failures)
+        if failures:
+            text = "failed to thaw " + "; ".join(failures)
+            self._log.error(text)
+            raise GuestOSError(text, codes[0])
+        self._end()
+        return thawed
+
+    def _candidates(self, failures: list[str], codes: list[int]) -> "list[tuple[str, int, bool]]":
+        """What to thaw, in table order, with whether the descriptor is one that is held."""
+        held = {path for path, _ in self._held}
+        found = [(path, fd, True) for path, fd in self._held]
+        stuck = set(self._stuck)
+        try:
+            mounts = self._freezer.mounts()
+        except OSError:
+            mounts = []  # what is held can be thawed all the same
+        for mount in mounts:
+            if mount.path in held:
+                continue
+            try:
+                found.append((mount.path, self._freezer.open(mount), False))
+                stuck.discard(mount.path)
+            except OSError as error:
+                # What this guest is not known to have frozen is no concern.
+                if mount.path in stuck:
+                    stuck.discard(mount.path)
+                    failures.append(f"{mount.path}: {error.strerror}")
+                    codes.append(error.errno or 0)
+        for path in sorted(stuck):
+            failures.append(f"{path}: no longer mounted")
+            codes.append(0)
+        return found
+
+    def _end(self) -> None:
+        """Everything is thawed: back to normal."""
+        was_frozen = self._policy.frozen
+        self._stuck = []
+        self._policy.frozen = False
+        try:
+            os.unlink(self._marker)
+        except FileNotFoundError:
+            pass
+        if self._guardian is not None:
+            self._guardian.dismiss()
+            self._guardian = None
+        self._let_go()
+        self._log.release()
+        if was_frozen:
+            self._log.info("thawed file systems")
+
+    def _let_go(self) -> None:
+        for _, fd in self._held:
+            os.close(fd)
+        self._held = []
+
+    def resume(self) -> bool:
+        """At start-up: take over the freeze of an agent that was killed; False if there is none."""
+        try:
+            fd = os.open(self._marker, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            token, *paths = os.read(fd, _MARKER_SIZE).split(b"\n")
+        finally:
+            os.close(fd)
+        self._policy.frozen = True
+        self._log.error("the guest is frozen: only guest-fsfreeze-thaw ends it, or its deadline")
+        self._log.hold()
+        wanted = {os.fsdecode(path.replace(b"\\n", b"\n")) for path in paths if path}
+        for mount in self._freezer.mounts():
+            # Upstream's marker is empty: any mount may be what it has frozen.
+            if mount.path in wanted or not wanted:
+                try:
+                    self._held.append((mount.path, self._freezer.open(mount)))
+                    wanted.discard(mount.path)
+                except OSError:
+                    pass
+        self._stuck = sorted(wanted)
+        self._start_guardian(token.strip())
+        return True
+
+    def thaw_at_end(self) -> None:
+        """The agent ends: thaw what it has frozen; what cannot be is left to the guardian."""
+        self._undo()
+
+    def on_child_ended(self) -> None:
+        """A child process has ended; if it was the guardian, see what it did."""
+        code = None if self._guardian is None else self._guardian.ended()
+        if code is None:
+            return
+        self._guardian = None
+        if code == LEFT_FROZEN:
+            self.failed = True
+            self._log.error("the deadline of the freeze has passed, and thawing failed")
+            return
+        self.failed = False
+        self._end()
+        if code == THAWED:
+            self._log.error(f"thawed after {self._timeout:g} s, because nobody else did")

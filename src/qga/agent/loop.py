@@ -1,0 +1,113 @@
+"""Waits for descriptors, signals and timers, and calls whom they concern. Used by `app`.
+
+One thread, epoll, C modules only. A callback does a bounded piece of work and returns; whoever has
+more to do asks to be called again (`soon`), so that no client waits for another's long request.
+"""
+
+import os
+import select
+import time
+
+from .lean import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    OnEvents = Callable[[int], None]
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+HANGUP = select.EPOLLHUP | select.EPOLLERR
+# Report changes only. The way to wait on a port that is hung up, which it would report for ever.
+EDGE = select.EPOLLET
+
+
+class Loop:
+    """The agent's event loop."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, OnEvents] = {}
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._soon: list[Callable[[], None]] = []
+        self._signals: dict[int, Callable[[], None]] = {}
+        self._arrived: list[int] = []
+        self._running = False
+        self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wakeup_end, warn_on_full_buffer=False)
+        self.watch(self._wakeup, READ, self._woken)
+
+    def watch(self, fd: int, events: int, callback: "OnEvents") -> None:
+        """Call *callback* with what happened whenever one of *events*, or a hang-up, is there."""
+        self._epoll.register(fd, events)
+        self._callbacks[fd] = callback
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch *fd* for *events* from now on."""
+        self._epoll.modify(fd, events)
+
+    def forget(self, fd: int) -> None:
+        """Watch *fd* no longer; call it before the descriptor is closed."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def later(self, seconds: float, callback: "Callable[[], None]") -> None:
+        """Call *callback* once, in *seconds*."""
+        self._timers.append((time.monotonic() + seconds, callback))
+
+    def soon(self, callback: "Callable[[], None]") -> None:
+        """Call *callback* once, after everybody else has had a turn."""
+        self._soon.append(callback)
+
+    def on_signal(self, number: int, callback: "Callable[[], None]") -> None:
+        """Call *callback* from the loop after signal *number*."""
+        self._signals[number] = callback
+        signal.signal(number, lambda arrived, _: self._arrived.append(arrived))
+
+    def _woken(self, _: int) -> None:
+        os.read(self._wakeup, 512)
+        arrived, self._arrived = self._arrived, []
+        for number in dict.fromkeys(arrived):
+            self._signals[number]()
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._running = True
+        callbacks, poll = self._callbacks, self._epoll.poll
+        while self._running:
+            if self._soon or self._timers:
+                ready = poll(self._patience())
+                self._run_due()
+            else:
+                ready = poll()
+            for fd, events in ready:
+                callback = callbacks.get(fd)
+                if callback is not None:  # not forgotten by one that was called before
+                    callback(events)
+
+    def stop(self) -> None:
+        """Make `run` return after the callbacks that are due."""
+        self._running = False
+
+    def _patience(self) -> float:
+        if self._soon:
+            return 0
+        return max(0.0, min(due for due, _ in self._timers) - time.monotonic())
+
+    def _run_due(self) -> None:
+        now = time.monotonic()
+        due = [callback for at, callback in self._timers if at <= now]
+        self._timers = [timer for timer in self._timers if timer[0] > now]
+        soon, self._soon = self._soon, []
+        for callback in due + soon:
+            callback()
+
+    def close(self) -> None:
+        """Release the loop's own descriptors and the signals."""
+        signal.set_wakeup_fd(-1)
+        for number in self._signals:
+            signal.signal(number, signal.SIG_DFL)
+        self._epoll.close()
+        os.close(self._wakeup)
+        os.close(self._wakeup_end)

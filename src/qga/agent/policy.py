@@ -1,0 +1,31 @@
+"""Which commands may be used: the configuration's lists, and what is safe while frozen."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
+    from qga.protocol.model import Command
+
+
+class Policy:
+    """Decides on commands.
+
+    Args:
+        allowed: names of the commands that may be used; empty for all.
+        blocked: names of the commands that may not be used; they win over *allowed*.
+    """
+
+    def __init__(self, allowed: "Collection[str]" = (), blocked: "Collection[str]" = ()) -> None:
+        self._allowed = frozenset(allowed)
+        self._blocked = frozenset(blocked)
+        # While file systems are frozen only what cannot touch them may run, and that even if it is
+        # blocked: a guest that nobody may thaw would be lost. As upstream since 9.1.
+        self.frozen = False
+
+    def allows(self, command: "type[Command[Any]]") -> bool:
+        """Whether *command* may be used now."""
+        if self.frozen:
+            return command.WHILE_FROZEN
+        name = command.NAME
+        return name not in self._blocked and (not self._allowed or name in self._allowed)
