@@ -1,0 +1,16 @@
+"""The `qga` command line. Here is only its entrance; click and rich come with `qga[cli]`."""
+
+import sys
+
+
+def main() -> int:
+    """Run `qga` with the arguments of this process; return the exit code."""
+    try:
+        import click  # noqa: F401
+        import rich  # noqa: F401
+    except ImportError:
+        print("qga: the command line needs: pip install 'qga[cli]'", file=sys.stderr)
+        return 2
+    from .app import run
+
+    return run()

@@ -1,0 +1,109 @@
+"""`qga freeze TARGET -- COMMAND...`: a command on the host, run while the guest is frozen."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from qga.errors import QgaError
+
+from . import output
+from .options import Settings, leading_target, with_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+# As other programs that run a command: not confused with the exit codes that commands choose.
+FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class NotDone(Exception):
+    """Freezing or thawing failed: *cause* tells why."""
+
+    def __init__(self, cause: QgaError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _Ended(SystemExit):
+    """A signal asks qga to end: the guest is thawed first."""
+
+
+@click.command(short_help="Run a command while the guest is frozen.")
+@with_settings
+@click.argument("words", nargs=-1, metavar="[TARGET] -- COMMAND...")
+def freeze(settings: Settings, words: tuple[str, ...]) -> int:
+    """Run COMMAND while the guest's file systems are frozen; thaw them whatever happens.
+
+    COMMAND runs on this machine, for example to take a snapshot. The exit code is its own; 125 when
+    freezing or thawing failed, 126 or 127 when it cannot be run. What was done is told on standard
+    error. An interrupt goes to COMMAND; the guest is thawed when it ends.
+    """
+    target, command = leading_target(words)
+    if not command:
+        raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
+    try:
+        with _signals_raise(), settings.connect(target) as client:
+            with client.freeze() as frozen:
+                if not settings.json:
+                    what = output.counted(frozen.frozen, "file system")
+                    print(f"qga: {what} frozen", file=sys.stderr)
+                code = _run(command)
+            thawed = frozen.thawed or 0
+    except QgaError as error:
+        raise NotDone(error) from error
+    if settings.json:
+        summary = {
+            "frozen": frozen.frozen,
+            "thawed": thawed,
+            "seconds": round(frozen.seconds, 3),
+            "exit_code": code,
+        }
+        print(json.dumps(summary), file=sys.stderr)
+    else:
+        what = output.counted(thawed, "file system")
+        print(f"qga: {what} thawed after {frozen.seconds:.1f} s", file=sys.stderr)
+    return code
+
+
+def _run(command: tuple[str, ...]) -> int:
+    try:
+        process = subprocess.Popen(command)
+    except OSError as error:
+        print(f"qga: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    # The terminal sends an interrupt to the command too: whether it ends by that is its decision.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let the signals that end a process raise instead, so that everything is undone on the way."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise _Ended(128 + number)
+
+    before = {number: signal.signal(number, end) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

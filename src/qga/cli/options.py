@@ -1,0 +1,79 @@
+"""What the commands have in common: options, the target, and how a client is made of them."""
+
+from __future__ import annotations
+
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qga.client import Client, Target, connect
+from qga.client.sync import TIMEOUT
+from qga.client.target import from_environment, names_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Settings:
+    """The options that every command takes.
+
+    Attributes:
+        json: whether to print JSON.
+        timeout: seconds for each call of the agent.
+    """
+
+    def __init__(self, output: str, timeout: float) -> None:
+        self.json = output == "json"
+        self.timeout = timeout
+
+    def connect(self, target: Target) -> Client:
+        """A client for *target* with these settings."""
+        return connect(target, timeout=self.timeout)
+
+
+def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-o`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="What to print.",
+    )(function)
+
+
+def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-o` and `--timeout`; pass them to *function* as its first argument, `Settings`."""
+
+    def wrapper(output: str, timeout: float, **arguments: Any) -> Any:
+        return function(Settings(output, timeout), **arguments)
+
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=TIMEOUT,
+        show_default=True,
+        help="Seconds to wait for each answer of the agent.",
+    )
+    return output_option(timeout(update_wrapper(wrapper, function)))
+
+
+def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the optional argument TARGET; pass it to *function* as a `Target`."""
+
+    def wrapper(*arguments: Any, target: str | None, **named: Any) -> Any:
+        return function(
+            *arguments, target=from_environment() if target is None else Target(target), **named
+        )
+
+    return click.argument("target", required=False)(update_wrapper(wrapper, function))
+
+
+def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
+    """The target that *words* begin with, or else QGA_TARGET; and the other words."""
+    if words and names_target(words[0]):
+        return Target(words[0]), words[1:]
+    return from_environment(), words

@@ -1,0 +1,160 @@
+"""`qga cat` and `qga cp`: files of the guest to here and back."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qga.client import flows
+from qga.client.target import names_guest_file, split_path
+from qga.errors import CommandError
+
+from . import output
+from .options import Settings, with_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from qga.client import Client
+
+
+@click.command()
+@with_settings
+@click.argument("file", metavar="TARGET:PATH")
+def cat(settings: Settings, file: str) -> None:
+    """Print a file of the guest. With -o json: its path, size and base64 content."""
+    target, path = split_path(file)
+    with settings.connect(target) as client:
+        if settings.json:
+            data = client.read_file(path)
+            output.show_json({"path": path, "count": len(data), "buf-b64": data})
+        else:
+            client.download(path, sys.stdout.buffer.write)
+            sys.stdout.buffer.flush()
+
+
+@click.command()
+@with_settings
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+def cp(settings: Settings, source: str, destination: str) -> None:
+    """Copy a file from the guest or to it.
+
+    One of SRC and DST is TARGET:PATH, the other a local file, or - for standard input or output. A
+    local file whose name begins like a target needs ./ in front.
+    """
+    if names_guest_file(source) == names_guest_file(destination):
+        raise click.UsageError("one of SRC and DST must be TARGET:PATH, the other a local file")
+    began = time.perf_counter()
+    if names_guest_file(source):
+        count = _fetch(settings, source, destination)
+    else:
+        count = _deliver(settings, source, destination)
+    seconds = time.perf_counter() - began
+    if settings.json:
+        summary = {
+            "source": source,
+            "destination": destination,
+            "count": count,
+            "seconds": round(seconds, 3),
+        }
+        if destination != "-":  # where the content is
+            output.show_json(summary)
+    elif sys.stderr.isatty():
+        speed = output.amount(count / seconds)
+        print(f"{output.amount(count)} in {seconds:.1f} s ({speed}/s)", file=sys.stderr)
+
+
+def _fetch(settings: Settings, source: str, destination: str) -> int:
+    target, path = split_path(source)
+    with settings.connect(target) as client:
+        if destination == "-":
+            count = client.download(path, sys.stdout.buffer.write)
+            sys.stdout.buffer.flush()
+            return count
+        local = Path(destination)
+        if local.is_dir():
+            local /= os.path.basename(path)  # noqa: PTH119 - a path of the guest
+        # Asked before a local file is touched.
+        size = _size(client, path) if sys.stderr.isatty() else None
+        with _replacing(local) as file, _progress(os.fspath(local), size) as progress:
+            return client.download(path, file.write, progress=progress)
+
+
+def _deliver(settings: Settings, source: str, destination: str) -> int:
+    target, path = split_path(destination)
+    if source == "-":
+        if path.endswith("/"):
+            raise click.UsageError(f"{path!r} is a directory; name the file")
+        with settings.connect(target) as client:
+            return client.upload(path, _pieces(sys.stdin.buffer))
+    local = Path(source)
+    if path.endswith("/"):
+        path += local.name
+    with local.open("rb", buffering=0) as file, settings.connect(target) as client:
+        size = os.fstat(file.fileno()).st_size
+        with _progress(source, size) as progress:
+            return client.upload(path, _pieces(file), progress=progress)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(flows.CHUNK):
+        yield piece
+
+
+def _size(client: Client, path: str) -> int | None:
+    """The size of the guest's file; None where it has none, as a pipe."""
+    with client.open(path) as file:
+        try:
+            return file.seek(0, os.SEEK_END) or None
+        except CommandError:
+            return None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open *path* for writing; a regular file keeps its content until the new one is complete."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o7777)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(name: str, size: int | None) -> Iterator[Callable[[int], None] | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+    from rich.markup import escape
+
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(escape(output.printable(name)), total=size)
+        yield lambda done: bar.update(task, completed=done)
