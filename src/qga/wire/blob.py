@@ -6,7 +6,7 @@ long as it looks so, the decoded bytes are kept (a quarter less, and nothing is 
 the end); at the first piece that does not, the text is restored and kept from there on.
 """
 
-from . import base64, strict
+from . import base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,23 +80,23 @@ class Blob:
         self._length = 0
         self._is_text = True
 
-    def finish(self) -> "Blob | str":
-        """The string is complete: return this blob, or its text when that is not plain base64.
-
-        Raises:
-            CommandError: it is not a valid JSON string.
-        """
+    def finish(self) -> "bytes | None":
+        """The string is complete: return its JSON text when that is not plain base64."""
         if not self._is_text:
+            raw = bytes(self._raw)
             try:
-                self._store(base64.decode_strict(bytes(self._raw)))
+                chunk = base64.decode_strict(raw)
+                # Bits that stand for nothing would be lost: `text` has zeros for them.
+                plain = base64.encode(base64.decode_strict(raw[-4:])) == raw[-4:]
             except ValueError:
-                self._raw[:0] = base64.encode(self.data)
-                self._become_text()
-            else:
+                plain = False
+            if plain:
+                self._store(chunk)
                 self._raw = bytearray()
-                return self
-        text: str = strict.parse(strict.to_text(self._quote + self._raw + self._quote))
-        return text
+                return None
+            self._raw[:0] = base64.encode(self.data)
+            self._become_text()
+        return self._quote + self._raw + self._quote
 
     @property
     def data(self) -> memoryview:

@@ -6,6 +6,7 @@ Used by the agent; the client's side of the conversation is `handshake`. The tex
 from qga.errors import CommandError
 
 from . import text
+from .blob import Blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, 
     name = arguments = None
     for key, value in message.items():
         if key == "execute":
-            if type(value) is not str:
+            name = value.text if type(value) is Blob else value
+            if type(name) is not str:
                 raise _bad_member(key, "string")
-            name = value
         elif key == "arguments":
             if type(value) is not dict:
                 raise _bad_member(key, "object")

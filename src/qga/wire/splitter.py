@@ -17,7 +17,7 @@ beyond the limits costs one error: no cascades.
 
 from qga.errors import CommandError
 
-from . import strict, text
+from . import message, strict, text
 from .blob import THRESHOLD, Blob
 
 TYPE_CHECKING = False
@@ -33,6 +33,10 @@ DEPTH_LIMIT = 1024
 # A first message longer than this is not worth a try of the C decoder: it would be repeated.
 _QUICK = 8192
 
+# How far it is looked ahead for a quote: many small messages that arrive in one piece must not each
+# cost a search through all of the others.
+_AHEAD = 1024
+
 _RESET, _NEWLINE, _BACKSLASH = 0xFF, 0x0A, 0x5C
 _BRACE, _CLOSING_BRACE, _BRACKET = b"{}["
 _SPACE = b" \t\r\n"
@@ -40,6 +44,7 @@ _STRUCTURE = b"{}[]:,"
 _WORD = b"abcdefghijklmnopqrstuvwxyz0123456789+-.E"
 _LEGAL_OUTSIDE = _SPACE + _STRUCTURE + _WORD
 _LEGAL_INSIDE = bytes(range(0x20, 0xFE))
+_LEGAL_IN_BLOB = bytes(byte for byte in range(0xFE) if byte != _NEWLINE)
 _STRUCTURE_TO_SPACE = bytes.maketrans(_STRUCTURE, b" " * len(_STRUCTURE))
 _QUOTES = b"\"'"
 
@@ -49,12 +54,14 @@ class Splitter:
 
     __slots__ = (
         "_blob", "_blobs", "_braces", "_brackets", "_cleared", "_discarding", "_escaped", "_events",
-        "_idle", "_parts", "_quote", "_size", "_size_limit", "_skipping", "_string_at", "_text",
-        "_tokens",
+        "_harmless", "_idle", "_length", "_parts", "_quote", "_size", "_size_limit", "_skipping",
+        "_text", "_tokens",
     )  # fmt: skip
 
     def __init__(self, size_limit: int = SIZE_LIMIT) -> None:
         self._size_limit = size_limit
+        # A message of no more characters than this breaks none of the limits.
+        self._harmless = min(size_limit // 4, TOKEN_LIMIT, 2 * DEPTH_LIMIT)
         self._events: list[Any] = []
         self._skipping = False  # the rest of a line whose lexical error has been answered
         self._cleared = False  # by a 0xFF just before: a run of them is one reset
@@ -64,9 +71,9 @@ class Splitter:
         self._idle = not (self._skipping or self._cleared)
         self._braces = self._brackets = 0
         self._quote = 0  # the quote that ends the string we are in
+        self._length = 0  # how much of that string there is so far
         self._escaped = False  # its last byte so far was an unpaired backslash
         self._text = bytearray()  # of the message since the last blob
-        self._string_at = 0  # where in it the current string begins
         self._parts: list[bytearray] = []  # the text before each blob
         self._blobs: list[Blob | str] = []
         self._blob: Blob | None = None  # the one being filled
@@ -95,8 +102,11 @@ class Splitter:
                 return self._scan(data)
             end = len(decoded)
             while True:
-                value, at = text.scan(decoded, at)
+                value, stop = text.scan(decoded, at)
+                if stop - at > self._harmless and self._must_count(decoded, at, stop):
+                    break
                 values.append(value)
+                at = stop
                 while at < end and decoded[at] in " \n\r\t":
                     at += 1
                 if at == end:
@@ -109,6 +119,13 @@ class Splitter:
             pass
         return values + self._scan(decoded[at:].encode())
 
+    def _must_count(self, decoded: str, start: int, stop: int) -> bool:
+        """Whether the message from *start* to *stop* may break a limit; `_scan` knows."""
+        return (
+            stop - start > min(self._size_limit // 4, TOKEN_LIMIT)
+            or decoded.count("{", start, stop) + decoded.count("[", start, stop) > DEPTH_LIMIT
+        )
+
     def _scan(self, data: bytes) -> "list[Any]":
         events: list[Any] = []
         self._events = events
@@ -118,7 +135,7 @@ class Splitter:
                 at = self._string(data, at)
             elif self._braces or self._brackets:
                 at = self._outside(data, at)
-            elif self._text:
+            elif self._text or self._discarding:
                 at = self._word(data, at)
             else:
                 at = self._between(data, at)
@@ -140,8 +157,9 @@ class Splitter:
             self._idle = not self._skipping
             return at + 1
         if self._skipping and byte != _RESET:
-            ends = (data.find(mark, at) for mark in (_BRACE, _NEWLINE, _RESET))
-            return min((found for found in ends if found >= 0), default=len(data))
+            end = min(at + _AHEAD, len(data))
+            ends = (data.find(mark, at, end) for mark in (_BRACE, _NEWLINE, _RESET))
+            return min((found for found in ends if found >= 0), default=end)
         if byte in _STRUCTURE:
             self._events.append(strict.parse_error("expecting value"))
             return at + 1
@@ -179,17 +197,21 @@ class Splitter:
             return at + length
         self._tokens += len(segment) - len(segment.translate(None, _STRUCTURE))
         self._tokens += len(segment.translate(_STRUCTURE_TO_SPACE).split())
+        if segment and segment[0] in _WORD and self._text and self._text[-1] in _WORD:
+            self._tokens -= 1  # a word that began before *data*
         self._grow(segment)
         if foreign:
             return self._lexical_error(data, end)
-        if end < len(data):
+        if end < len(data) and data[end] in _QUOTES:
             return self._open_string(data[end], end)
         return end
 
     def _next_quote(self, data: bytes, at: int) -> int:
-        double = data.find(b'"', at)
+        """Where the next quote is, or how far it has been looked for."""
+        limit = min(at + _AHEAD, len(data))
+        double = data.find(b'"', at, limit)
         if double < 0:
-            double = len(data)
+            double = limit
         single = data.find(b"'", at, double)
         return double if single < 0 else single
 
@@ -232,21 +254,26 @@ class Splitter:
         self._tokens += 1
         self._grow(bytes((quote,)))
         self._quote = quote
-        self._string_at = len(self._text)
+        self._length = 0
         return at + 1
 
     def _string(self, data: bytes, at: int) -> int:
         end = self._string_end(data, at)
         segment = data[at:end]
+        foreign = b""
+        if self._length < THRESHOLD:
+            foreign = segment[: THRESHOLD - self._length].translate(None, _LEGAL_INSIDE)
         # The alphabet of a blob is checked when it is decoded; only what resets must not wait.
-        if self._blob is None or not segment.isascii() or _NEWLINE in segment:
-            foreign = segment.translate(None, _LEGAL_INSIDE)
-            if foreign:
-                end = at + segment.index(foreign[0])
-                self._escaped = False
-                self._text += data[at:end][-strict.STRAY_LIMIT :]
-                return self._lexical_error(data, end)
+        if not foreign and (_NEWLINE in segment or not segment.isascii()):
+            foreign = segment.translate(None, _LEGAL_IN_BLOB)
+        if foreign:
+            end = at + segment.index(foreign[0])
+            self._escaped = False
+            segment = data[at:end]
         self._grow(segment)
+        self._length += len(segment)
+        if foreign:
+            return self._lexical_error(data, end)
         if end == len(data):
             return end
         self._close_string()
@@ -273,11 +300,13 @@ class Splitter:
     def _close_string(self) -> None:
         quote, self._quote = self._quote, 0
         if self._blob is None:
-            self._text.append(quote)
+            if not self._discarding:
+                self._text.append(quote)
         else:
             blob, self._blob = self._blob, None
+            plain = blob.finish()
             try:
-                self._blobs.append(blob.finish())
+                self._blobs.append(blob if plain is None else message.decode([plain]))
             except CommandError as error:
                 self._discard(error)
         if not (self._braces or self._brackets):
@@ -289,21 +318,22 @@ class Splitter:
         if self._discarding:
             return
         self._size += len(segment)
-        if self._blob is not None:
-            self._blob.feed(segment)
-        elif self._quote and len(self._text) - self._string_at + len(segment) > THRESHOLD:
-            # The string so far, and the quote before it, leave the text.
-            self._blob = Blob(bytes((self._quote,)), self._size_limit)
-            self._blob.feed(bytes(self._text[self._string_at :]) + segment)
-            del self._text[self._string_at - 1 :]
-            self._parts.append(self._text)
-            self._text = bytearray()
-        else:
-            self._text += segment
         if self._size > self._size_limit:
             self._discard(CommandError("JSON token size limit exceeded"))
         elif self._tokens > TOKEN_LIMIT:
             self._discard(CommandError("JSON token count limit exceeded"))
+        elif self._blob is not None:
+            self._blob.feed(segment)
+        elif self._quote and self._length + len(segment) > THRESHOLD:
+            # The string so far, and the quote before it, leave the text.
+            start = len(self._text) - self._length
+            self._blob = Blob(bytes((self._quote,)), self._size_limit)
+            self._blob.feed(bytes(self._text[start:]) + segment)
+            del self._text[start - 1 :]
+            self._parts.append(self._text)
+            self._text = bytearray()
+        else:
+            self._text += segment
 
     def _discard(self, error: CommandError) -> None:
         """Report *error*, free what is pending, and follow the message to its end only."""
@@ -314,7 +344,7 @@ class Splitter:
 
     def _lexical_error(self, data: bytes, at: int) -> int:
         """Report the byte at *at*, drop what is pending and return where to go on."""
-        token = self._text[self._string_at - 1 :] if self._quote and self._blob is None else b""
+        token = self._text[-self._length - 1 :] if self._quote and self._blob is None else b""
         self._events.append(strict.stray(strict.printable(token + data[at : at + 1])))
         self._cleared = data[at] == _RESET
         self._skipping = not self._cleared
@@ -324,55 +354,10 @@ class Splitter:
     def _finish(self) -> None:
         if not self._discarding:
             try:
-                value = self._decode()
+                value = message.decode([*self._parts, self._text])
+                if self._blobs:
+                    value = message.resolve(value, self._blobs)
             except CommandError as error:
                 value = error
             self._events.append(value)
         self._reset()
-
-    def _decode(self) -> "Any":
-        parts = [*self._parts, self._text]
-        try:
-            decoded = _join([part.decode() for part in parts])
-            if "\\ud" in decoded or "\\uD" in decoded:
-                raise text.Refused
-            value, end = text.scan(decoded, 0)
-            if end < len(decoded):
-                raise text.Refused
-        except (UnicodeDecodeError, text.Refused):
-            value = strict.parse(_join([strict.to_text(part) for part in parts]))
-        return _resolve(value, self._blobs) if self._blobs else value
-
-
-def _join(parts: "list[str]") -> str:
-    joined = parts[0]
-    for number, part in enumerate(parts[1:]):
-        joined += f'"{text.PLACEHOLDER}{number}"{part}'
-    return joined
-
-
-def _resolve(value: "Any", blobs: "list[Blob | str]") -> "Any":
-    """Put the long strings where their placeholders are."""
-
-    def resolved(item: "Any") -> "Any":
-        if isinstance(item, str) and item.startswith(text.PLACEHOLDER):
-            return blobs[int(item[1:])]
-        if isinstance(item, dict | list):
-            pending.append(item)
-        return item
-
-    def name(key: str) -> str:
-        long = resolved(key)
-        return long.text if isinstance(long, Blob) else str(long)
-
-    pending: list[Any] = []
-    value = resolved(value)
-    while pending:
-        container = pending.pop()
-        if isinstance(container, list):
-            container[:] = [resolved(item) for item in container]
-        else:
-            members = [(name(key), resolved(item)) for key, item in container.items()]
-            container.clear()
-            container.update(members)
-    return value

@@ -23,6 +23,9 @@ _ESCAPES = {
     "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
 }  # fmt: skip
 
+# The bytes C0 80 in what `to_text` returns.
+_NUL = "\udcc0\udc80"
+
 # An integer of more digits is a double to QAPI, whatever its value.
 _UINT64_DIGITS = 20
 
@@ -44,7 +47,7 @@ def stray(token: str) -> CommandError:
 
 def to_text(data: "bytes | bytearray") -> str:
     """*data* as text, each byte that is not UTF-8 as a lone surrogate, which `parse` reports."""
-    return data.replace(b"\xc0\x80", b"\\u0000").decode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def printable(data: "bytes | bytearray") -> str:
@@ -189,14 +192,17 @@ def _string(text: str, start: int) -> "tuple[str, int]":
     quote = text[start]
     out: list[str] = []
     at = start + 1
+    end = -1
     while True:
-        end = text.find(quote, at)
+        if end < at:  # not again for each escape: a string may be made of millions
+            end = text.find(quote, at)
         if end < 0:
             raise parse_error("premature EOI")
         backslash = text.find("\\", at, end)
         plain = text[at : end if backslash < 0 else backslash]
         if not plain.isprintable():
-            _check(plain, quote)
+            _check(plain.replace(_NUL, ""), quote)
+            plain = plain.replace(_NUL, "\0")
         out.append(plain)
         if backslash < 0:
             return "".join(out), end + 1

@@ -9,6 +9,7 @@ from _json import encode_basestring_ascii as quote
 from _json import make_encoder, make_scanner
 
 from . import base64
+from .blob import Blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,24 +91,28 @@ _encode_plain = _new_encoder(_bytes_met)
 def encode(value: "Any") -> "list[bytes]":
     """JSON text of *value* in ASCII, in pieces that belong one behind the other.
 
-    bytes-like values become base64 strings; each is a piece of its own, so that megabytes are
-    copied no more than needed.
+    bytes-like values and `Blob`s become base64 strings; each is a piece of its own, so that
+    megabytes are copied no more than needed.
     """
     try:
         return [_encode_plain(value).encode("ascii")]
-    except _NeedsPieces:
+    except (_NeedsPieces, RecursionError, ValueError):
         pass
-    except (RecursionError, ValueError):
-        return ["".join(_iterative(value, _bytes_met)).encode("ascii")]
     blobs: list[bytes] = []
 
-    def default(data: "bytes | bytearray | memoryview") -> str:
-        blobs.append(base64.encode(data))
+    def default(data: "bytes | bytearray | memoryview | Blob") -> str:
+        blobs.append(base64.encode(data.data if isinstance(data, Blob) else data))
         return PLACEHOLDER
 
-    between = _new_encoder(default)(value).encode("ascii").split(_PLACEHOLDER_ESCAPED)
-    pieces = [between[0] + b'"']
+    try:
+        encoded = _new_encoder(default)(value)
+    except (RecursionError, ValueError):
+        blobs.clear()
+        encoded = "".join(_iterative(value, default))
+    between = encoded.encode("ascii").split(_PLACEHOLDER_ESCAPED)
+    pieces = between[:1]
     for blob, text in zip(blobs, between[1:], strict=True):
+        pieces[-1] += b'"'
         pieces += (blob, b'"' + text)
     return pieces
 
