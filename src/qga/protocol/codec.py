@@ -95,7 +95,10 @@ def _uint(bits: int) -> "Decode":
 
 def _number(value: "Any") -> float:
     if type(value) is float or type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf") if value > 0 else float("-inf")
     raise _wrong("number")
 
 
@@ -187,8 +190,7 @@ def _enum(kind: "type[Enum]", since: "tuple[int, ...]", strict: bool) -> "Decode
     }
 
     def decode(value: "Any") -> Enum:
-        if type(value) is not str:
-            raise _wrong("string")
+        value = _str(value)
         if value in known:
             return known[value]
         if strict:
@@ -216,7 +218,7 @@ def _alternate(kind: Alternate, since: "tuple[int, ...]", strict: bool) -> "Deco
     }
 
     def decode(value: "Any") -> "Any":
-        decoder = decoders.get(type(value))
+        decoder = decoders.get(str if type(value) is Blob else type(value))
         if decoder is None:
             raise _wrong(kind.NAME)
         return decoder(value)

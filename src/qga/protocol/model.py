@@ -1,7 +1,7 @@
 """QAPI's types in Python: the base classes that every command and type of the protocol is made of.
 
     class FileRead(Command[FileChunk]):
-        \"""Read from an open file...\"""
+        "Read from an open file..."
         NAME = "guest-file-read"
         SINCE = "0.15"
         handle: int
@@ -60,6 +60,9 @@ else:
         """Base64 that may be large: any bytes-like object, so that it need not be copied."""
 
     R = None
+
+
+_BYTES_LIKE = (bytes, bytearray, memoryview)
 
 
 class Missing:
@@ -142,7 +145,7 @@ class Struct:
         return type(self) is type(other) and _values(self) == _values(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), repr(self)))
+        return hash((type(self), *map(_hashable, _values(self).values())))
 
     def __repr__(self) -> str:
         shown = (f"{name}={_shown(value)}" for name, value in _values(self).items())
@@ -174,9 +177,15 @@ def _values(struct: Struct) -> "dict[str, Any]":
     return {name: getattr(struct, name, None) for name in members(type(struct))}
 
 
+def _hashable(value: "Any") -> "Any":
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    return bytes(value) if isinstance(value, _BYTES_LIKE) else value
+
+
 def _shown(value: "Any") -> str:
     # File contents and passwords have no place in a log or a traceback.
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else repr(value)
+    return f"<{len(value)} bytes>" if isinstance(value, _BYTES_LIKE) else repr(value)
 
 
 class Later(Generic[R]):
