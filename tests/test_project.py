@@ -13,6 +13,7 @@ import pytest
 
 from qga._version import VERSION
 from tests.support.need import need_program
+from tests.support.pythons import PYTHONS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "qga"
@@ -148,22 +149,6 @@ def test_wheel_needs_nothing_else(unpacked: Path) -> None:
     assert [line for line in found.requires or [] if "extra ==" not in line] == []
 
 
-def interpreters() -> Iterator[str]:
-    """This Python, and the newer ones that are on this machine and run."""
-    yield sys.executable
-    for minor in (12, 13):
-        name = f"python3.{minor}"
-        versions = Path.home() / ".pyenv" / "versions"
-        for python in (name, *map(str, versions.glob(f"3.{minor}.*/bin/{name}"))):
-            # One on PATH may be no more than a signpost to versions that are not there.
-            try:
-                subprocess.run([python, "-c", ""], check=True, capture_output=True)
-            except (OSError, subprocess.CalledProcessError):
-                continue
-            yield python
-            break
-
-
 def run_unpacked(python: str, unpacked: Path, code: str, *arguments: str) -> str:
     """What the code prints, with the wheel and the standard library alone (-S: no site)."""
     prologue = f"import sys; sys.path.insert(0, {str(unpacked)!r}); "
@@ -173,12 +158,12 @@ def run_unpacked(python: str, unpacked: Path, code: str, *arguments: str) -> str
 
 def test_wheel_imports_under_every_python(unpacked: Path) -> None:
     code = "import qga, qga._version; print(qga.__file__, qga._version.VERSION)"
-    for python in interpreters():
+    for python in PYTHONS:
         origin, version = run_unpacked(python, unpacked, code).split()
         assert (Path(origin), version) == (unpacked / "qga" / "__init__.py", VERSION), python
 
 
 def test_agent_starts_under_every_python(unpacked: Path) -> None:
     code = "import runpy; runpy.run_module('qga.agent', run_name='__main__', alter_sys=True)"
-    for python in interpreters():
+    for python in PYTHONS:
         assert VERSION in run_unpacked(python, unpacked, code, "--version"), python
