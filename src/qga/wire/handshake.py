@@ -114,6 +114,8 @@ class Conversation:
         try:
             yield Send(request(name, arguments))
             reply = yield from self._next(SILENCE if silent else None)
+            if name == _SYNC_DELIMITED and isinstance(reply, CommandError):
+                reply = yield from self._next()  # that was the 0xFF before it
         except (AgentTimeout, ConnectionLost) as error:
             if silent:
                 return None

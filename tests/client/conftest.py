@@ -1,0 +1,7 @@
+"""Agents and scripted peers for the client's tests."""
+
+from tests.support.stock import agent
+
+from .peer import peers
+
+__all__ = ["agent", "peers"]

@@ -1,0 +1,197 @@
+"""A frozen guest is thawed: whatever the block does, whatever the channel does."""
+
+import pytest
+
+import qga
+from qga.client import flows
+from qga.protocol import FsfreezeFreeze, FsfreezeStatus, FsfreezeThaw
+
+from .peer import Peer, Peers
+
+NOT_ALLOWED = {"class": "CommandNotFound", "desc": "Command x has been disabled: not allowed"}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "THAW_PAUSE", 0.0)
+
+
+def freezes_and_thaws(peer: Peer) -> None:
+    peer.sync()
+    peer.expect("guest-fsfreeze-freeze")
+    peer.answer(3)
+    peer.expect("guest-fsfreeze-thaw")
+    peer.answer(2)
+    peer.expect("guest-ping")
+    peer.answer({})
+
+
+def test_tells_how_many_were_frozen_and_thawed(peers: Peers) -> None:
+    client = peers(freezes_and_thaws)
+    with client.freeze() as freeze:
+        assert freeze.frozen == 3
+        assert freeze.thawed is None
+    assert freeze.thawed == 2
+    assert 0 <= freeze.seconds < 10
+    client.ping()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_thaws_when_the_block_raises(peers: Peers, error: type[BaseException]) -> None:
+    def fail() -> None:
+        raise error
+
+    client = peers(freezes_and_thaws)
+    freeze = client.freeze()
+    with pytest.raises(error), freeze:
+        fail()
+    assert freeze.thawed == 2
+    client.ping()
+
+
+def test_thaws_when_the_freeze_takes_too_long(peers: Peers) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        number = peer.expect("guest-sync-delimited")["id"]
+        peer.answer(3)  # frozen after all
+        peer.send(b"\xff")
+        peer.answer(number)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(3)
+        peer.expect("guest-ping")
+        peer.answer({})
+
+    client = peers(script)
+    with pytest.raises(qga.AgentTimeout, match="freeze"), client.freeze(timeout=0.2):
+        pytest.fail("not frozen")
+    client.ping()
+
+
+def test_thaws_again_after_timeouts_and_over_a_new_channel(peers: Peers) -> None:
+    def first(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        peer.answer(1)
+        peer.expect("guest-fsfreeze-thaw")
+        number = peer.expect("guest-sync-delimited")["id"]
+        peer.answer(1)
+        peer.send(b"\xff")
+        peer.answer(number)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.close()
+
+    def second(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(0)
+
+    client = peers(first, second)
+    with client.freeze(timeout=0.2) as freeze:
+        pass
+    assert freeze.thawed == 0
+
+
+def test_somebody_elses_freeze_is_not_touched(peers: Peers) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        peer.refuse(**NOT_ALLOWED)
+        peer.expect("guest-ping")
+        peer.answer({})
+
+    client = peers(script)
+    with pytest.raises(qga.CommandDisabled), client.freeze():
+        pytest.fail("not frozen")
+    client.ping()
+
+
+@pytest.mark.parametrize("state", ["thawed", "error", "frozen"])
+def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, state: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        peer.refuse(**{"class": "GenericError", "desc": "failed to freeze /: Input/output error"})
+        peer.expect("guest-fsfreeze-status")
+        peer.answer(state)
+        if state != "thawed":
+            peer.expect("guest-fsfreeze-thaw")
+            peer.answer(1)
+        peer.expect("guest-ping")
+        peer.answer({})
+
+    client = peers(script)
+    with pytest.raises(qga.GuestOSError, match="failed to freeze"), client.freeze():
+        pytest.fail("not frozen")
+    client.ping()
+
+
+def test_a_thaw_that_never_succeeds_says_that_the_guest_may_still_be_frozen(peers: Peers) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        for _ in range(flows.THAW_ATTEMPTS):
+            peer.expect("guest-fsfreeze-thaw")
+            peer.refuse(**{"class": "GenericError", "desc": "failed to thaw /: Input/output error"})
+
+    with pytest.raises(qga.GuestOSError) as raised:
+        peers(script).thaw()
+    assert raised.value.__notes__ == ["the guest may still be frozen"]
+
+
+def test_the_thaw_of_2011_tells_failures_by_negative_numbers(peers: Peers) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        for result in (-1, -16, 2):
+            peer.expect("guest-fsfreeze-thaw")
+            peer.answer(result)
+
+    assert peers(script).thaw() == 2
+
+
+# The flows by themselves: what a driver throws into them.
+
+
+def test_an_interrupt_of_the_freeze_command_thaws() -> None:
+    flow = flows.freeze()
+    assert next(flow) == FsfreezeFreeze()
+    assert flow.throw(KeyboardInterrupt()) == FsfreezeThaw()
+    with pytest.raises(KeyboardInterrupt):
+        flow.send(1)
+
+
+def test_an_interrupt_of_the_thaw_waits_until_it_is_done() -> None:
+    flow = flows.thaw()
+    assert next(flow) == FsfreezeThaw()
+    assert flow.throw(KeyboardInterrupt()) == FsfreezeThaw()
+    pause = flow.throw(qga.ConnectionLost("gone"))
+    assert isinstance(pause, flows.Wait)
+    assert flow.send(None) == FsfreezeThaw()
+    with pytest.raises(KeyboardInterrupt):
+        flow.send(1)
+
+
+def test_interrupts_without_end_end_the_thaw() -> None:
+    flow = flows.thaw(attempts=3)
+    next(flow)
+    flow.throw(KeyboardInterrupt())
+    flow.throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        flow.throw(KeyboardInterrupt())
+
+
+def test_a_freeze_that_cannot_be_undone_says_so() -> None:
+    flow = flows.freeze()
+    next(flow)
+    flow.throw(qga.AgentTimeout("guest-fsfreeze-freeze: no answer"))
+    with pytest.raises(qga.AgentTimeout, match="freeze-freeze") as raised:
+        flow.throw(qga.CommandDisabled("thaw is disabled"))
+    assert raised.value.__notes__ == ["and thaw is disabled"]
+
+
+def test_a_refused_freeze_whose_state_cannot_be_asked_says_so() -> None:
+    flow = flows.freeze()
+    next(flow)
+    assert flow.throw(qga.CommandError("refused")) == FsfreezeStatus()
+    with pytest.raises(qga.CommandError, match="refused") as raised:
+        flow.throw(qga.ConnectionLost("gone"))
+    assert raised.value.__notes__ == ["and gone"]

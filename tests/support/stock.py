@@ -1,0 +1,118 @@
+"""Agents on this machine to try clients on: QEMU's own and ours, each on a private unix socket.
+
+They run as the user who runs the tests, with every command blocked that could harm the machine.
+A conftest imports the fixtures that its folder needs.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.need import missing
+from tests.vm.cache import Unavailable
+from tests.vm.debs import stock_agent
+
+BLOCKED = (
+    "guest-exec",
+    "guest-fsfreeze-freeze",
+    "guest-fsfreeze-freeze-list",
+    "guest-fsfreeze-thaw",
+    "guest-fstrim",
+    "guest-set-memory-blocks",
+    "guest-set-time",
+    "guest-set-user-password",
+    "guest-set-vcpus",
+    "guest-shutdown",
+    "guest-ssh-add-authorized-keys",
+    "guest-ssh-remove-authorized-keys",
+    "guest-suspend-disk",
+    "guest-suspend-hybrid",
+    "guest-suspend-ram",
+)
+
+
+class RunningAgent:
+    """An agent that listens on a socket.
+
+    Args:
+        process: the agent.
+        directory: where its socket and state are, and where a test may have it write.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", directory: Path) -> None:
+        self.process = process
+        self.directory = directory
+        self.socket = directory / "agent.sock"
+
+    @property
+    def target(self) -> str:
+        return f"unix:{self.socket}"
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have the agent not run in the meantime."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[RunningAgent]:
+    """Start *command*, an agent without options yet; it ends with the block."""
+    # Not pytest's own directory: the path of a socket has 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="qga-") as name:
+        directory = Path(name)
+        socket = directory / "agent.sock"
+        log = directory / "log"
+        options = ["-m", "unix-listen", "-p", str(socket), "-t", name, "-b", ",".join(BLOCKED)]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen([*command, *options], stderr=stderr, cwd=name)
+        try:
+            deadline = time.monotonic() + 30
+            while not socket.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"{command[0]} does not listen: {log.read_text()}")
+                time.sleep(0.01)
+            yield RunningAgent(process, directory)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def running_stock() -> Iterator[RunningAgent]:
+    """QEMU's own agent; the test is skipped where it cannot be had."""
+    try:
+        program = stock_agent()
+    except Unavailable as error:
+        missing(error.what, error.remedy)
+    with running([os.fspath(program)]) as agent:
+        yield agent
+
+
+@pytest.fixture
+def stock_agent_socket() -> Iterator[Path]:
+    """The socket of QEMU's own agent."""
+    with running_stock() as agent:
+        yield agent.socket
+
+
+@pytest.fixture(params=["ours", pytest.param("stock", marks=pytest.mark.interop)])
+def agent(request: pytest.FixtureRequest) -> Iterator[RunningAgent]:
+    """Our agent and, among the interop tests, QEMU's own."""
+    if request.param == "stock":
+        with running_stock() as found:
+            yield found
+    else:
+        with running([sys.executable, "-m", "qga.agent"]) as found:
+            yield found
