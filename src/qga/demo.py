@@ -1,0 +1,213 @@
+"""What `make demo` shows: agent, library and command line at work, without a virtual machine.
+
+The agent runs here as the user who asked, on a socket that nobody else can reach, and may do only
+what is harmless on a machine that is no guest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qga
+from qga.protocol import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from qga.protocol.session import AgentInfo
+
+# Everything else is refused: a list of what is allowed cannot forget a dangerous command.
+HARMLESS = (
+    "guest-sync",
+    "guest-sync-delimited",
+    "guest-ping",
+    "guest-info",
+    "guest-file-open",
+    "guest-file-close",
+    "guest-file-read",
+    "guest-file-write",
+    "guest-file-seek",
+    "guest-file-flush",
+    "guest-fsfreeze-status",
+)
+
+_SIZE = 64 << 20
+_PATIENCE = 10.0  # seconds for the agent to start or to end
+
+
+def agent_command(directory: str, socket: str) -> list[str]:
+    """The command line of an agent that listens on *socket* and can do no harm.
+
+    Args:
+        directory: where it keeps its state.
+        socket: the path of the socket.
+    """
+    return [
+        sys.executable, "-m", "qga.agent", "-m", "unix-listen",
+        "-p", socket, "-t", directory, "-a", ",".join(HARMLESS),
+    ]  # fmt: skip
+
+
+@contextmanager
+def running_agent(directory: str) -> Iterator[str]:
+    """Run such an agent for the length of a `with` block; give its target.
+
+    Raises:
+        RuntimeError: it does not start.
+    """
+    socket = os.path.join(directory, "agent.sock")  # noqa: PTH118 - both are plain strings
+    process = subprocess.Popen(agent_command(directory, socket))
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not Path(socket).exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the agent did not start; its messages are above")
+            time.sleep(0.01)
+        yield f"unix:{socket}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def show(console: Console) -> None:
+    """The whole demonstration."""
+    from rich.rule import Rule
+
+    def chapter(title: str) -> None:
+        console.print()
+        console.print(Rule(f"[bold]{title}", align="left", characters="─"))
+
+    # mkdtemp makes it for this user alone (0700).
+    with tempfile.TemporaryDirectory(prefix="qga-demo-") as directory:
+        began = time.perf_counter()
+        with running_agent(directory) as target, qga.connect(target, timeout=_PATIENCE) as client:
+            chapter("An agent, and a client in step with it")
+            client.sync()
+            milliseconds = (time.perf_counter() - began) * 1000
+            console.print(f"{target}\nstarted, connected and synchronised in {milliseconds:.0f} ms")
+            rounds = 1000
+            began = time.perf_counter()
+            for _ in range(rounds):
+                client.ping()
+            microseconds = (time.perf_counter() - began) / rounds * 1e6
+            console.print(f"guest-ping: {microseconds:.0f} µs, there and back")
+
+            chapter("What it is and can do")
+            _commands(console, client.info())
+
+            chapter("A file, written, sought, read back and compared")
+            _file(console, client, os.path.join(directory, "notes"))  # noqa: PTH118
+
+            chapter("An error, and what it means")
+            try:
+                client.read_file("/no/such/file")
+            except qga.GuestOSError as error:
+                console.print("client.read_file('/no/such/file') raises")
+                console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+                console.print(f"the guest's own reason: errno {error.errno}")
+            try:
+                client.shutdown()
+            except qga.CommandDisabled as error:
+                console.print("client.shutdown() raises")
+                console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+                console.print("this agent allows only what is harmless here")
+
+            chapter(f"{_SIZE >> 20} MiB there and back")
+            _throughput(console, client, os.path.join(directory, "large"))  # noqa: PTH118
+
+    console.print("\nThe agent has been ended, its files are gone. To try next:\n")
+    own = "qga-agent -m unix-listen -p /tmp/qga/s -t /tmp/qga -a " + ",".join(HARMLESS)
+    steps = (
+        ("make vm", "the agent in a real virtual machine, and a prompt"),
+        (f"mkdir -m 700 /tmp/qga && .venv/bin/{own}", "an agent of your own, as harmless"),
+        (".venv/bin/qga info unix:/tmp/qga/s", "and in another terminal"),
+        (".venv/bin/qga cat unix:/tmp/qga/s:/etc/os-release", "or"),
+    )
+    for command, what in steps:
+        console.print(f"  # {what}", style="dim", soft_wrap=True, highlight=False)
+        console.print(f"  {command}", style="bold", soft_wrap=True, highlight=False)
+
+
+def _commands(console: Console, info: AgentInfo) -> None:
+    from rich import box
+    from rich.table import Table
+
+    console.print(f"version {info.version}: the QEMU whose protocol it speaks")
+    enabled = {command.name: command.enabled for command in info.supported_commands}
+    table = Table("command", "allowed", "what it does", box=box.SIMPLE_HEAD, pad_edge=False)
+    for command in COMMANDS:
+        allowed = "[green]yes" if enabled.get(command.NAME) else "[red]blocked"
+        summary = (command.__doc__ or "").partition("\n")[0].rstrip(".")
+        table.add_row(command.NAME, allowed, summary)
+    console.print(table)
+
+
+def _file(console: Console, client: qga.Client, path: str) -> None:
+    text = "one\ntwo\nthree\n"
+    with io.TextIOWrapper(io.BufferedWriter(client.open(path, "w")), encoding="utf-8") as writer:
+        writer.write(text)
+    console.print(f"written  {len(text)} bytes to {path}", highlight=False)
+    with client.open(path) as raw:
+        position = raw.seek(-6, os.SEEK_END)
+        console.print(f"sought   6 bytes before the end: position {position}", highlight=False)
+        console.print(f"read     {raw.read(100)!r}", highlight=False)
+    same = client.read_file(path).decode() == text
+    console.print(f"compared {_verdict(same)}", highlight=False)
+
+
+def _throughput(console: Console, client: qga.Client, path: str) -> None:
+    data = os.urandom(_SIZE)
+    began = time.perf_counter()
+    client.write_file(path, data)
+    written = time.perf_counter() - began
+    digest = hashlib.sha256()
+    pieces: list[bytes] = []
+    began = time.perf_counter()
+    client.download(path, pieces.append)
+    read = time.perf_counter() - began
+    for piece in pieces:
+        digest.update(piece)
+    same = digest.digest() == hashlib.sha256(data).digest()
+    console.print(f"to the agent    {_SIZE / written / 1e6:4.0f} MB/s", highlight=False)
+    console.print(f"from the agent  {_SIZE / read / 1e6:4.0f} MB/s", highlight=False)
+    console.print(f"sha256          {digest.hexdigest()[:16]}… {_verdict(same)}", highlight=False)
+
+
+def _verdict(same: bool) -> str:  # noqa: FBT001
+    if not same:
+        raise RuntimeError("what was read is not what was written")
+    return "[green]the same"
+
+
+def main() -> int:
+    """Show it; return the exit code."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    try:
+        show(console)
+    except (qga.QgaError, RuntimeError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
