@@ -66,18 +66,19 @@ class Connection:
         self._waiting = False  # for the result of a Deferred
         self._ended = False  # the client sends no more
         self._gone = False  # nor does it read
+        self._scheduled = False  # `_take_turn` is to be called
         self._closed = False
         self._events = READ
         loop.watch(fd, READ, self._on_events)
 
     def _on_events(self, events: int) -> None:
         if events & HANGUP:
-            self._drop_output()
-            if not self._is_port:
-                # What it sent before it left is still carried out, without waiting for events:
-                # epoll would report the hang-up for ever.
-                self._gone = True
-                self._loop.forget(self._fd)
+            if self._is_port:
+                self._drop_output()
+            else:
+                self._leave()
+        if self._scheduled:
+            return  # with a turn to come, which is the one that goes on
         if events & WRITE and self._out:
             self._attempt(self._flush)
         elif self._events & READ and not self._inbox:
@@ -173,8 +174,9 @@ class Connection:
             except BlockingIOError:
                 written = 0
             except (BrokenPipeError, ConnectionResetError):
-                self._gone = True
-                self._drop_output()
+                if self._is_port:
+                    raise
+                self._leave()
                 written = 0
             while out and written >= len(out[0]):
                 written -= len(out.pop(0))
@@ -189,6 +191,13 @@ class Connection:
                 out.append(piece)
         self._settle()
 
+    def _leave(self) -> None:
+        """The client has gone; what it sent before is still carried out."""
+        self._gone = True
+        self._drop_output()
+        # Without waiting for events: epoll would report the hang-up for ever.
+        self._loop.forget(self._fd)
+
     def _drop_output(self) -> None:
         self._out.clear()
         self._stream = None
@@ -201,16 +210,26 @@ class Connection:
         if self._out:
             self._watch(WRITE)
         elif self._waiting:
-            self._watch(0)
+            # A hang-up is always reported; as a change, once.
+            self._watch(EDGE)
         elif self._inbox:
-            self._watch(0)
-            self._loop.soon(lambda: self._attempt(self._answer))
+            self._watch(EDGE)
+            self._schedule()
         elif self._ended:
             self.close()
         elif self._gone:
-            self._loop.soon(lambda: self._attempt(self._receive))
+            self._schedule()
         elif not self._events & READ:
             self._watch(READ)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._scheduled = False
+        self._attempt(self._answer if self._inbox else self._receive)
 
     def _watch(self, events: int) -> None:
         if events != self._events:

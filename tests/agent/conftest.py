@@ -1,0 +1,63 @@
+"""Fixtures for tests of the agent."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qga.agent.app import Agent
+from tests.agent.harness import RunningAgent, closing, make_agent
+
+
+class AgentFactory:
+    """Makes agents in this process: ``make(compat="1.0")``; they end with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[Agent] = []
+
+    def __call__(self, system: Any = None, **settings: Any) -> Agent:
+        # The loop of one agent at a time has this process's signals.
+        agent = make_agent(self.folder, system, **settings)
+        self.made.append(agent)
+        return agent
+
+
+class Starter:
+    """Starts agents in processes of their own; those still running end with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[RunningAgent] = []
+
+    def __call__(self, *options: str, **more: Any) -> RunningAgent:
+        agent = RunningAgent(self.folder, options, **more)
+        self.started.append(agent)
+        return agent
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[AgentFactory]:
+    factory = AgentFactory(tmp_path)
+    yield factory
+    closing(factory.made)
+
+
+@pytest.fixture
+def agent(make: AgentFactory) -> Agent:
+    """An agent in this process, on a made-up platform with file systems / and /data."""
+    return make()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starter]:
+    starter = Starter(tmp_path)
+    yield starter
+    closing(starter.started)
+
+
+@pytest.fixture
+def running(start: Starter) -> RunningAgent:
+    """An agent in a process of its own, on a private unix socket."""
+    return start()
