@@ -68,23 +68,21 @@ class Loop:
     def _woken(self, _: int) -> None:
         os.read(self._wakeup, 512)
         arrived, self._arrived = self._arrived, []
-        for number in dict.fromkeys(arrived):
-            self._signals[number]()
+        self._soon += [self._signals[number] for number in dict.fromkeys(arrived)]
 
     def run(self) -> None:
         """Serve until `stop`."""
         self._running = True
         callbacks, poll = self._callbacks, self._epoll.poll
         while self._running:
-            if self._soon or self._timers:
-                ready = poll(self._patience())
-                self._run_due()
-            else:
-                ready = poll()
-            for fd, events in ready:
+            for fd, events in poll(self._patience()) if self._soon or self._timers else poll():
                 callback = callbacks.get(fd)
                 if callback is not None:  # not forgotten by one that was called before
                     callback(events)
+            # Last, since it may close descriptors: events that were already there for one would
+            # reach whoever has got its number since.
+            if self._soon or self._timers:
+                self._run_due()
 
     def stop(self) -> None:
         """Make `run` return after the callbacks that are due."""
