@@ -210,12 +210,14 @@ def _alternate(kind: Alternate, since: "tuple[int, ...]", strict: bool) -> "Deco
     branches = list(kind.branches.values())
     if version(kind.SINCE) > since:
         return _compile(branches[0], since, strict)
-    decoders = {
+    decoders: dict[type, Decode] = {
         bool if branch is bool else int if branch in (int, UInt64) else str: _compile(
             branch, since, strict
         )
         for branch in branches
     }
+    if int in decoders:  # QAPI chooses by JSON's types, where 1.0 is a number like 1
+        decoders[float] = decoders[int]
 
     def decode(value: "Any") -> "Any":
         decoder = decoders.get(str if type(value) is Blob else type(value))

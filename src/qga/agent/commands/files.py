@@ -1,8 +1,8 @@
 """Handlers of `qga.protocol.files`.
 
 Nothing is buffered in the agent, so that no write error is lost and everybody sees what was
-written; upstream goes through stdio. Where the outcome of stdio shows on the wire (what an
-end of file is, where a stream opened for appending stands) it is the same here.
+written; upstream goes through stdio. What an end of file is to stdio shows on the wire, and is the
+same here.
 """
 
 import errno
@@ -112,11 +112,6 @@ def open_(agent: "Agent", command: FileOpen) -> int:
             legacy=("OpenFileFailed", {"filename": command.path}),
         ) from None
     try:
-        if flags & os.O_APPEND and not flags & os.O_RDWR:
-            try:
-                os.lseek(fd, 0, os.SEEK_END)
-            except OSError:
-                pass  # a pipe
         handle = agent.state.next_handle()
     except OSError:
         os.close(fd)
