@@ -76,19 +76,20 @@ def freeze(settings: Settings, words: tuple[str, ...]) -> int:
 
 
 def _run(command: tuple[str, ...]) -> int:
+    # The terminal sends an interrupt to the command too: whether it ends by that is its decision.
+    # A handler, unlike SIG_IGN, is not inherited by the command.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         process = subprocess.Popen(command)
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
     except OSError as error:
         print(f"qga: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    # The terminal sends an interrupt to the command too: whether it ends by that is its decision.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
     finally:
         signal.signal(signal.SIGINT, before)
     return code if code >= 0 else 128 - code
@@ -101,7 +102,9 @@ def _signals_raise() -> Iterator[None]:
     def end(number: int, _: FrameType | None) -> None:
         raise _Ended(128 + number)
 
-    before = {number: signal.signal(number, end) for number in _ENDING}
+    # What is ignored stays so: `nohup qga freeze ...`.
+    wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in wanted}
     try:
         yield
     finally:

@@ -1,0 +1,47 @@
+"""Runs `qga` in the test's own process: `qga_command("ping", target)`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from qga.cli.app import run
+
+
+@dataclass
+class Done:
+    """What a run of `qga` left."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def qga_command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.delenv("QGA_TARGET", raising=False)
+
+    def command(*words: str) -> Done:
+        code = run(list(words))
+        captured = capfdbinary.readouterr()
+        done = Done(code, captured.out, captured.err.decode())
+        assert "Traceback" not in done.err
+        if code:
+            assert done.err.count("\n") == 1, done.err
+            assert done.err.startswith("qga: ")
+        return done
+
+    return command

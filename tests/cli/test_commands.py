@@ -1,0 +1,194 @@
+"""`qga` as its users meet it, against real agents."""
+
+import json
+import os
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+import qga
+from tests.support.stock import BLOCKED, RunningAgent
+
+from .command import Run
+
+
+def test_ping(qga_command: Run, agent: RunningAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = qga_command("ping", agent.target)
+    assert (done.code, done.err) == (0, "")
+    assert done.text.startswith(f"{agent.target} answers in ")
+    found = qga_command("ping", "-o", "json", agent.target).json
+    assert found.keys() == {"target", "milliseconds"}
+    monkeypatch.setenv("QGA_TARGET", agent.target)
+    assert qga_command("ping").code == 0
+
+
+def test_info(qga_command: Run, agent: RunningAgent) -> None:
+    lines = qga_command("info", agent.target).text.splitlines()
+    assert lines[0].startswith("version ")
+    assert lines[2].split() == ["command", "enabled", "replies"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
+    assert rows["guest-ping"] == ["yes", "always"]
+    assert rows["guest-shutdown"] == ["no", "errors", "only"]
+    found = qga_command("info", "-o", "json", agent.target).json
+    assert found.keys() == {"version", "supported_commands"}
+    assert found["supported_commands"][0].keys() == {"name", "enabled", "success-response"}
+
+
+def test_status_thaw_shutdown(qga_command: Run, agent: RunningAgent) -> None:
+    assert qga_command("status", agent.target).text == "thawed\n"
+    assert qga_command("status", agent.target, "-o", "json").json == {"status": "thawed"}
+    for verb in ("thaw", "shutdown"):
+        done = qga_command(verb, agent.target)
+        assert done.code == 1
+        assert "has been disabled" in done.err
+        assert "the agent's configuration, or a freeze, forbids it" in done.err
+
+
+def test_freeze_that_is_refused_does_not_run_the_command(
+    qga_command: Run, agent: RunningAgent
+) -> None:
+    done = qga_command("freeze", agent.target, "--", "echo", "ran")
+    assert done.code == 125
+    assert done.out == b""
+    assert "guest-fsfreeze-freeze has been disabled" in done.err
+
+
+def test_call(qga_command: Run, agent: RunningAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = agent.target
+    path = str(agent.directory / "file")
+    handle = qga_command("call", target, "guest-file-open", f"path={path}", "mode=w+").text.strip()
+    write = ["call", target, "guest-file-write", f"handle={handle}"]
+    assert qga_command(*write, "buf-b64=hellö").text.split()[:4] == [
+        "member",
+        "value",
+        "count",
+        "6",
+    ]
+    source = agent.directory / "source"
+    source.write_bytes(b"\xff\x00" * 3000)
+    assert qga_command(*write, f"data=@{source}", "-o", "json").json["count"] == 6000
+    assert qga_command(*write, "buf-b64=@@at", "count=2", "-o", "json").json["count"] == 2
+    encoded = b64encode(b"raw").decode()
+    assert qga_command(*write, f'buf-b64:="{encoded}"', "-o", "json").json["count"] == 3
+    seek = ["call", target, "guest-file-seek", f"handle={handle}"]
+    assert qga_command(*seek, "offset=0", "whence=0", "-o", "json").json["position"] == 0
+    assert qga_command(*seek, "offset=-5", "whence=end", "-o", "json").json["position"] == 6006
+    assert qga_command(*seek, "offset=0", "whence=set").code == 0
+    read = ["call", target, "guest-file-read", f"handle={handle}"]
+    assert "hellö" in qga_command(*read, "count=6").text
+    assert qga_command(*read, "count=0x2", "-o", "json").json == {
+        "count": 2,
+        "buf-b64": b64encode(b"\xff\x00").decode(),
+        "eof": False,
+    }
+    assert "\\xff" in qga_command(*read).text
+    monkeypatch.setenv("QGA_TARGET", target)
+    assert qga_command("call", "guest-file-close", f"handle={handle}").text == "ok\n"
+    assert qga_command("call", "guest-ping", "-o", "json").json == {}
+    assert qga_command("call", "guest-sync", "id=7").text == "7\n"
+    assert qga_command("call", "guest-sync-delimited", "id:=8").text == "8\n"
+    done = qga_command("call", "guest-file-close", f"handle={handle}")
+    assert (done.code, done.err) == (1, f"qga: handle '{handle}' has not been found\n")
+    done = qga_command("call", "guest-invented", "x=1")
+    assert done.code == 1
+    assert "guest-invented has not been found" in done.err
+    assert "`qga info` lists what it has" in done.err
+
+
+def test_cat(qga_command: Run, agent: RunningAgent) -> None:
+    path = agent.directory / "file"
+    path.write_bytes(content := os.urandom(3 << 20))
+    assert qga_command("cat", f"{agent.target}:{path}").out == content
+    path.write_bytes(b"some")
+    found = qga_command("cat", f"{agent.target}:{path}", "-o", "json").json
+    assert found == {"path": str(path), "count": 4, "buf-b64": b64encode(b"some").decode()}
+    done = qga_command("cat", f"{agent.target}:/nonexistent/file")
+    assert done.code == 1
+    assert done.err.endswith("No such file or directory\n")
+
+
+def test_cp(
+    qga_command: Run,
+    agent: RunningAgent,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here, back = tmp_path / "here", tmp_path / "back"
+    guest = f"{agent.target}:{agent.directory}"
+    here.write_bytes(content := os.urandom(3 << 20))
+    assert qga_command("cp", str(here), f"{guest}/there").out == b""
+    assert (agent.directory / "there").read_bytes() == content
+    assert qga_command("cp", str(here), f"{guest}/").code == 0
+    assert (agent.directory / "here").read_bytes() == content
+    assert qga_command("cp", f"{guest}/there", str(back)).code == 0
+    assert back.read_bytes() == content
+    assert qga_command("cp", f"{guest}/there", str(tmp_path)).code == 0
+    assert (tmp_path / "there").read_bytes() == content
+    assert qga_command("cp", f"{guest}/there", "-").out == content
+    found = qga_command("cp", "-o", "json", str(here), f"{guest}/there").json
+    assert found.keys() == {"source", "destination", "count", "seconds"}
+    assert found["count"] == len(content)
+    monkeypatch.setenv("QGA_TARGET", agent.target)
+    assert qga_command("cp", f":{agent.directory}/there", "/dev/null").code == 0
+
+
+def test_a_failed_copy_keeps_what_was_there(
+    qga_command: Run, agent: RunningAgent, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    precious.chmod(0o640)
+    assert qga_command("cp", f"{agent.target}:/nonexistent/file", str(precious)).code == 1
+    assert precious.read_text() == "precious"
+    link = tmp_path / "link"
+    link.symlink_to(precious)
+    (agent.directory / "file").write_text("new")
+    assert qga_command("cp", f"{agent.target}:{agent.directory}/file", str(link)).code == 0
+    assert link.is_symlink()
+    assert precious.read_text() == "new"
+    assert precious.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "precious"]
+
+
+def test_cp_from_standard_input_and_an_early_end_of_standard_output(agent: RunningAgent) -> None:
+    program = [sys.executable, "-m", "qga.cli"]
+    path = f"{agent.target}:{agent.directory}/file"
+    data = os.urandom(3 << 20)
+    subprocess.run([*program, "cp", "-", path], input=data, check=True)
+    assert (agent.directory / "file").read_bytes() == data
+    for words in (["cat", path], ["info", agent.target]):
+        with subprocess.Popen(
+            [*program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 1
+
+
+def test_no_answer_in_time(qga_command: Run, agent: RunningAgent) -> None:
+    with agent.stopped():
+        done = qga_command("ping", "--timeout", "0.2", agent.target)
+    assert done.code == 3
+    assert "does not answer: no answer within 0.2 s; is the agent running" in done.err
+
+
+def test_the_list_of_dangerous_commands_is_complete(agent: RunningAgent) -> None:
+    harmless = {"exec-status", "get-", "info", "ping", "sync", "file-", "fsfreeze-status"}
+    harmless |= {"network-get-", "ssh-get-"}
+    with qga.connect(agent.target) as client:
+        for command in client.info().supported_commands:
+            name = command.name.removeprefix("guest-")
+            if not name.startswith(tuple(harmless)):
+                assert command.name in BLOCKED
+                assert not command.enabled
+
+
+def test_output_through_a_pipe_is_json_that_others_read(agent: RunningAgent) -> None:
+    command = [sys.executable, "-m", "qga.cli", "info", "-o", "json", agent.target]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert json.loads(done.stdout)["version"]
