@@ -1,0 +1,166 @@
+"""What tests ask a guest about its processes, past the agent under test; and their connections.
+
+Used by the tests in this folder.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import qga
+from tests.vm.qemu import Guest
+
+PATIENCE = 60.0  # for what takes moments, on a busy machine too
+BLOCKED = "percpu_rwsem_wait"  # where the kernel keeps who writes to a frozen file system
+DISKS = ("/root", "/mnt/data")  # a directory on each
+MARKER = "/run/qga.state.isfrozen"
+
+
+def connect(guest: Guest, timeout: float = PATIENCE) -> qga.Client:
+    """Our client on the port under test; that port has room for one client at a time."""
+    return qga.connect(f"unix:{guest.agent_socket}", timeout=timeout)
+
+
+def wait_until(true: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
+    deadline = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.02)
+
+
+def refused(client: qga.Client, name: str, **arguments: Any) -> qga.CommandError:
+    """The error with which the agent answers."""
+    try:
+        result = client.call(name, {key.replace("_", "-"): v for key, v in arguments.items()})
+    except qga.CommandError as error:
+        return error
+    raise AssertionError(f"{name} returned {result!r}")
+
+
+class Raw:
+    """The port under test as it is: bytes in, lines out."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._received = b""
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(str(guest.agent_socket))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def line(self) -> bytes:
+        while b"\n" not in self._received:
+            data = self.socket.recv(1 << 16)
+            assert data, "the channel was closed"
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def reply(self) -> Any:
+        return json.loads(self.line())
+
+    def pending(self) -> bytes:
+        """What has arrived until now and was not asked for."""
+        self.socket.setblocking(False)
+        try:
+            self._received += self.socket.recv(1 << 16)
+        except BlockingIOError:
+            pass
+        self.socket.settimeout(PATIENCE)
+        return self._received
+
+
+class Process:
+    """A process in the guest, as the kernel tells about it."""
+
+    def __init__(self, guest: Guest, pid: int) -> None:
+        self._guest = guest
+        self.pid = pid
+
+    def file(self, name: str) -> str:
+        return self._guest.read(f"/proc/{self.pid}/{name}").decode()
+
+    def numbers(self, name: str) -> dict[str, int]:
+        """The lines of a file that are a name and a number."""
+        pairs = (line.partition(":") for line in self.file(name).splitlines())
+        split = ((key, value.split()) for key, _, value in pairs)
+        return {key: int(v[0]) for key, v in split if v and v[0].isdecimal()}
+
+    @property
+    def state(self) -> str:
+        return self._stat()[0]
+
+    @property
+    def ticks(self) -> int:
+        """Its use of the processor so far, in hundredths of a second."""
+        return int(self._stat()[11]) + int(self._stat()[12])
+
+    @property
+    def switches(self) -> int:
+        """How often it has run."""
+        status = self.numbers("status")
+        return status["voluntary_ctxt_switches"] + status["nonvoluntary_ctxt_switches"]
+
+    @property
+    def memory(self) -> int:
+        """Kilobytes that it occupies."""
+        return self.numbers("status")["VmRSS"]
+
+    @property
+    def descriptors(self) -> int:
+        return len(self._guest.sh(f"ls /proc/{self.pid}/fd").out.split())
+
+    def _stat(self) -> list[str]:
+        return self.file("stat").rpartition(")")[2].split()
+
+
+class Writer:
+    """A program in the guest that makes a file, writes to it and syncs it."""
+
+    def __init__(self, guest: Guest, directory: str) -> None:
+        self._guest = guest
+        self.path = f"{directory}/written"
+        self._process = Process(
+            guest,
+            guest.control.start(
+                ["/bin/dd", "if=/etc/hostname", f"of={self.path}", "conv=fsync", "bs=1"]
+            ),
+        )
+
+    @property
+    def blocked(self) -> bool:
+        return self._process.state == "D" and self._process.file("wchan") == BLOCKED
+
+    def finish(self) -> None:
+        """Wait until it has written everything."""
+        assert self._guest.control.wait(self._process.pid, PATIENCE).code == 0
+        assert self._guest.read(self.path) == self._guest.read("/etc/hostname")
+
+
+@contextmanager
+def blocked_writers(guest: Guest) -> Iterator[list[Writer]]:
+    """A program for each disk that cannot write, since it is frozen; in the end all have written.
+
+    The thaw has to come from inside of the ``with``.
+    """
+    writers = [Writer(guest, directory) for directory in DISKS]
+    for writer in writers:
+        wait_until(lambda w=writer: w.blocked, f"{writer.path} is frozen")  # type: ignore[misc]
+    yield writers
+    for writer in writers:
+        writer.finish()
+
+
+def agents(guest: Guest) -> list[int]:
+    """The processes of our agent: itself, and the guardian of a freeze."""
+    return [int(pid) for pid in guest.sh("pgrep -f '[q]ga.agent'").out.split()]
