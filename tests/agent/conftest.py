@@ -39,7 +39,8 @@ class Starter:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[AgentFactory]:
-    factory = AgentFactory(tmp_path)
+    (tmp_path / "state").mkdir()
+    factory = AgentFactory(tmp_path / "state")
     yield factory
     closing(factory.made)
 

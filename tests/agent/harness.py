@@ -179,9 +179,14 @@ class RunningAgent:
         if files is not None:
             # Set by a shell, because a function to run before exec would need threads to be off.
             command = ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
-        environment = {**os.environ, "QGA_CONF": str(folder / "absent.conf")}
-        self.process = subprocess.Popen(
-            command, **{"env": environment, "stderr": subprocess.PIPE, "cwd": folder} | popen
+        settings: dict[str, Any] = {"stderr": subprocess.PIPE, "cwd": folder} | popen
+        environment = {
+            **os.environ,
+            **settings.pop("env", {}),
+            "QGA_CONF": str(folder / "absent.conf"),
+        }
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            command, env=environment, **settings
         )
         if listening:
             until(self._listens, "the agent to listen")
@@ -238,6 +243,11 @@ def spins(agent: RunningAgent) -> bool:
     before = agent.cpu_seconds()
     time.sleep(0.5)
     return agent.cpu_seconds() - before > 0.25
+
+
+def own_descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def lift_file_limit(count: int) -> bool:

@@ -102,4 +102,9 @@ class Agent:
         for file in self.files.values():
             os.close(file.fd)
         self.loop.close()
-        self.state.commit()
+        if self.freeze.frozen:
+            return  # and writing might wait for ever
+        try:
+            self.state.commit()
+        except OSError as error:
+            self.log.error(f"cannot keep the state: {error.strerror}")
