@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import qga
@@ -70,11 +69,16 @@ def running_agent(directory: str) -> Iterator[str]:
     process = subprocess.Popen(agent_command(directory, socket))
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not Path(socket).exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the agent did not start; its messages are above")
-            time.sleep(0.01)
-        yield f"unix:{socket}"
+        target = f"unix:{socket}"
+        while True:
+            try:
+                qga.connect(target).close()
+                break
+            except qga.TransportError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("the agent did not start; its messages are above") from None
+                time.sleep(0.01)
+        yield target
     finally:
         process.terminate()
         try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from base64 import b64encode
@@ -192,3 +193,23 @@ def test_output_through_a_pipe_is_json_that_others_read(agent: RunningAgent) -> 
     command = [sys.executable, "-m", "qga.cli", "info", "-o", "json", agent.target]
     done = subprocess.run(command, capture_output=True, check=True)
     assert json.loads(done.stdout)["version"]
+
+
+def test_on_a_terminal_a_copy_shows_its_progress(agent: RunningAgent, tmp_path: Path) -> None:
+    (agent.directory / "file").write_bytes(bytes(3 << 20))
+    remote = f"{agent.target}:{agent.directory}/file"
+    for words in ([remote, str(tmp_path / "here")], [str(tmp_path / "here"), remote]):
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "qga.cli", "cp", *words]
+        with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            shown = b""
+            try:
+                while data := os.read(ours, 4096):
+                    shown += data
+            except OSError:  # how a terminal tells that its other side is gone
+                pass
+        os.close(ours)
+        assert process.returncode == 0
+        assert b"3.0/3.0 MiB" in shown
+        assert b"3.0 MiB in " in shown

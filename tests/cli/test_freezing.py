@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.stock import listens
 
 AGENT = Path(__file__).with_name("pretended.py")
 
@@ -34,9 +35,7 @@ def pretended() -> Iterator[Pretended]:
         socket, log = directory / "s", directory / "log"
         process = subprocess.Popen([sys.executable, str(AGENT), str(socket), str(log)])
         try:
-            while not socket.exists():
-                assert process.poll() is None
-                time.sleep(0.01)
+            assert listens(socket, process)
             yield Pretended(directory)
         finally:
             process.kill()

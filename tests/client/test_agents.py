@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 import qga
 from qga import protocol
 from qga.client.guestfile import MODES
-from tests.support.stock import BLOCKED, RunningAgent
+from tests.support.stock import BLOCKED, RunningAgent, running
 
 
 @pytest.fixture
@@ -169,3 +170,27 @@ def test_an_agent_that_ends_is_lost_and_a_new_client_is_told(agent: RunningAgent
             client.ping()
         with pytest.raises(qga.TransportError, match="refused"):
             client.ping()
+
+
+@pytest.mark.parametrize("version", ["0.15", "1.0", "1.1", "2.0", "6.0", "7.2", "10.0"])
+def test_agents_of_every_age(version: str) -> None:
+    with (
+        running([sys.executable, "-m", "qga.agent", "--compat", version]) as agent,
+        qga.connect(agent.target) as client,
+    ):
+        client.ping()
+        assert client.info().version
+        path = str(agent.directory / "file")
+        client.write_file(path, b"0123456789")
+        with client.open(path) as file:
+            assert file.seek(-3, os.SEEK_END) == 7
+            assert file.read(10) == b"789"
+        with agent.stopped(), pytest.raises(qga.AgentTimeout):
+            client.fsfreeze_status(timeout=0.2)
+        assert client.fsfreeze_status() == "thawed"
+        with pytest.raises(qga.CommandNotFound, match="guest-nonsense"):
+            client.call("guest-nonsense")
+        with pytest.raises(qga.GuestOSError, match="/nonexistent"):
+            client.read_file("/nonexistent")
+        with pytest.raises(qga.BadArgument):
+            client.execute(protocol.FileClose(handle=7))

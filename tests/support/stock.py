@@ -6,6 +6,7 @@ A conftest imports the fixtures that its folder needs.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -66,23 +67,33 @@ class RunningAgent:
             self.process.send_signal(signal.SIGCONT)
 
 
+def listens(path: Path, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait until *process* listens on the socket *path*; tell whether it came to that."""
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket(socket.AF_UNIX) as stream:
+            try:
+                stream.connect(str(path))
+                return True
+            except OSError:  # not there, or bound but not listening yet
+                time.sleep(0.01)
+    return False
+
+
 @contextmanager
 def running(command: list[str]) -> Iterator[RunningAgent]:
     """Start *command*, an agent without options yet; it ends with the block."""
     # Not pytest's own directory: the path of a socket has 107 characters at most.
     with tempfile.TemporaryDirectory(prefix="qga-") as name:
         directory = Path(name)
-        socket = directory / "agent.sock"
+        path = directory / "agent.sock"
         log = directory / "log"
-        options = ["-m", "unix-listen", "-p", str(socket), "-t", name, "-b", ",".join(BLOCKED)]
+        options = ["-m", "unix-listen", "-p", str(path), "-t", name, "-b", ",".join(BLOCKED)]
         with log.open("wb") as stderr:
             process = subprocess.Popen([*command, *options], stderr=stderr, cwd=name)
         try:
-            deadline = time.monotonic() + 30
-            while not socket.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"{command[0]} does not listen: {log.read_text()}")
-                time.sleep(0.01)
+            if not listens(path, process):
+                pytest.fail(f"{command[0]} does not listen: {log.read_text()}")
             yield RunningAgent(process, directory)
         finally:
             process.kill()

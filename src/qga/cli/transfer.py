@@ -156,5 +156,7 @@ def _progress(name: str, size: int | None) -> Iterator[Callable[[int], None] | N
         transient=True,
     )
     with bar:
-        task = bar.add_task(escape(output.printable(name)), total=size)
+        # The folders are left out: the rest of the line is more telling.
+        shown = output.printable(os.path.basename(name))  # noqa: PTH119 - of either machine
+        task = bar.add_task(escape(shown), total=size)
         yield lambda done: bar.update(task, completed=done)
