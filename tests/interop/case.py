@@ -37,7 +37,5 @@ def call(key: str, command: str, *, opens: str = "", **arguments: Any) -> Case:
     """A request for *command*; an underscore in an argument's name stands for a hyphen."""
     message: dict[str, Any] = {"execute": command}
     if arguments:
-        message["arguments"] = {
-            name.replace("_", "-"): value for name, value in arguments.items()
-        }
+        message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
     return Case(key, (json.dumps(message).encode() + b"\n",), opens=opens)

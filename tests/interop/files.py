@@ -3,6 +3,7 @@
 import base64
 import os
 from pathlib import Path
+from typing import Any
 
 from tests.interop.case import FOLDER, Case, call, handle
 
@@ -10,6 +11,13 @@ MODES = (
     "r", "rb", "w", "wb", "a", "ab", "r+", "rb+", "r+b", "w+", "wb+", "w+b", "a+", "ab+", "a+b",
 )  # fmt: skip
 BAD_MODES = ("", "x", "wx", "rt", "R", "rw", "r++", "+r", "br", "r ", "r\n", "w+bb", "é")
+
+WHENCES: tuple[Any, ...] = (
+    0, 1, 2, "set", "cur", "end", "SET", "", 3, -1, 2**63, 1.0, True, None, [], {},
+)  # fmt: skip
+NOT_STRINGS: tuple[Any, ...] = (1, None, True, [], {})
+
+WRITTEN_BY_OURS_ONLY = "48MiB"
 
 _BIG = bytes(range(256)) * 4096  # 1 MiB
 _HELLO = b"hello world\n"
@@ -45,11 +53,11 @@ def _b64(data: bytes) -> str:
 
 def _open(key: str, name: str, mode: str | None = None, opens: str = "") -> Case:
     path = name if name.startswith("/") else f"{FOLDER}/{name}"
-    arguments = {"path": path} if mode is None else {"path": path, "mode": mode}
+    arguments: dict[str, Any] = {"path": path} if mode is None else {"path": path, "mode": mode}
     return call(key, OPEN, opens=opens, **arguments)
 
 
-def _on(name: str, key: str, command: str, **arguments: object) -> Case:
+def _on(name: str, key: str, command: str, **arguments: Any) -> Case:
     return call(key, command, handle=handle(name), **arguments)
 
 
@@ -95,11 +103,12 @@ OPENING = (
     *(case for mode in MODES for case in _each_mode(mode)),
 )
 
-HANDLES = tuple(
-    call(f"{command}, handle: {value!r}", command, handle=value)
-    for command in (CLOSE, READ, FLUSH)
-    for value in (5, -1, 0, 2**63 - 1, 2**63, 1000.0, "1000", True, None)
-) + (
+HANDLES = (
+    *(
+        call(f"{command}, handle: {value!r}", command, handle=value)
+        for command in (CLOSE, READ, FLUSH)
+        for value in (5, -1, 0, 2**63 - 1, 2**63, 1000.0, "1000", True, None)
+    ),
     call("close without a handle", CLOSE),
     call("read without a handle", READ),
     call("write without a handle", WRITE, buf_b64=""),
@@ -123,9 +132,7 @@ READING = (
     _on("r", "read after exactly that", READ, count=12),
     *(
         _on("r", f"seek, whence: {whence!r}", SEEK, offset=0, whence=whence)
-        for whence in (
-            0, 1, 2, "set", "cur", "end", "SET", "", 3, -1, 2**63, 1.0, True, None, [], {}
-        )
+        for whence in WHENCES
     ),
     *(
         _on("r", f"seek, offset: {offset!r}", SEEK, offset=offset, whence=0)
@@ -139,9 +146,7 @@ READING = (
     _on("r", "read after a seek that failed", READ),
     *(
         _on("r", f"read, count: {count!r}", READ, count=count)
-        for count in (
-            0, -1, 2**31, 2**32, (48 << 20) + 1, 48 << 20, 2**63, 1.0, "1", True, None
-        )
+        for count in (0, -1, 2**31, 2**32, (48 << 20) + 1, 48 << 20, 2**63, 1.0, "1", True, None)
     ),
     _on("r", "read with more than it takes", READ, count=1, offset=0),
     _on("r", "write to a file open for reading", WRITE, buf_b64="YWJj"),
@@ -191,7 +196,7 @@ WRITING = (
     ),
     *(
         _on("w", f"write data of the wrong type: {data!r}", WRITE, buf_b64=data)
-        for data in (1, None, True, [], {})
+        for data in NOT_STRINGS
     ),
     _on("w", "write with more than it takes", WRITE, buf_b64="", offset=1),
     _on("w", "write: tell", SEEK, offset=0, whence=1),
@@ -219,9 +224,10 @@ WRITING = (
     _on("w", "write long base64 with padding inside", WRITE, buf_b64="YQ==" * 2000),
     _on("w", "write long base64 without padding", WRITE, buf_b64="YWJj" * 2000 + "YQ"),
     _on("w", "write long base64 less than all", WRITE, buf_b64="YWJj" * 2000, count=5000),
-    _on("w", "write 48 MiB", WRITE, buf_b64=_b64(bytes(48 << 20))),
-    _on("w", "write: where that ended", SEEK, offset=0, whence="cur"),
     _on("w", "write: close", CLOSE),
+    _open("48 MiB: open", WRITTEN_BY_OURS_ONLY, "w", opens="48M"),
+    _on("48M", "write 48 MiB", WRITE, buf_b64=_b64(bytes(48 << 20))),
+    _on("48M", "48 MiB: close", CLOSE),
 )  # fmt: skip
 
 SHARED = (

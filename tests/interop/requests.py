@@ -3,6 +3,8 @@
 Never sent to an agent that would carry them out: the commands in `BLOCKED`.
 """
 
+from typing import Any
+
 from tests.interop.case import Case, call, raw, request
 
 # Both agents on the host run with these refused.
@@ -11,6 +13,11 @@ BLOCKED = (
     "guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fsfreeze-thaw", "guest-fstrim",
     "guest-set-time", "guest-set-vcpus", "guest-set-memory-blocks", "guest-set-user-password",
     "guest-ssh-add-authorized-keys", "guest-ssh-remove-authorized-keys", "guest-exec",
+)  # fmt: skip
+
+SYNC_IDS: tuple[Any, ...] = (
+    0, 1, -1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 2**64, 1.0, 1.5, "7", True,
+    None, [], {},
 )  # fmt: skip
 
 ENVELOPE = (
@@ -45,10 +52,7 @@ SESSION = (
     *(
         call(f"{command}, id: {value!r}", command, id=value)
         for command in ("guest-sync", "guest-sync-delimited")
-        for value in (
-            0, 1, -1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 2**64, 1.0, 1.5, "7",
-            True, None, [], {},
-        )
+        for value in SYNC_IDS
     ),
     raw("sync, id: -0", b'{"execute": "guest-sync", "arguments": {"id": -0}}\n'),
     raw("sync, id: 1e3", b'{"execute": "guest-sync", "arguments": {"id": 1e3}}\n'),
@@ -69,7 +73,7 @@ SESSION = (
     ),
     call("info", "guest-info"),
     call("info with an argument", "guest-info", x=1),
-)  # fmt: skip
+)
 
 FROZEN_OR_BLOCKED = (
     call("freeze status", "guest-fsfreeze-status"),

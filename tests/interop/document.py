@@ -1,0 +1,179 @@
+"""Writes docs/differences.md: ``python -m tests.interop.document``.
+
+The answers in it are those of this run; the reasons are in `differences`, and below is what no
+request shows. A test holds the committed page to what this would write.
+"""
+
+from pathlib import Path
+from textwrap import fill
+
+from tests.interop.compare import Outcome, compare
+from tests.interop.differences import DIFFERENCES
+
+PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
+
+_LONGEST = 180  # characters of a request or a reply that are shown
+_REPLIES = 3
+
+_HEAD = """\
+# Differences from qemu-ga
+
+{count} requests, good and bad, are sent to QEMU's own agent (7.2, of Debian 12) and to `qga-agent`,
+and the replies are compared member by member. {same} are answered alike. This page lists the other
+{differing} with the reason for each, and then what no request shows.
+
+It is written by `python -m tests.interop.document` from the answers of both agents, and a test
+fails when it is out of date. `@folder@` stands for a folder of files that are alike for both, and
+`@handle-NAME@` for the handle of an open file. Pieces of a request that are sent one by one are
+divided by `|`, and `(new client)` says that another client has connected; members of replies are
+sorted by name.
+
+## What requests show
+"""
+
+_SECOND_HEAD = """\
+## What no request shows
+
+These are compared with qemu-ga as it is today.
+
+| | qemu-ga | qga-agent |
+| --- | --- | --- |"""
+
+_NOT_SHOWN = (
+    (
+        "clients of a socket",
+        "one at a time; the next one waits without an answer",
+        "any number at once, each with its own turn",
+    ),
+    (
+        "a client that does not read",
+        "holds up everybody; the agent spins and ignores SIGTERM",
+        "costs a bounded amount of memory; others are served",
+    ),
+    ("permissions of a unix socket", "by umask", "0600"),
+    (
+        "SIGTERM while frozen",
+        "ignored: only SIGKILL ends the agent, and leaves the guest frozen",
+        "thaws, then ends",
+    ),
+    (
+        "a freeze that nobody ends",
+        "lasts for ever",
+        (
+            "ends after `fsfreeze-timeout` seconds (10 minutes by default), by a process of its "
+            "own that also thaws when the agent was killed"
+        ),
+    ),
+    (
+        "guest-fsfreeze-status after a failed thaw",
+        "`thawed`",
+        (
+            "`error`, as the schema of 2011 says; the thaw's reply names each mount point and its "
+            "error, and thaw may be repeated"
+        ),
+    ),
+    (
+        "`version` in guest-info",
+        "its own",
+        (
+            "the upstream version whose schema is implemented: 10.2.0; `qga-agent --version` "
+            "prints both"
+        ),
+    ),
+    (
+        "commands",
+        "those of its version",
+        "14 so far: those of 2011 and guest-sync-delimited; guest-info lists no others",
+    ),
+    (
+        "older dialects",
+        "none",
+        "`--compat VERSION` speaks as the agent of that version did, from 1.0 on",
+    ),
+    (
+        "text for a blocked command",
+        "7.2: `Command X has been disabled`; since 9.1 with `: the command is not allowed`",
+        "as since 9.1",
+    ),
+    (
+        "state file",
+        "rewritten at each guest-file-open",
+        "handles are reserved in blocks of 64; an agent that was killed leaves a gap",
+    ),
+    (
+        "writes to files",
+        "buffered: an error may appear at the flush, or nowhere",
+        "an error appears at the write; guest-file-flush has nothing left to do",
+    ),
+    (
+        "a large guest-file-read",
+        "the whole reply is built first",
+        "is sent while it is read; an error after the first piece makes it a short read",
+    ),
+    (
+        "garbage on the channel",
+        "an error reply for each byte or token",
+        "one for each line, or for each run of 0xFF",
+    ),
+    (
+        "a message beyond 64 MiB, 2 Mi tokens or 1024 levels",
+        "an error, and one more for each remaining token",
+        "one error",
+    ),
+)
+
+
+def page(outcomes: dict[str, Outcome]) -> str:
+    differing = sum(outcome.differs for outcome in outcomes.values())
+    same = len(outcomes) - differing
+    parts = [_HEAD.format(count=len(outcomes), same=same, differing=differing)]
+    for difference in DIFFERENCES:
+        parts += [f"### {difference.title}\n", f"{fill(difference.reason, 100)}\n"]
+        for key in difference.cases:
+            outcome = outcomes[key]
+            parts += [
+                f"{key[0].upper()}{key[1:]}:\n",
+                "```text",
+                f"sent     {_shown(_sent(outcome))}",
+                *_answers("qemu-ga ", outcome.stock),
+                *_answers("qga     ", outcome.ours),
+                "```\n",
+            ]
+    rows = (f"| {' | '.join(row)} |" for row in _NOT_SHOWN)
+    return "\n".join([*parts, _SECOND_HEAD, *rows, ""])
+
+
+def _sent(outcome: Outcome) -> str:
+    pieces = (
+        "(new client)" if piece is None else _readable(piece) for piece in outcome.case.pieces
+    )
+    return " | ".join(pieces) + (" | \\xff" if outcome.case.unfinished else "")
+
+
+def _readable(piece: bytes) -> str:
+    if len(piece) > _LONGEST:
+        return f"{_readable(piece[: _LONGEST // 2])}… ({len(piece):,} bytes)"
+    # As a bytes literal, in which quotes and backslashes need no second backslash.
+    text = piece.removesuffix(b"\n").decode("ascii", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _answers(who: str, replies: list[str]) -> list[str]:
+    lines = [f"{who} {_shown(reply)}" for reply in replies[:_REPLIES]] or [f"{who} (nothing)"]
+    if len(replies) > _REPLIES:
+        lines.append(f"{who} … and {len(replies) - _REPLIES:,} more")
+    return lines
+
+
+def _shown(text: str) -> str:
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def main() -> None:
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(compare().outcomes))
+
+
+if __name__ == "__main__":
+    main()
