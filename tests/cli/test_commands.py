@@ -144,6 +144,8 @@ def test_a_failed_copy_keeps_what_was_there(
     precious.chmod(0o640)
     assert qga_command("cp", f"{agent.target}:/nonexistent/file", str(precious)).code == 1
     assert precious.read_text() == "precious"
+    done = qga_command("cp", f"{agent.target}:/etc/passwd", f"{tmp_path}/none/x")
+    assert (done.code, done.err) == (4, f"qga: {tmp_path}/none: No such file or directory\n")
     link = tmp_path / "link"
     link.symlink_to(precious)
     (agent.directory / "file").write_text("new")

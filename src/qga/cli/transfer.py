@@ -128,7 +128,11 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("xb") as file:
+        opened = temporary.open("xb")
+    except OSError as error:  # the folder's fault; the name would only confuse
+        raise type(error)(error.errno, error.strerror, os.fspath(path.parent)) from None
+    try:
+        with opened as file:
             yield file
         if path.exists():
             temporary.chmod(path.stat().st_mode & 0o7777)

@@ -66,6 +66,7 @@ class Transport(Protocol):
             AgentTimeout: the deadline passed; a part may have been sent.
             ConnectionLost: the other side is gone.
         """
+        raise NotImplementedError
 
     def receive(self, deadline: Deadline) -> bytes:
         """Return what has arrived, at least one byte, waiting for it if need be.
@@ -74,9 +75,11 @@ class Transport(Protocol):
             AgentTimeout: nothing came before the deadline.
             ConnectionLost: the other side is gone.
         """
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the stream. May be repeated."""
+        raise NotImplementedError
 
 
 class DescriptorTransport:
