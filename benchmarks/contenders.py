@@ -1,0 +1,125 @@
+"""The agents that are measured, as processes. Used by `measures` and `__main__`."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from benchmarks.client import Client
+from tests.interop.requests import BLOCKED
+from tests.vm.debs import packages
+
+_SOURCE = Path(__file__).parents[1] / "src"
+_LAUNCH = (
+    f"import sys; sys.path.insert(0, {str(_SOURCE)!r}); "
+    "from qga.agent.__main__ import main; sys.exit(main())"
+)
+_PATIENCE = 10
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    command: tuple[str, ...]
+
+
+def contenders(python: str) -> list[Contender]:
+    """qemu-ga first, to which the others are compared.
+
+    Raises:
+        Unavailable: qemu-ga cannot be had here.
+    """
+    return [
+        Contender("qemu-ga", tuple(packages().command("usr/sbin/qemu-ga"))),
+        Contender("qga", (sys.executable, "-I", "-m", "qga.agent")),
+        # Without site-packages, so without pybase64: what a bare guest has.
+        Contender("bare qga", (python, "-I", "-S", "-c", _LAUNCH)),
+    ]
+
+
+class Running:
+    """One agent's process, answering; `started` is how long it took to, in seconds."""
+
+    def __init__(self, contender: Contender, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        path = folder / "socket"
+        path.unlink(missing_ok=True)
+        options = ["-m", "unix-listen", "-p", str(path), "-t", str(folder)]
+        begin = time.perf_counter()
+        self.process = subprocess.Popen(
+            [*contender.command, *options, "-b", ",".join(BLOCKED)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # The CPU-time clock of another process, as clock_getcpuclockid(3) makes it.
+        self._clock = ~self.process.pid << 3 | 2
+        try:
+            self.client = self._connect(path, begin + _PATIENCE)
+            self.client.ask(b'{"execute": "guest-ping"}')
+        except BaseException:
+            self._end()
+            raise
+        self.started = time.perf_counter() - begin
+        self.started_cpu = self.cpu()
+
+    def _connect(self, path: Path, deadline: float) -> Client:
+        while True:
+            try:
+                return Client(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self.process.poll() is not None or time.perf_counter() > deadline:
+                    raise
+                time.sleep(0.0002)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.client.close()
+        self._end()
+
+    def _end(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def cpu(self) -> float:
+        """The CPU time that it has used, in seconds."""
+        return time.clock_gettime(self._clock)
+
+    def memory(self, field: str) -> float:
+        """A figure of /proc/PID/status, in MiB: VmRSS or VmHWM (the peak of it)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith(field + ":"))
+        return int(line.split()[1]) / 1024
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+
+def versions(agents: list[Contender]) -> str:
+    """What each says that it is, and on what it runs."""
+    lines = []
+    for agent in agents:
+        command = [*agent.command, "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        python = ""
+        if "python" in Path(agent.command[0]).name:
+            code = "import sys; print(sys.version.split()[0])"
+            asked = [agent.command[0], "-c", code]
+            python = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+            python = f", Python {python.strip()} ({os.path.realpath(agent.command[0])})"
+        lines.append(f"{agent.name:<9} {said}{python}")
+    return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""What is measured, of one agent at a time; `__main__` lets them take turns."""
+
+import base64
+import json
+import os
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contenders import Running
+
+KIB, MIB = 1 << 10, 1 << 20
+
+# More than any series reads, and what it must find.
+CONTENT = os.urandom(48 * MIB)
+
+_SIZES = {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "16 MiB": 16 * MIB}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one operation took, in seconds; for memory, the size in MiB as `wall`."""
+
+    wall: float
+    cpu: float | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    name: str
+    unit: str
+    times: int
+    """How often the operation is done for one sample; a quarter of that in the short form."""
+    take: Callable[[Running, Path, int], Sample]
+
+
+def _request(command: str, **arguments: Any) -> bytes:
+    return json.dumps({"execute": command, "arguments": arguments}).encode()
+
+
+def _each(agent: Running, request: bytes, times: int) -> Sample:
+    before = agent.cpu()
+    durations = agent.client.each(request, times)
+    return Sample(statistics.median(durations), (agent.cpu() - before) / times)
+
+
+def _alone(command: str, **arguments: Any) -> Callable[[Running, Path, int], Sample]:
+    request = _request(command, **arguments) + b"\n"
+    return lambda agent, _, times: _each(agent, request, times)
+
+
+def _together(end: bytes) -> Callable[[Running, Path, int], Sample]:
+    def take(agent: Running, _: Path, times: int) -> Sample:
+        before = agent.cpu()
+        duration = agent.client.together(b'{"execute": "guest-ping"}' + end, times)
+        return Sample(duration / times, (agent.cpu() - before) / times)
+
+    return take
+
+
+@contextmanager
+def _opened(agent: Running, path: Path, mode: str) -> Iterator[int]:
+    handle = agent.client.result("guest-file-open", path=str(path), mode=mode)
+    yield handle
+    agent.client.result("guest-file-close", handle=handle)
+
+
+def _reading(size: int) -> Callable[[Running, Path, int], Sample]:
+    def take(agent: Running, folder: Path, times: int) -> Sample:
+        with _opened(agent, folder / "content", "r") as handle:
+            sample = _each(agent, _request("guest-file-read", handle=handle, count=size), times)
+            agent.client.check_read(CONTENT[(times - 1) * size : times * size])
+        return sample
+
+    return take
+
+
+def _writing(size: int) -> Callable[[Running, Path, int], Sample]:
+    text = base64.b64encode(CONTENT[:size]).decode()
+
+    def take(agent: Running, folder: Path, times: int) -> Sample:
+        path = folder / "written"
+        with _opened(agent, path, "w") as handle:
+            request = _request("guest-file-write", **{"handle": handle, "buf-b64": text})
+            sample = _each(agent, request, times)
+        if path.read_bytes() != CONTENT[:size] * times:
+            raise RuntimeError("an agent wrote other bytes than it was sent")
+        path.unlink()
+        return sample
+
+    return take
+
+
+def _open_and_close(agent: Running, folder: Path, times: int) -> Sample:
+    opening = _request("guest-file-open", path=str(folder / "content"))
+    handle = agent.client.result("guest-file-open", path=str(folder / "content"))
+    agent.client.result("guest-file-close", handle=handle)
+    before = agent.cpu()
+    durations = []
+    for following in range(handle + 1, handle + 1 + times):
+        closing = _request("guest-file-close", handle=following)
+        durations += agent.client.each(opening, 1)
+        durations[-1] += agent.client.each(closing, 1)[0]
+    agent.client.result("guest-ping")
+    return Sample(statistics.median(durations), (agent.cpu() - before) / times)
+
+
+MEASURES = (
+    Measure("guest-ping", "us", 2000, _alone("guest-ping")),
+    Measure("guest-sync-delimited", "us", 2000, _alone("guest-sync-delimited", id=123456789)),
+    Measure("guest-info", "us", 400, _alone("guest-info")),
+    Measure("guest-ping, pipelined", "us", 10_000, _together(b"")),
+    Measure("guest-ping, pipelined lines", "us", 10_000, _together(b"\n")),
+    *(
+        Measure(f"guest-file-read {name}", "us" if size < MIB else "ms", times, _reading(size))
+        for (name, size), times in zip(_SIZES.items(), (2000, 400, 32, 2), strict=True)
+    ),
+    *(
+        Measure(f"guest-file-write {name}", "us" if size < MIB else "ms", times, _writing(size))
+        for (name, size), times in zip(_SIZES.items(), (1000, 100, 12, 2), strict=True)
+    ),
+    Measure("guest-file-open and -close", "us", 400, _open_and_close),
+)
+
+START, RSS = "start to first reply", "RSS idle"
+PEAKS = ("RSS peak, read 16 MiB", "RSS peak, write 16 MiB", "RSS peak, read 48 MiB")
+RSS_AFTER = "RSS afterwards"
+
+
+def life(agent: Running, folder: Path) -> dict[str, Sample]:
+    """From its start: how long that took, and how its memory grows and shrinks."""
+    samples = {
+        START: Sample(agent.started, agent.started_cpu),
+        RSS: Sample(agent.memory("VmRSS")),
+    }
+    steps = (_reading(16 * MIB), _writing(16 * MIB), _reading(48 * MIB))
+    for name, step in zip(PEAKS, steps, strict=True):
+        agent.forget_peak()
+        step(agent, folder, 1)
+        samples[name] = Sample(agent.memory("VmHWM"))
+    samples[RSS_AFTER] = Sample(agent.memory("VmRSS"))
+    return samples
