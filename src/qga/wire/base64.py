@@ -24,6 +24,8 @@ def _stdlib_encode(data: "bytes | bytearray | memoryview") -> bytes:
 
 
 def _stdlib_decode(text: "bytes | bytearray | memoryview") -> bytes:
+    if len(text) % 4:  # binascii overlooks a pad too many
+        raise ValueError
     return binascii.a2b_base64(text, strict_mode=True)
 
 

@@ -192,14 +192,15 @@ class Splitter:
             end = at + len(segment)
         length = self._nest(segment)
         if length:
-            self._grow(segment[:length])
-            self._finish()
-            return at + length
+            segment = segment[:length]
         self._tokens += len(segment) - len(segment.translate(None, _STRUCTURE))
         self._tokens += len(segment.translate(_STRUCTURE_TO_SPACE).split())
         if segment and segment[0] in _WORD and self._text and self._text[-1] in _WORD:
             self._tokens -= 1  # a word that began before *data*
         self._grow(segment)
+        if length:
+            self._finish()
+            return at + length
         if foreign:
             return self._lexical_error(data, end)
         if end < len(data) and data[end] in _QUOTES:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SPACE = " \t\r\n"
 _DIGITS = "0123456789"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_KEYWORDS: "dict[str, Any]" = {"true": True, "false": False, "null": None}
+_KEYWORDS: "dict[str, bool | None]" = {"true": True, "false": False, "null": None}
 _ESCAPES = {
     '"': '"', "'": "'", "\\": "\\", "/": "/",
     "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
@@ -32,7 +32,7 @@ _UINT64_DIGITS = 20
 # How much of a broken token an error text repeats.
 STRAY_LIMIT = 80
 
-_STRING, _SCALAR = '"', "0"
+_STRING, _NUMBER, _WORD = '"', "0", "a"
 
 
 def parse_error(what: str) -> CommandError:
@@ -84,7 +84,9 @@ def parse(text: str) -> "Any":
                 container = []
                 continue
             value = []
-        elif kind not in (_STRING, _SCALAR):
+        elif kind == _WORD:
+            value = _keyword(value)
+        elif kind not in (_STRING, _NUMBER):
             raise parse_error("expecting value")
         # The value is complete: put it into its container, and close what ends after it.
         while container is not None:
@@ -115,11 +117,19 @@ def _key(
 ) -> "tuple[str, tuple[str, Any]]":
     kind, key = token
     if kind != _STRING:
-        known = kind in ("{", "[", _SCALAR)
+        if kind == _WORD:
+            _keyword(key)
+        known = kind in ("{", "[", _NUMBER, _WORD)
         raise parse_error("key is not a string in object" if known else "expecting value")
     if _next(tokens)[0] != ":":
         raise parse_error("missing : in object pair")
     return key, _next(tokens)
+
+
+def _keyword(word: str) -> "bool | None":
+    if word not in _KEYWORDS:
+        raise parse_error(f"invalid keyword '{word}'")
+    return _KEYWORDS[word]
 
 
 def _next(tokens: "Iterator[tuple[str, Any]]") -> "tuple[str, Any]":
@@ -129,7 +139,7 @@ def _next(tokens: "Iterator[tuple[str, Any]]") -> "tuple[str, Any]":
 
 
 def _tokens(text: str) -> "Iterator[tuple[str, Any]]":
-    """Yield (kind, value): a structural character, `_STRING` or `_SCALAR`."""
+    """Yield (kind, value): a structural character, `_STRING`, `_NUMBER` or `_WORD`."""
     at, end = 0, len(text)
     while at < end:
         char = text[at]
@@ -145,13 +155,10 @@ def _tokens(text: str) -> "Iterator[tuple[str, Any]]":
             start = at
             while at < end and text[at] in _LETTERS:
                 at += 1
-            word = text[start:at]
-            if word not in _KEYWORDS:
-                raise parse_error(f"invalid keyword '{word}'")
-            yield _SCALAR, _KEYWORDS[word]
+            yield _WORD, text[start:at]
         elif char == "-" or char in _DIGITS:
             number, at = _number(text, at)
-            yield _SCALAR, number
+            yield _NUMBER, number
         else:
             raise stray(_replaced(char))
 
@@ -206,7 +213,7 @@ def _string(text: str, start: int) -> "tuple[str, int]":
         out.append(plain)
         if backslash < 0:
             return "".join(out), end + 1
-        escaped, at = _escape(text, backslash)
+        escaped, at = _escape(text, backslash, end)
         out.append(escaped)
 
 
@@ -218,28 +225,30 @@ def _check(plain: str, quote: str) -> None:
             raise parse_error("invalid UTF-8 sequence in string")
 
 
-def _escape(text: str, at: int) -> "tuple[str, int]":
+def _escape(text: str, at: int, end: int) -> "tuple[str, int]":
+    """What the escape at *at* means, and where it ends; *end* is where the string may end."""
     char = text[at + 1 : at + 2]
     if char != "u":
         if char not in _ESCAPES:
             raise parse_error("invalid escape sequence in string")
         return _ESCAPES[char], at + 2
-    unit = _hex(text, at)
+    unit = _hex(text, at, end)
     if 0xD800 <= unit <= 0xDBFF and text[at + 6 : at + 8] == "\\u":
-        low = _hex(text, at + 6)
+        low = _hex(text, at + 6, end)
         if 0xDC00 <= low <= 0xDFFF:
             return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), at + 12
     if 0xD800 <= unit <= 0xDFFF:
-        raise _not_a_character(text, at)
+        raise _not_a_character(text, at, end)
     return chr(unit), at + 6
 
 
-def _hex(text: str, at: int) -> int:
+def _hex(text: str, at: int, end: int) -> int:
     digits = text[at + 2 : at + 6]
     if len(digits) != 4 or digits.strip("0123456789abcdefABCDEF"):
-        raise _not_a_character(text, at)
+        raise _not_a_character(text, at, end)
     return int(digits, 16)
 
 
-def _not_a_character(text: str, at: int) -> CommandError:
-    return parse_error(f"{_replaced(text[at : at + 6])} is not a valid Unicode character")
+def _not_a_character(text: str, at: int, end: int) -> CommandError:
+    shown = text[at : min(at + 6, end + 1)]
+    return parse_error(f"{_replaced(shown)} is not a valid Unicode character")
