@@ -5,7 +5,7 @@
     ├── TransportError           the channel could not be opened, or broke (also an OSError)
     │   └── ConnectionLost       it broke while a reply was awaited
     ├── AgentTimeout             no reply in time (also a TimeoutError)
-    │   └── AgentNotResponding   not even an answer to the synchronisation
+    │   └── AgentNotResponding   not even to the synchronisation: nothing was sent
     ├── ProtocolError            what came over the channel is not the guest agent protocol
     └── CommandError             the agent answered with an error
         ├── CommandNotFound      it does not know the command
@@ -46,7 +46,10 @@ class AgentTimeout(QgaError, TimeoutError):
 
 
 class AgentNotResponding(AgentTimeout):
-    """The channel is open, but nobody in the guest answers the synchronisation."""
+    """The channel is taken, or nobody in the guest answers the synchronisation.
+
+    The command has not even been sent.
+    """
 
 
 class ProtocolError(QgaError):

@@ -160,6 +160,16 @@ def test_an_interrupt_of_the_freeze_command_thaws() -> None:
         flow.send(1)
 
 
+@pytest.mark.parametrize(
+    "error", [qga.AgentNotResponding("nobody"), qga.TransportError("no such socket")]
+)
+def test_a_freeze_that_was_not_even_sent_is_not_thawed(error: qga.QgaError) -> None:
+    flow = flows.freeze()
+    next(flow)
+    with pytest.raises(type(error)):
+        flow.throw(error)
+
+
 def test_an_interrupt_of_the_thaw_waits_until_it_is_done() -> None:
     flow = flows.thaw()
     assert next(flow) == FsfreezeThaw()

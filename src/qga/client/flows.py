@@ -14,10 +14,12 @@ import os
 from typing import TYPE_CHECKING
 
 from qga.errors import (
+    AgentNotResponding,
     AgentTimeout,
     CommandDisabled,
     CommandError,
     CommandNotFound,
+    ConnectionLost,
     GuestOSError,
     QgaError,
     TransportError,
@@ -187,8 +189,8 @@ def freeze() -> Flow[int]:
     try:
         count: int = yield FsfreezeFreeze()
         return count
-    except (CommandDisabled, CommandNotFound, GeneratorExit):
-        raise
+    except (CommandDisabled, CommandNotFound, AgentNotResponding, GeneratorExit):
+        raise  # not carried out: if anything is frozen, then by somebody else
     except CommandError as error:
         # By the protocol nothing is left frozen, but agents of 2011 could.
         try:
@@ -199,6 +201,8 @@ def freeze() -> Flow[int]:
             error.add_note(f"and {failure}")
         raise
     except BaseException as error:
+        if isinstance(error, TransportError) and not isinstance(error, ConnectionLost):
+            raise  # the channel could not be opened
         # Also an interrupt: the request is out, and the agent may freeze later than we gave up.
         try:
             yield from thaw()

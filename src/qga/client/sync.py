@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentTimeout, ProtocolError, TransportError
+from qga.errors import AgentNotResponding, ProtocolError, TransportError
 from qga.protocol import FsfreezeStatus, Info, Ping, Shutdown, codec
 from qga.wire.blob import Blob
 from qga.wire.handshake import Conversation, Send
@@ -100,7 +100,7 @@ class Client:
         Raises:
             CommandError: the agent answered with an error.
             AgentTimeout: no reply in time. The agent may still carry the command out; its reply
-                will be ignored.
+                will be ignored. When it is an AgentNotResponding nothing was sent.
             TransportError: the channel cannot be opened, or broke.
             ProtocolError: what came is not what the protocol says.
         """
@@ -293,7 +293,7 @@ class Client:
         """Wait for the calls of other threads; what that takes is part of the call's time."""
         deadline = Deadline(self.timeout if timeout is None else timeout)
         if not self._turn.acquire(timeout=min(deadline.seconds, threading.TIMEOUT_MAX)):
-            raise AgentTimeout(f"calls of other threads took all of {deadline.seconds:g} s")
+            raise AgentNotResponding(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
             yield deadline
         finally:

@@ -15,7 +15,7 @@ does not begin with a slash, can be told in the second form only.
 import os
 from collections.abc import Callable
 
-from qga.errors import AgentTimeout, InvalidTarget, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, InvalidTarget, TransportError
 
 from .transports import Deadline, Transport, open_serial, open_unix, open_vsock
 
@@ -51,14 +51,14 @@ class Target:
 
         Raises:
             TransportError: it cannot be opened.
-            AgentTimeout: not until the deadline.
+            AgentNotResponding: not until the deadline.
         """
         try:
             return self._dial(deadline)
         except TransportError as error:
             raise TransportError(f"cannot open {self.text}: {error}") from error
         except AgentTimeout as error:
-            raise AgentTimeout(f"cannot open {self.text}: {error}") from error
+            raise AgentNotResponding(f"cannot open {self.text}: {error}") from error
 
 
 def from_environment() -> Target:
