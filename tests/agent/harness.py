@@ -169,6 +169,7 @@ class RunningAgent:
             popen: more for `Popen`.
         """
         self.folder = folder
+        self._peers: list[Peer] = []
         self.path = folder / "agent.sock"
         self.statedir = folder / "state"
         self.statedir.mkdir(exist_ok=True)
@@ -207,7 +208,8 @@ class RunningAgent:
         return text.decode()
 
     def connect(self) -> Peer:
-        return Peer(self.path)
+        self._peers.append(Peer(self.path))
+        return self._peers[-1]
 
     def call(self, name: str, **arguments: Any) -> Any:
         """What a command returns, on a connection of its own."""
@@ -229,6 +231,7 @@ class RunningAgent:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def close(self) -> None:
+        closing(self._peers)
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

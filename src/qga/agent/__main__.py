@@ -69,21 +69,25 @@ def _run(config: "Config", program: str) -> int:
     from .system.linux import LinuxSystem
 
     try:
+        if config.daemon:
+            config.make_absolute()
+            daemon.detach()
         agent = Agent(config, LinuxSystem())
         agent.open()
         if config.daemon:
-            daemon.detach(config.pidfile, write=not agent.freeze.frozen)
+            daemon.ready()
+        try:
+            agent.serve()
+        finally:
+            agent.close()
     except (StateError, ChannelError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{program}: cannot start: {where}{error.strerror}", file=sys.stderr)
+        print(f"{program}: {where}{error.strerror}", file=sys.stderr)
         return 1
-    try:
-        agent.serve()
     finally:
-        agent.close()
         if config.daemon:
             daemon.remove_pidfile(config.pidfile)
     return 0

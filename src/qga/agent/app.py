@@ -2,7 +2,7 @@
 
 import os
 
-from . import channels, commands
+from . import channels, commands, daemon
 from .dispatch import Dispatcher
 from .freeze import Freeze
 from .lean import signal
@@ -51,20 +51,26 @@ class Agent:
         self._channel: channels.Port | channels.Listener | None = None
 
     def open(self) -> None:
-        """Take over a freeze that an earlier agent has left, and open log, state and channel.
+        """Take over a freeze that an earlier agent has left, and open files and channel.
 
         Raises:
-            OSError: the log file or the state file cannot be written.
+            OSError: the log file, the state file or the pid file cannot be written.
             ConfigError, ChannelError: the channel cannot be opened.
         """
-        # Frozen, the agent writes nothing: its log and state may be on a frozen file system.
-        if not self.freeze.resume():
-            if self.config.logfile:
-                self.log.open(self.config.logfile)
-            self.state.commit()
+        self.freeze.resume()
+        # Frozen, the agent writes nothing: its files may be on a frozen file system.
+        self.freeze.when_thawed(self._open_files)
         self._channel = self._make_channel()
         self._channel.open()
         bytes(_WARM_UP)
+
+    def _open_files(self) -> None:
+        if self.config.daemon:
+            # First, so that a second agent leaves the files and the socket of the first alone.
+            daemon.lock_pidfile(self.config.pidfile)
+        if self.config.logfile:
+            self.log.open(self.config.logfile)
+        self.state.commit()
 
     def _make_channel(self) -> "channels.Port | channels.Listener":
         loop, dispatcher, log = self.loop, self.dispatcher, self.log
@@ -107,4 +113,4 @@ class Agent:
         try:
             self.state.commit()
         except OSError as error:
-            self.log.error(f"cannot keep the state: {error.strerror}")
+            self.log.error(f"cannot keep the state: {error.strerror}")  # noqa: TRY400

@@ -78,7 +78,12 @@ class Port:
             if self._prepare is not None:
                 self._prepare(fd)
             self._connection = Connection(
-                self._loop, fd, self._dispatcher, self._on_end, is_port=True
+                self._loop,
+                fd,
+                self._dispatcher,
+                self._on_end,
+                is_port=True,
+                lost_at_end=self._prepare is not None,
             )
         except OSError as error:
             if fd >= 0:
@@ -108,7 +113,10 @@ def raw_serial(fd: int) -> None:
     """Make the serial line *fd* carry bytes as they are, and forget what has arrived before."""
     import termios
 
-    attributes = termios.tcgetattr(fd)
+    try:
+        attributes = termios.tcgetattr(fd)
+    except termios.error as error:  # not an OSError
+        raise OSError(*error.args) from None
     speed = termios.B38400
     control = termios.CS8 | termios.CREAD | termios.CLOCAL
     characters = attributes[6]
@@ -141,6 +149,7 @@ class Listener:
         self._log = log
         self._listening = listening
         self._path = path
+        self._file = None if path is None else _identity(path)
         self._clients: set[Connection] = set()
 
     def open(self) -> None:
@@ -177,11 +186,17 @@ class Listener:
             client.close()
         self._loop.forget(self._listening.fileno())
         self._listening.close()
-        if self._path is not None:
-            try:
-                os.unlink(self._path)
-            except FileNotFoundError:
-                pass
+        # By now it may be the socket of an agent that was started after this one.
+        if self._path is not None and _identity(self._path) == self._file:
+            os.unlink(self._path)
+
+
+def _identity(path: str) -> "tuple[int, int] | None":
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def unix_socket(path: str) -> "socket.socket":
@@ -191,8 +206,9 @@ def unix_socket(path: str) -> "socket.socket":
         ChannelError: it cannot be, or the path is something else than a socket.
     """
     try:
-        if stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):
-            os.unlink(path)
+        if not stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):
+            raise ChannelError(f"cannot listen on {path}: it is there, and is no socket")
+        os.unlink(path)
     except FileNotFoundError:
         pass
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

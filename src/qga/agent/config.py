@@ -4,6 +4,8 @@ The file is a key file with a group `[general]`, with upstream's keys; `compat` 
 `fsfreeze-timeout` are ours.
 """
 
+import os
+
 from qga.protocol import UPSTREAM_VERSION
 from qga.protocol.model import version
 
@@ -128,6 +130,13 @@ class Config:
         if path is None:
             raise ConfigError(f"must specify a path for this channel: {self.method} needs -p")
         return path
+
+    def make_absolute(self) -> None:
+        """Make the paths of files independent of the working directory."""
+        for name in ("logfile", "pidfile", "statedir", "path"):
+            value = getattr(self, name)
+            if value and not (name == "path" and self.method == "vsock-listen"):
+                setattr(self, name, os.path.abspath(value))
 
     def dump(self) -> str:
         """The settings as a configuration file."""

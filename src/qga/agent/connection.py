@@ -5,7 +5,9 @@ order. It stops reading while a reply is under way, whether it waits for a progr
 that does not read: so a client costs bounded memory, and never holds up another.
 """
 
+import errno
 import os
+import select
 
 from qga.wire.splitter import Splitter
 
@@ -31,6 +33,9 @@ _TURN = 64
 # Replies are gathered up to this many bytes for one system call.
 _GATHER = 64 * 1024
 
+# How long the host has to be away from a port before the reply that it did not fetch is dropped.
+_AWAY = 1.0
+
 
 class Connection:
     """A stream of requests and replies.
@@ -43,6 +48,7 @@ class Connection:
         is_port: the descriptor is a port, whose end of file means that nobody is connected on the
             host for now. What is pending in the splitter stays then, since nobody can tell one
             host connection from the next.
+        lost_at_end: the descriptor is a terminal, which is of no more use after its end of file.
     """
 
     def __init__(
@@ -53,12 +59,14 @@ class Connection:
         on_end: "Callable[[Connection, OSError | None], None]",
         *,
         is_port: bool = False,
+        lost_at_end: bool = False,
     ) -> None:
         self._loop = loop
         self._fd = fd
         self._dispatcher = dispatcher
         self._on_end = on_end
         self._is_port = is_port
+        self._lost_at_end = lost_at_end
         self._splitter = Splitter()
         self._inbox: list[Any] = []  # messages not answered yet, the next one last
         self._out: list[bytes | memoryview] = []
@@ -67,6 +75,7 @@ class Connection:
         self._ended = False  # the client sends no more
         self._gone = False  # nor does it read
         self._scheduled = False  # `_take_turn` is to be called
+        self._away = False  # the port's host seems to have left; `_drop_if_away` is to come
         self._closed = False
         self._events = READ
         loop.watch(fd, READ, self._on_events)
@@ -74,17 +83,39 @@ class Connection:
     def _on_events(self, events: int) -> None:
         if events & HANGUP:
             if self._is_port:
-                self._drop_output()
+                self._on_host_away()
             else:
                 self._leave()
         if self._scheduled:
             return  # with a turn to come, which is the one that goes on
+        if self._is_port and not events & ~HANGUP:
+            return  # until the host is back, or has been away for long
         if events & WRITE and self._out:
             self._attempt(self._flush)
         elif self._events & READ and not self._inbox:
             self._attempt(self._receive)
         else:
             self._settle()
+
+    def _on_host_away(self) -> None:
+        # Epoll would report it for ever.
+        self._watch(self._events | EDGE)
+        # The kernel learns that a host has come, or gone, on another way than it gets the data, and
+        # maybe later: what is to be written now can be the reply to the new host's first request.
+        if (self._out or self._stream is not None) and not self._away:
+            self._away = True
+            self._loop.later(_AWAY, self._drop_if_away)
+
+    def _drop_if_away(self) -> None:
+        self._away = False
+        if not self._closed and self._is_hung_up():
+            self._drop_output()
+            self._settle()
+
+    def _is_hung_up(self) -> bool:
+        poller = select.poll()
+        poller.register(self._fd, 0)
+        return bool(poller.poll(0))
 
     def _attempt(self, step: "Callable[[], None]") -> None:
         if self._closed:
@@ -108,6 +139,8 @@ class Connection:
             self._settle()
             return
         if not data:
+            if self._lost_at_end:
+                raise OSError(errno.EIO, "the line was hung up")
             self._ended = not self._is_port
             if self._is_port:
                 self._watch(READ | EDGE)

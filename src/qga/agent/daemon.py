@@ -2,17 +2,16 @@
 
 import fcntl
 import os
-import sys
 
 _locked: "list[int]" = []  # the pid file stays open, and so locked, until the process ends
+_parents: "list[int]" = []  # the pipe on which the parent process waits
 
 
-def detach(pidfile: str, *, write: bool = True) -> None:
-    """Become a daemon; the parent process exits with 0, or with 1 when *pidfile* is taken.
+def detach() -> None:
+    """Go on in a child process.
 
-    Args:
-        pidfile: where to write the process number.
-        write: whether to write it now.
+    The parent waits, so that whoever starts the agent sees whether it runs: it exits with 0 when
+    the child calls `ready`, and with 1 when the child ends before.
 
     Raises:
         OSError: the process cannot be forked.
@@ -20,37 +19,39 @@ def detach(pidfile: str, *, write: bool = True) -> None:
     reader, writer = os.pipe()
     if os.fork():
         os.close(writer)
-        # Wait for the child's word, so that whoever starts the agent sees whether it runs.
-        complaint = os.read(reader, 4096)
-        if complaint:
-            os.write(2, complaint)
-        os._exit(1 if complaint else 0)
+        os._exit(0 if os.read(reader, 1) else 1)
     os.close(reader)
     os.setsid()
-    os.chdir("/")
     os.umask(0o077)
-    if write:
-        try:
-            _write_pidfile(pidfile)
-        except OSError as error:
-            os.write(writer, f"qga-agent: cannot lock {pidfile}: {error.strerror}\n".encode())
-            sys.exit(1)
+    _parents.append(writer)
+
+
+def ready() -> None:
+    """Let the parent process end, and let go of its terminal and working directory."""
+    os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
     os.close(null)
+    writer = _parents.pop()
+    os.write(writer, b"x")
     os.close(writer)
 
 
-def _write_pidfile(path: str) -> None:
+def lock_pidfile(path: str) -> None:
+    """Write the process number to *path*, and lock it.
+
+    Raises:
+        OSError: it cannot be written, or another agent has locked it.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(fd, 0)
         os.write(fd, f"{os.getpid()}\n".encode())
-    except OSError:
+    except OSError as error:
         os.close(fd)
-        raise
+        raise OSError(error.errno, f"cannot lock pid file: {error.strerror}", path) from None
     _locked.append(fd)
 
 

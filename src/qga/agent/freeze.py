@@ -14,6 +14,8 @@ from .guardian import LEFT_FROZEN, THAWED, Guardian
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .log import Log
     from .policy import Policy
     from .system import Freezer
@@ -46,6 +48,7 @@ class Freeze:
         # Mount points that the last thaw left frozen, or that were frozen by an agent before this
         # one and cannot be opened now.
         self._stuck: list[str] = []
+        self._when_thawed: list[Callable[[], None]] = []
         self.failed = False
 
     @property
@@ -193,13 +196,29 @@ class Freeze:
             os.unlink(self._marker)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            self._log.error(f"cannot remove {self._marker}: {error.strerror}")
         if self._guardian is not None:
             self._guardian.dismiss()
             self._guardian = None
         self._let_go()
+        waiting, self._when_thawed = self._when_thawed, []
+        for callback in waiting:
+            try:
+                callback()
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                self._log.error(f"after the thaw: {where}{error.strerror}")
         self._log.release()
         if was_frozen:
             self._log.info("thawed file systems")
+
+    def when_thawed(self, callback: "Callable[[], None]") -> None:
+        """Call *callback* now, or as soon as file systems may be written to again."""
+        if self.frozen:
+            self._when_thawed.append(callback)
+        else:
+            callback()
 
     def _let_go(self) -> None:
         for _, fd in self._held:
