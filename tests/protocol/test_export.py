@@ -357,7 +357,7 @@ def test_json_schema_of_a_request(document: dict[str, Any]) -> None:
             "has the members",
         ),
         (
-            "##\n# @Xx:\n#\n# T.\n#\n# @a: a\n#\n# Since: 1\n##\n{'struct': 'Xx', 'data': {'a': 'Y'}}",
+            "##\n# @Xx:\n#\n# T.\n#\n# @a: a\n#\n# Since: 1\n##\n{'struct':'Xx','data':{'a':'Y'}}",
             "no type Y",
         ),
     ],

@@ -111,18 +111,24 @@ class Struct:
     BRANCH = ""
 
     if not TYPE_CHECKING:
+        _members = {}
+
 
         def __init__(self, **values):
-            declared = members(type(self))
-            for name in values:
-                if name not in declared:
-                    raise TypeError(f"{type(self).__name__} has no member {name!r}")
-            for name, description in declared.items():
-                if name not in values and description.default is REQUIRED:
-                    raise TypeError(f"{type(self).__name__} needs {name}=")
+            declared = self._members
+            if values.keys() != declared.keys():
+                for name in values:
+                    if name not in declared:
+                        raise TypeError(f"{type(self).__name__} has no member {name!r}")
+                for name, description in declared.items():
+                    if name not in values and description.default is REQUIRED:
+                        raise TypeError(f"{type(self).__name__} needs {name}=")
             self.__dict__.update(values)
 
         def __setattr__(self, name, value):
+            raise AttributeError(f"{type(self).__name__} objects do not change")
+
+        def __delattr__(self, name):
             raise AttributeError(f"{type(self).__name__} objects do not change")
 
         def __init_subclass__(cls, **kwargs):
@@ -134,6 +140,7 @@ class Struct:
                 else Member(given, None, None)
                 for name in annotations
             }
+            cls._members = {**cls._members, **cls._own_members}
             # An absent member is then simply the class's attribute.
             for name, description in cls._own_members.items():
                 if description.default is not REQUIRED:
@@ -154,9 +161,7 @@ class Struct:
 
 def members(cls: "type[Struct]") -> "dict[str, Member]":
     """The members of *cls* by their Python names, those of its base struct first."""
-    found: dict[str, Member] = {}
-    for base in reversed(cls.__mro__):
-        found.update(base.__dict__.get("_own_members", {}))
+    found: dict[str, Member] = cls._members  # type: ignore[attr-defined]
     return found
 
 
