@@ -243,6 +243,8 @@ class _Codec:
                 optional = description.default is not REQUIRED
             decode = _compile(kind, since, strict)
             self.table.append((name, wire_name(name, description), decode, optional))
+        # Most commands have no arguments; as values do not change, one will do.
+        self.empty: Struct = object.__new__(cls)
         self.branches = {
             branch.BRANCH: _Codec(branch, since, strict)
             for branch in cls.__subclasses__()
@@ -252,6 +254,8 @@ class _Codec:
     def decode(self, value: "Any") -> Struct:
         if type(value) is not dict:
             raise _wrong("object")
+        if not value and not self.table:
+            return self.empty
         if self.branches:
             discriminator = value.get(self.cls.DISCRIMINATOR.replace("_", "-"))
             if branch := self.branches.get(str(discriminator)):

@@ -113,7 +113,6 @@ class Struct:
     if not TYPE_CHECKING:
         _members = {}
 
-
         def __init__(self, **values):
             declared = self._members
             if values.keys() != declared.keys():

@@ -33,6 +33,8 @@ def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, 
             "QMP input must be a JSON object", legacy=("QMPBadInputObject", {"expected": "object"})
         )
     name = arguments = None
+    if len(message) == 1 and type(name := message.get("execute")) is str:
+        return name, {}
     for key, value in message.items():
         if key == "execute":
             name = value.text if type(value) is Blob else value
@@ -65,9 +67,12 @@ def _bad_member(name: str, expected: str) -> CommandError:
 
 def success(value: "Any", request_id: object = NO_ID) -> "list[bytes]":
     """The reply that returns *value* (None: nothing), in pieces."""
-    if value is None:
-        if request_id is NO_ID:
+    if request_id is NO_ID:
+        if value is None:
             return [_DONE]
+        if type(value) is int:
+            return [b'{"return": %d}\n' % value]
+    if value is None:
         value = {}
     reply = {"return": value}
     if request_id is not NO_ID:

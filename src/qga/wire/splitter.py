@@ -98,7 +98,7 @@ class Splitter:
         try:
             decoded = data.decode()
             # QAPI refuses lone surrogates, which the C decoder lets pass.
-            if "\\ud" in decoded or "\\uD" in decoded:
+            if "\\" in decoded and ("\\ud" in decoded or "\\uD" in decoded):
                 return self._scan(data)
             end = len(decoded)
             while True:

@@ -70,22 +70,11 @@ def scan(text: str, start: int) -> "tuple[Any, int]":
         raise Refused from None
 
 
-class _NeedsPieces(Exception):
-    pass
-
-
-def _bytes_met(_: object) -> "Any":
-    raise _NeedsPieces
-
-
 def _new_encoder(default: "Callable[[Any], Any]") -> "Callable[[Any], str]":
     # Positional: circular-reference table, default, string encoder, indent, separators,
     # sort_keys, skipkeys, allow_nan.
     encoder = make_encoder(None, default, quote, None, ": ", ", ", False, False, False)
     return lambda value: "".join(encoder(value, 0))
-
-
-_encode_plain = _new_encoder(_bytes_met)
 
 
 def encode(value: "Any") -> "list[bytes]":
@@ -94,10 +83,6 @@ def encode(value: "Any") -> "list[bytes]":
     bytes-like values and `Blob`s become base64 strings; each is a piece of its own, so that
     megabytes are copied no more than needed.
     """
-    try:
-        return [_encode_plain(value).encode("ascii")]
-    except (_NeedsPieces, RecursionError, ValueError):
-        pass
     blobs: list[bytes] = []
 
     def default(data: "bytes | bytearray | memoryview | Blob") -> str:
@@ -109,6 +94,8 @@ def encode(value: "Any") -> "list[bytes]":
     except (RecursionError, ValueError):
         blobs.clear()
         encoded = "".join(_iterative(value, default))
+    if not blobs:
+        return [encoded.encode("ascii")]
     between = encoded.encode("ascii").split(_PLACEHOLDER_ESCAPED)
     pieces = between[:1]
     for blob, text in zip(blobs, between[1:], strict=True):
