@@ -88,7 +88,7 @@ def test_the_real_limits(piece: int) -> None:
     assert tell(b'{"a":"' + b"A" * (65 * mebi) + b'"}' + PING) == size_error
     assert tell(b'{"a":"' + b"A" * (200 * mebi) + b'"}' + PING) == size_error
     assert tell(b'{"a":' + b" " * (65 * mebi) + b"1}" + PING) == size_error
-    tokens = b"1," * (mebi - 3) + b"1"
+    tokens = b"1," * (mebi - 4) + b"1"
     assert tell(b'{"a":[' + tokens + b"]}" + PING) == ["a value", "a value"]
     assert tell(b'{"a":[' + tokens + b",1,1,1]}" + PING) == [
         "JSON token count limit exceeded", "a value",
