@@ -161,6 +161,18 @@ def blocked_writers(guest: Guest) -> Iterator[list[Writer]]:
         writer.finish()
 
 
+def processes(guest: Guest, command: str) -> list[int]:
+    """The pids of the processes whose command line holds *command*."""
+    return [int(line.split()[0]) for line in guest.sh("ps").out.splitlines() if command in line]
+
+
 def agents(guest: Guest) -> list[int]:
     """The processes of our agent: itself, and the guardian of a freeze."""
-    return [int(pid) for pid in guest.sh("pgrep -f '[q]ga.agent'").out.split()]
+    return processes(guest, "-m qga.agent")
+
+
+def replace_program(guest: Guest, path: str, script: str) -> None:
+    """Put a shell script where a program of the guest was."""
+    guest.sh(f"rm -f {path}")
+    guest.write(path, f"#!/bin/sh\n{script}\n".encode())
+    guest.sh(f"chmod +x {path}")

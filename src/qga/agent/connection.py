@@ -88,13 +88,11 @@ class Connection:
                 self._leave()
         if self._scheduled:
             return  # with a turn to come, which is the one that goes on
-        if self._is_port and not events & ~HANGUP:
-            return  # until the host is back, or has been away for long
         if events & WRITE and self._out:
             self._attempt(self._flush)
         elif self._events & READ and not self._inbox:
             self._attempt(self._receive)
-        else:
+        elif not (self._is_port and events & HANGUP):
             self._settle()
 
     def _on_host_away(self) -> None:
