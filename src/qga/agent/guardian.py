@@ -126,7 +126,7 @@ def _watch(  # noqa: PLR0917
                 agent_lives = False
         else:
             time.sleep(min(left, _LOOK))
-        if read_token(marker) != token:
+        if _is_over(marker, token):
             return NOT_NEEDED
     code = THAWED
     for fd in fds:
@@ -136,14 +136,19 @@ def _watch(  # noqa: PLR0917
         except OSError:
             code = LEFT_FROZEN
     if code == THAWED:
-        os.unlink(marker)
+        try:
+            os.unlink(marker)
+        except OSError:
+            pass  # somebody else has, just now; or the agent will
     return code
 
 
-def read_token(marker: str) -> "bytes | None":
-    """The first line of the marker file; None when there is no such file."""
+def _is_over(marker: str, token: bytes) -> bool:
+    """Whether the marker file is gone, or of another freeze than *token*."""
     try:
         with open(marker, "rb") as file:
-            return file.readline().strip()
+            return file.readline().strip() != token
     except FileNotFoundError:
-        return None
+        return True
+    except OSError:
+        return False  # no descriptors left, say: that is no thaw
