@@ -17,7 +17,7 @@ beyond the limits costs one error: no cascades.
 
 from qga.errors import CommandError
 
-from . import message, strict, text
+from . import bulk, message, strict, text
 from .blob import THRESHOLD, Blob
 
 TYPE_CHECKING = False
@@ -130,10 +130,16 @@ class Splitter:
         events: list[Any] = []
         self._events = events
         at, end = 0, len(data)
+        tried = False
         while at < end:
             if self._quote:
                 at = self._string(data, at)
             elif self._braces or self._brackets:
+                if not tried:  # once: what is in the way may be far behind
+                    tried = True
+                    at = self._strings(data, at)
+                    if at == end:
+                        break
                 at = self._outside(data, at)
             elif self._text or self._discarding:
                 at = self._word(data, at)
@@ -193,10 +199,7 @@ class Splitter:
         length = self._nest(segment)
         if length:
             segment = segment[:length]
-        self._tokens += len(segment) - len(segment.translate(None, _STRUCTURE))
-        self._tokens += len(segment.translate(_STRUCTURE_TO_SPACE).split())
-        if segment and segment[0] in _WORD and self._text and self._text[-1] in _WORD:
-            self._tokens -= 1  # a word that began before *data*
+        self._count(segment)
         self._grow(segment)
         if length:
             self._finish()
@@ -206,6 +209,30 @@ class Splitter:
         if end < len(data) and data[end] in _QUOTES:
             return self._open_string(data[end], end)
         return end
+
+    def _strings(self, data: bytes, at: int) -> int:
+        """Take many short strings, and what is between them, at once; return where to go on."""
+        found = bulk.short_strings(data, at, THRESHOLD)
+        if found is None:
+            return at
+        end, outside, strings = found
+        if (
+            outside.translate(None, _LEGAL_OUTSIDE)
+            or b"".join(strings).translate(None, _LEGAL_INSIDE)
+            or not self._nest_at_once(bulk.flattened(outside), bulk.FLATTENED)
+        ):
+            return at
+        self._count(outside)
+        self._tokens += len(strings)
+        self._grow(data[at:end])
+        return end
+
+    def _count(self, segment: bytes) -> None:
+        """Count the tokens of *segment*."""
+        self._tokens += len(segment) - len(segment.translate(None, _STRUCTURE))
+        self._tokens += len(segment.translate(_STRUCTURE_TO_SPACE).split())
+        if segment and segment[0] in _WORD and self._text and self._text[-1] in _WORD:
+            self._tokens -= 1  # a word that began before *data*
 
     def _next_quote(self, data: bytes, at: int) -> int:
         """Where the next quote is, or how far it has been looked for."""
@@ -218,18 +245,7 @@ class Splitter:
 
     def _nest(self, segment: bytes) -> int:
         """Follow the nesting through *segment*; return how much of it ends the message, or 0."""
-        opening = segment.count(b"{"), segment.count(b"[")
-        closing = segment.count(b"}"), segment.count(b"]")
-        depth = self._braces + self._brackets
-        # However the closing ones are spread they cannot end it: no need to look at each.
-        if (
-            self._braces >= closing[0]
-            and self._brackets >= closing[1]
-            and depth > sum(closing)
-            and (self._discarding or depth + sum(opening) <= DEPTH_LIMIT)
-        ):
-            self._braces += opening[0] - closing[0]
-            self._brackets += opening[1] - closing[1]
+        if self._nest_at_once(segment, 0):
             return 0
         for at, byte in enumerate(segment, 1):
             if byte in b"{[":
@@ -248,6 +264,25 @@ class Splitter:
                 if low < 0 or high == 0:
                     return at
         return 0
+
+    def _nest_at_once(self, segment: bytes, hidden: int) -> bool:
+        """Follow the nesting through *segment*, if it cannot end the message however it is spread.
+
+        *hidden* more levels may open, and close again, in what *segment* has been shortened by.
+        """
+        opening = segment.count(b"{"), segment.count(b"[")
+        closing = segment.count(b"}"), segment.count(b"]")
+        depth = self._braces + self._brackets
+        if (
+            self._braces < closing[0]
+            or self._brackets < closing[1]
+            or depth <= sum(closing)
+            or (not self._discarding and depth + sum(opening) + hidden > DEPTH_LIMIT)
+        ):
+            return False
+        self._braces += opening[0] - closing[0]
+        self._brackets += opening[1] - closing[1]
+        return True
 
     # Inside of a string.
 
@@ -301,8 +336,7 @@ class Splitter:
     def _close_string(self) -> None:
         quote, self._quote = self._quote, 0
         if self._blob is None:
-            if not self._discarding:
-                self._text.append(quote)
+            self._grow(bytes((quote,)))
         else:
             blob, self._blob = self._blob, None
             plain = blob.finish()
