@@ -1,0 +1,177 @@
+"""The agent's settings: the file, the command line, and which of them counts."""
+
+from pathlib import Path
+
+import pytest
+
+from qga.agent.config import METHODS, Config, ConfigError
+from qga.protocol import UPSTREAM_VERSION
+
+ALL_KEYS = """\
+[general]
+daemon=true
+method=unix-listen
+path=/run/agent
+logfile=/var/log/agent
+pidfile=/run/agent.pid
+statedir=/var/lib/agent
+verbose=true
+retry-path=true
+block-rpcs=guest-ping,guest-info
+allow-rpcs=guest-sync
+fsfreeze-timeout=30
+compat=7.2
+"""
+
+
+def from_text(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "agent.conf"
+    path.write_text(text, encoding="utf-8")
+    config = Config()
+    config.read_file(str(path))
+    return config
+
+
+def test_what_is_dumped_reads_back_the_same(tmp_path: Path) -> None:
+    assert from_text(tmp_path, ALL_KEYS).dump() == ALL_KEYS
+    default = Config().dump()
+    assert from_text(tmp_path, default).dump() == default
+
+
+def test_defaults() -> None:
+    assert Config().dump() == (
+        "[general]\n"
+        "daemon=false\n"
+        "method=virtio-serial\n"
+        "path=/dev/virtio-ports/org.qemu.guest_agent.0\n"
+        "pidfile=/var/run/qemu-ga.pid\n"
+        "statedir=/var/run\n"
+        "verbose=false\n"
+        "retry-path=false\n"
+        "block-rpcs=\n"
+        "allow-rpcs=\n"
+        "fsfreeze-timeout=600\n"
+        f"compat={UPSTREAM_VERSION}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n\n# nothing\n",
+        "[general]\n",
+        "[other]\nverbose=nonsense\nmethod=x\n",
+        "[general]\nunknown=1\nfsfreeze-hook=/x\n[other]\ndaemon=5\n",
+        "method=isa-serial\n",  # in no group
+    ],
+)
+def test_what_is_not_known_is_ignored(tmp_path: Path, text: str) -> None:
+    assert from_text(tmp_path, text).dump() == Config().dump()
+
+
+def test_blanks_around_keys_and_values(tmp_path: Path) -> None:
+    config = from_text(tmp_path, " [general] \n  method =  unix-listen \n\tpath\t=\ta b=c\n")
+    assert (config.method, config.path) == ("unix-listen", "a b=c")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("verbose=yes", "verbose is true or false, not 'yes'"),
+        ("daemon=", "daemon is true or false, not ''"),
+        ("retry-path=TRUE", "retry-path is true or false, not 'TRUE'"),
+        ("nonsense", "neither [group] nor key=value: nonsense"),
+        ("compat=new", "compat is a version such as 7.2, not 'new'"),
+        ("compat=0.14", f"compat is a version from 0.15 to {UPSTREAM_VERSION}, not 0.14"),
+        ("compat=99.0", f"compat is a version from 0.15 to {UPSTREAM_VERSION}, not 99.0"),
+        *(
+            (
+                f"fsfreeze-timeout={value}",
+                f"fsfreeze-timeout is a number of seconds up to 86400, not '{value}'",
+            )
+            for value in ("", "0", "-1", "ten", "nan", "inf", "86401", "1e99")
+        ),
+    ],
+)
+def test_a_bad_line_is_told_by_its_number(tmp_path: Path, line: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_text(tmp_path, f"[general]\n\n{line}\n")
+    assert str(caught.value) == f"{tmp_path}/agent.conf, line 3: {reason}"
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "bad", tmp_path):
+        with pytest.raises(ConfigError, match="cannot read"):
+            Config().read_file(str(path))
+
+
+def test_the_command_line_beats_the_file_and_lists_add_up(tmp_path: Path) -> None:
+    config = from_text(tmp_path, ALL_KEYS)
+    config.read_options([
+        ("method", "isa-serial"), ("method", "vsock-listen"), ("path", "3:5"),
+        ("block-rpcs", "x, y"), ("block-rpcs", "z,"), ("allow-rpcs", ""), ("verbose", ""),
+        ("compat", "1.0"), ("fsfreeze-timeout", "0.5"), ("version", ""), ("config", "c"),
+    ])  # fmt: skip
+    assert (config.method, config.path) == ("vsock-listen", "3:5")
+    assert config.blocked == ["guest-ping", "guest-info", "x", "y", "z"]
+    assert config.allowed == ["guest-sync"]
+    assert config.verbose
+    assert config.logfile == "/var/log/agent"
+    assert (config.compat, config.reported_version) == ((1, 0), "1.0")
+    assert config.fsfreeze_timeout == 0.5
+
+
+def test_flags_of_the_command_line_turn_on(tmp_path: Path) -> None:
+    config = from_text(tmp_path, "[general]\ndaemon=0\nverbose=false\nretry-path=0\n")
+    config.read_options([("daemonize", ""), ("verbose", ""), ("retry-path", "")])
+    assert (config.daemon, config.verbose, config.retry_path) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("virtio-serial", "", "/dev/virtio-ports/org.qemu.guest_agent.0"),
+        ("isa-serial", "", "/dev/ttyS0"),
+        ("isa-serial", "/dev/ttyS1", "/dev/ttyS1"),
+        ("unix-listen", "/run/x", "/run/x"),
+    ],
+)
+def test_where_the_channel_is(method: str, path: str, found: str) -> None:
+    config = Config()
+    config.method, config.path = method, path
+    assert config.channel_path() == found
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        ("unix-listen", "must specify a path for this channel: unix-listen needs -p"),
+        ("vsock-listen", "must specify a path for this channel: vsock-listen needs -p"),
+        (
+            "carrier-pigeon",
+            f"unknown method 'carrier-pigeon': it is one of {', '.join(METHODS)}",
+        ),
+    ],
+)
+def test_a_channel_that_is_nowhere(method: str, text: str) -> None:
+    config = Config()
+    config.method = method
+    with pytest.raises(ConfigError) as caught:
+        config.channel_path()
+    assert str(caught.value) == text
+
+
+def test_a_daemons_paths_do_not_depend_on_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Config()
+    config.path, config.statedir, config.pidfile = "socket", "state", "/run/pid"
+    config.make_absolute()
+    assert (config.path, config.statedir) == (f"{tmp_path}/socket", f"{tmp_path}/state")
+    assert (config.pidfile, config.logfile) == ("/run/pid", "")
+    config.method, config.path = "vsock-listen", "3:5"
+    config.make_absolute()
+    assert config.path == "3:5"

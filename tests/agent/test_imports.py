@@ -1,0 +1,127 @@
+"""What the agent loads: little at its start, and almost nothing while it serves."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from tests.agent.conftest import Starter
+from tests.agent.harness import PATIENCE, RunningAgent, request
+
+SOURCES = Path(__file__).parents[2] / "src"
+
+# Large, slow to load, or threads: what an agent that shall stay small does without.
+UNWANTED = {
+    "_asyncio", "argparse", "asyncio", "base64", "configparser", "contextlib", "ctypes",
+    "dataclasses", "enum", "functools", "inspect", "json", "logging", "msgspec", "pathlib",
+    "re", "selectors", "shutil", "signal", "socket", "subprocess", "tempfile", "threading",
+    "traceback", "typing", "warnings",
+}  # fmt: skip
+
+# Prints what is loaded after the modules named as arguments.
+LOADED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+before = set(sys.modules)
+for name in sys.argv[2:]:
+    __import__(name)
+print(*sorted(set(sys.modules) - before))
+"""
+
+# Has the agent write, at its end, what was loaded once it was ready and what came later.
+REPORT = """
+import sys
+from qga.agent.app import Agent
+serve, close = Agent.serve, Agent.close
+def serve_and_remember(self):
+    global ready
+    ready = set(sys.modules)
+    serve(self)
+def close_and_tell(self):
+    close(self)
+    with open({path!r}, "w") as file:
+        file.write(" ".join(sorted(ready)) + "\\n" + " ".join(sorted(set(sys.modules) - ready)))
+Agent.serve, Agent.close = serve_and_remember, close_and_tell
+"""
+
+
+def loaded(*modules: str) -> set[str]:
+    command = [sys.executable, "-I", "-S", "-c", LOADED, str(SOURCES), *modules]
+    run = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
+    return set(run.stdout.decode().split())
+
+
+def test_the_agent_loads_little() -> None:
+    found = loaded("qga.agent.__main__", "qga.agent.app", "qga.agent.system.linux")
+    assert found & UNWANTED == set()
+    assert not [name for name in found if name.startswith(("qga.client", "qga.cli"))]
+
+
+def test_the_rest_of_what_it_loads_is_written_in_c() -> None:
+    """Which costs next to nothing. What `os` loads is loaded before any program begins."""
+    found = loaded("qga.agent.__main__", "qga.agent.app", "qga.agent.system.linux")
+    library = Path(sysconfig.get_path("stdlib"))
+    written_in_python = {
+        name for name in found if (library / f"{name.replace('.', '/')}.py").is_file()
+        or (library / name.replace(".", "/") / "__init__.py").is_file()
+    }  # fmt: skip
+    of_os = {"_collections_abc", "genericpath", "os", "posixpath", "stat"}
+    assert written_in_python - of_os <= {"types"}
+
+
+def serve_one_of_each(running: RunningAgent) -> None:
+    path = running.folder / "file"
+    path.write_bytes(bytes(1 << 20))
+    with running.connect() as peer:
+        handle = peer.call("guest-file-open", path=str(path), mode="r+")
+        peer.call("guest-sync", id=1)
+        peer.send(request("guest-sync-delimited", {"id": 2}))
+        peer.line()
+        peer.call("guest-info")
+        peer.call("guest-file-read", handle=handle)
+        peer.call("guest-file-read", handle=handle, count=1 << 20)
+        peer.call("guest-file-seek", handle=handle, offset=0, whence="set")
+        peer.call("guest-file-write", handle=handle, buf_b64="QUJD" * 1000)
+        peer.call("guest-file-write", handle=handle, buf_b64="QUJD" * 1_000_000)
+        peer.call("guest-file-flush", handle=handle)
+        peer.call("guest-file-close", handle=handle)
+        peer.call("guest-fsfreeze-status")
+        odd = (b"\xff", b"{'execute': 'guest-ping'}", b"[}", b'{"a": 1, "a": 2}', b'["\\ud800"]')
+        for message in odd:
+            peer.send(message + b"\n")
+            peer.line()
+        peer.ask("guest-absent")
+        peer.ask("guest-shutdown", mode=1)
+
+
+def test_a_serving_agent_imports_nothing_of_size(start: Starter) -> None:
+    report = start.folder / "report"
+    running = start("-v", "-l", str(start.folder / "log"), changes=REPORT.format(path=str(report)))
+    serve_one_of_each(running)
+    assert running.end() == 0
+    ready, later = (set(line.split()) for line in report.read_text(encoding="utf-8").split("\n"))
+    # For megabytes in one message, a mapping; for JSON with surrogates, their codec perhaps.
+    assert later <= {"mmap"}
+    assert "qga.wire.strict" in ready
+
+
+def test_the_agent_leaves_no_compiled_files(tmp_path: Path) -> None:
+    """Not while file systems are frozen, and so never."""
+    package = tmp_path / "src"
+    subprocess.run(["cp", "-r", str(SOURCES), str(package)], check=True)
+    subprocess.run(
+        ["find", str(package), "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+"], check=True
+    )
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; "
+        "runpy.run_module('qga.agent', run_name='__main__', alter_sys=True)"
+    )
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(package), "-t", str(tmp_path), "-p", "absent"],
+        stderr=subprocess.DEVNULL,
+        timeout=PATIENCE,
+        check=False,
+    )
+    compiled = {path.name.split(".")[0] for path in package.rglob("*.pyc")}
+    # What is loaded before the agent's own first statement.
+    assert compiled <= {"__init__", "__main__"}
