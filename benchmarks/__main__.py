@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.contenders import Contender, Running, contenders, versions
+from benchmarks.contenders import Contender, Running, compile_package, contenders, versions
 from benchmarks.measures import CONTENT, MEASURES, PEAKS, RSS, RSS_AFTER, START, Sample, life
 from benchmarks.table import head, row
 from tests.vm.cache import Unavailable
@@ -33,6 +33,7 @@ def main() -> int:
     except Unavailable as error:
         print(error, file=sys.stderr)
         return 1
+    compile_package(agents)
     rounds = 3 if options.quick else 7
     print(f"{_machine()}\n{versions(agents)}\n\n{_LEGEND.format(rounds=rounds)}\n")
     print(head([agent.name for agent in agents]), flush=True)
@@ -45,7 +46,7 @@ def main() -> int:
         (folder / "content").write_bytes(CONTENT)
         for line in _speeds(agents, folder, rounds, short=options.quick):
             print(line, flush=True)
-        for line in _lives(agents, folder, rounds):
+        for line in _lives(agents, folder, 2 if options.quick else rounds):
             print(line, flush=True)
     print(f"\n{time.monotonic() - begin:.0f} seconds")
     return 0
@@ -70,7 +71,7 @@ def _speeds(agents: list[Contender], folder: Path, rounds: int, *, short: bool) 
             for agent in agents
         ]
         for measure in MEASURES:
-            times = max(1, measure.times // 4) if short else measure.times
+            times = max(1, measure.times // 8) if short else measure.times
             samples: list[list[Sample]] = [[] for _ in agents]
             for _ in range(rounds):
                 for own, agent in zip(samples, running, strict=True):

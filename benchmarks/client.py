@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE = 60
-_LARGEST = 72 << 20  # touched only as far as replies reach
+
+# Room for the largest reply. One for all: a fresh one would have to be filled first.
+_BUFFER = bytearray(72 << 20)
 
 
 class Client:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(_PATIENCE)
-        self._buffer = bytearray(_LARGEST)
         self._received = 0
         try:
             self._socket.connect(str(path))
@@ -30,14 +31,13 @@ class Client:
     def ask(self, request: bytes) -> bytes:
         """Send one request; return the line that answers it."""
         self._answer(request)
-        return bytes(memoryview(self._buffer)[: self._received])
+        return bytes(memoryview(_BUFFER)[: self._received])
 
     def _answer(self, request: bytes) -> None:
         self._socket.sendall(request)
-        buffer = self._buffer
-        received = self._socket.recv_into(buffer)
-        while buffer[received - 1] != 0x0A:
-            received += self._socket.recv_into(memoryview(buffer)[received:])
+        received = self._socket.recv_into(_BUFFER)
+        while _BUFFER[received - 1] != 0x0A:
+            received += self._socket.recv_into(memoryview(_BUFFER)[received:])
         self._received = received
 
     def result(self, command: str, **arguments: Any) -> Any:
@@ -80,6 +80,6 @@ class Client:
 
     def check_read(self, content: bytes) -> None:
         """The last reply has to be that of a guest-file-read which returns *content*."""
-        reply = json.loads(memoryview(self._buffer)[: self._received].tobytes())["return"]
+        reply = json.loads(bytes(memoryview(_BUFFER)[: self._received]))["return"]
         if base64.b64decode(reply["buf-b64"]) != content or reply["count"] != len(content):
             raise RuntimeError("an agent returned other bytes than the file has")

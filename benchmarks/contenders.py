@@ -109,6 +109,13 @@ class Running:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
+def compile_package(agents: list[Contender]) -> None:
+    """Compile the agent's modules, as an installation does; a running agent writes nothing."""
+    for agent in agents[1:]:
+        command = [agent.command[0], "-m", "compileall", "-q", str(_SOURCE)]
+        subprocess.run(command, check=True)
+
+
 def versions(agents: list[Contender]) -> str:
     """What each says that it is, and on what it runs."""
     lines = []

@@ -33,7 +33,7 @@ class Measure:
     name: str
     unit: str
     times: int
-    """How often the operation is done for one sample; a quarter of that in the short form."""
+    """How often the operation is done for one sample; an eighth of that in the short form."""
     take: Callable[[Running, Path, int], Sample]
 
 

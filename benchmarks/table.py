@@ -11,7 +11,7 @@ _FACTORS = {"us": 1e6, "ms": 1e3, "MiB": 1.0}
 def row(name: str, unit: str, samples: Sequence[Sequence[Sample]]) -> str:
     """One line; *samples* holds those of each agent, by round, qemu-ga's first."""
     factor = _FACTORS[unit]
-    cells = [f"{name:<28}{unit:<4}"]
+    cells = [f"{name:<30}{unit:<4}"]
     for own in samples:
         wall = statistics.median(sample.wall for sample in own)
         cells.append(f"{wall * factor:9.2f}")
@@ -33,7 +33,7 @@ def _cpu(own: Sequence[Sample], factor: float) -> str:
 
 def head(names: Sequence[str]) -> str:
     """The two lines above the rows."""
-    first, second = " " * 32, " " * 32
+    first, second = " " * 34, " " * 34
     for name in names:
         first += f"{name:>18}"
         second += f"{'wall':>9}{'CPU':>9}"
