@@ -1,0 +1,195 @@
+"""Freezes a real file system: one in an image, mounted in a mount namespace of its own.
+
+Run by test_freeze_loop, as `unshare --mount python -m tests.agent.on_loop CASE IMAGE FOLDER`.
+Before anything is frozen it is certain that FOLDER is the image, and a process of its own is there
+that thaws when this one ends, or after a while.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from qga.agent.system.fake import FakePower
+from qga.agent.system.linux.freezer import LinuxFreezer, parse_mountinfo
+from qga.agent.system.mounts import Mount
+from tests.agent.harness import call, make_agent, refusal, until
+
+FITHAW = 0xC0045878
+
+# Thaws the file system when nobody holds the other end of the pipe any more, or in time.
+WATCHDOG = f"""
+import fcntl, os, select, sys
+mount, reader, ready = map(int, sys.argv[1:])
+os.setsid()
+os.write(ready, b"x")
+os.close(ready)
+select.select([reader], [], [], 20)
+try:
+    while True:
+        fcntl.ioctl(mount, {FITHAW}, 0)
+except OSError:
+    pass
+"""
+
+
+class OwnFreezer(LinuxFreezer):
+    """The real thing, with eyes for one device only."""
+
+    def __init__(self, device: tuple[int, int]) -> None:
+        self.device = device
+
+    def mounts(self) -> list[Mount]:
+        return [mount for mount in super().mounts() if mount.device == self.device]
+
+    def freeze(self, fd: int) -> bool:
+        self.check(fd)
+        return super().freeze(fd)
+
+    def check(self, fd: int) -> None:
+        device = os.fstat(fd).st_dev
+        assert (os.major(device), os.minor(device)) == self.device
+
+
+class OwnSystem:
+    """A platform whose only file system is that one."""
+
+    def __init__(self, freezer: OwnFreezer) -> None:
+        self.freezer = freezer
+        self.power = FakePower(["/bin/true"])
+
+
+def mounted(image: Path, folder: Path) -> OwnFreezer:
+    """Mount *image* at *folder*, and make sure that this is what is there."""
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
+    number = folder.stat().st_dev
+    device = os.major(number), os.minor(number)
+    backing = Path(f"/sys/dev/block/{device[0]}:{device[1]}/loop/backing_file")
+    assert backing.read_text(encoding="utf-8").strip() == str(image)
+    assert number != folder.parent.stat().st_dev
+    return OwnFreezer(device)
+
+
+def start_watchdog(folder: Path) -> int:
+    """Return the descriptor that keeps the watchdog waiting; it ends with this process."""
+    reader, writer = os.pipe()
+    ready, tell = os.pipe()
+    mount = os.open(folder, os.O_RDONLY)
+    given = [mount, reader, tell]
+    command = [sys.executable, "-I", "-c", WATCHDOG, *map(str, given)]
+    subprocess.Popen(command, pass_fds=given)
+    for fd in given:
+        os.close(fd)
+    # It has everything that it needs; without its word nothing is frozen.
+    assert os.read(ready, 1) == b"x"
+    os.close(ready)
+    return writer
+
+
+class Writer:
+    """A process that writes a file on the file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.process = subprocess.Popen(["/bin/sh", "-c", 'echo text > "$1"', "sh", str(path)])
+
+    def blocked(self) -> bool:
+        assert self.process.poll() is None, "the writer got through"
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
+        return stat.rpartition(")")[2].split()[0] == "D"
+
+    def finish(self) -> None:
+        assert self.process.wait(20) == 0
+        assert self.path.read_bytes() == b"text\n"
+
+
+def linux_freezer(freezer: OwnFreezer, folder: Path, _: Path) -> None:
+    (mount,) = freezer.mounts()
+    assert (mount.path, mount.kind) == (str(folder), "ext4")
+    fd = freezer.open(mount)
+    assert freezer.freeze(fd)
+    assert not freezer.freeze(fd)  # it is frozen already
+    writer = Writer(folder / "file")
+    until(writer.blocked, "the writer to block")
+    assert not (folder / "file").exists()
+    assert freezer.thaw(fd)
+    writer.finish()
+    assert not freezer.thaw(fd)  # nothing is left to undo
+    os.close(fd)
+
+
+def agent(freezer: OwnFreezer, folder: Path, state: Path) -> None:
+    made = make_agent(state, OwnSystem(freezer))
+    for number in range(2):
+        assert call(made, "guest-fsfreeze-freeze") == 1
+        assert call(made, "guest-fsfreeze-status") == "frozen"
+        writer = Writer(folder / f"file-{number}")
+        until(writer.blocked, "the writer to block")
+        assert "disabled" in refusal(made, "guest-fsfreeze-freeze")
+        assert call(made, "guest-fsfreeze-thaw") == 1
+        writer.finish()
+        assert call(made, "guest-fsfreeze-thaw") == 0
+    made.close()
+
+
+def guardian(freezer: OwnFreezer, folder: Path, state: Path) -> None:
+    made = make_agent(state, OwnSystem(freezer), fsfreeze_timeout=1.0)
+    assert call(made, "guest-fsfreeze-freeze") == 1
+    writer = Writer(folder / "file")
+    until(writer.blocked, "the writer to block")
+    writer.finish()  # nobody but the guardian can have thawed
+
+    def told() -> bool:
+        made.freeze.on_child_ended()
+        return bool(call(made, "guest-fsfreeze-status") == "thawed")
+
+    until(told, "the guardian to end")
+    made.close()
+
+
+def bind_mount(freezer: OwnFreezer, folder: Path, state: Path) -> None:
+    (folder / "inner").mkdir()
+    other = state / "bind here"
+    other.mkdir()
+    subprocess.run(["mount", "--bind", str(folder / "inner"), str(other)], check=True)
+    table = Path("/proc/self/mountinfo").read_bytes()
+    assert b"bind\\040here" in table
+    assert [mount.path for mount in freezer.mounts()] == [str(folder)]
+    # It alone can be frozen by its other name too, blank and all.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    (mount,) = [m for m in parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+                if m.device == freezer.device]  # fmt: skip
+    assert mount.path == str(other)
+    fd = freezer.open(mount)
+    assert freezer.freeze(fd)
+    assert freezer.thaw(fd)
+    os.close(fd)
+    subprocess.run(["umount", str(other)], check=True)
+
+
+def watchdog(freezer: OwnFreezer, folder: Path, _: Path) -> None:
+    """Ends frozen: what the watchdog is for."""
+    (mount,) = freezer.mounts()
+    assert freezer.freeze(freezer.open(mount))
+
+
+CASES: dict[str, Callable[[OwnFreezer, Path, Path], None]] = {
+    case.__name__: case for case in (linux_freezer, agent, guardian, bind_mount, watchdog)
+}
+
+
+def main(name: str, image: Path, folder: Path) -> None:
+    freezer = mounted(image, folder)
+    state = image.parent / "state"
+    state.mkdir()
+    keep = start_watchdog(folder)
+    try:
+        CASES[name](freezer, folder, state)
+    finally:
+        os.close(keep)
+    print("done")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
