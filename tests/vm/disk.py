@@ -38,8 +38,8 @@ def images(packages: Packages) -> Iterator[Path]:
     def build(directory: Path) -> None:
         tree = directory / "tree"
         _root_tree(packages, tree)
-        _make_file_system(packages, directory / "root.ext4", "256M", "-L", "root", "-d", str(tree))
-        _make_file_system(packages, directory / "data.ext4", "64M", "-L", "data")
+        make_file_system(packages, directory / "root.ext4", "256M", "-L", "root", "-d", str(tree))
+        make_file_system(packages, directory / "data.ext4", "64M", "-L", "data")
         shutil.rmtree(tree)
 
     with cached("images", digest(packages.version, digest_harness()), build) as directory:
@@ -89,7 +89,7 @@ def _modules(packages: Packages, directory: Path) -> None:
     (directory / "modules.dep").write_text("\n".join(lines) + "\n")
 
 
-def _make_file_system(packages: Packages, image: Path, size: str, *options: str) -> None:
+def make_file_system(packages: Packages, image: Path, size: str, *options: str) -> None:
     subprocess.run(
         [*packages.command("usr/sbin/mke2fs"), "-q", "-t", "ext4", *options, str(image), size],
         env={"MKE2FS_CONFIG": str(packages.root / "etc/mke2fs.conf"), "PATH": os.defpath},

@@ -6,6 +6,7 @@ itself then touches no file system: it logs to memory, and the policy allows onl
 need none.
 """
 
+import errno
 import os
 
 from qga.errors import CommandError, GuestOSError
@@ -84,7 +85,7 @@ class Freeze:
                     f"failed to freeze {path}: {error.strerror}", error.errno
                 ) from None
         if not frozen:
-            self._undo()
+            self._end()  # without a thaw: others may have frozen what is frozen
         return frozen
 
     def _open_all(self) -> "list[tuple[str, int]]":
@@ -99,6 +100,9 @@ class Freeze:
             try:
                 held.append((mount.path, self._freezer.open(mount)))
             except OSError as error:
+                if error.errno == errno.ESTALE:  # mounted over; skipped, as upstream does
+                    self._log.warning(f"not frozen: {mount.path}: {error.strerror}")
+                    continue
                 for _, fd in held:
                     os.close(fd)
                 raise GuestOSError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
             """A descriptor by which *mount* is frozen and thawed.
 
             Raises:
-                OSError: it cannot be opened, or something else is mounted there by now.
+                OSError: it cannot be opened; ESTALE: something else is mounted there.
             """
 
         def freeze(self, fd: int) -> bool:

@@ -25,14 +25,13 @@ class LinuxFreezer:
     def mounts(self) -> list[Mount]:
         """The mounts that may be frozen, in the order of the mount table, one a device."""
         with open(_MOUNTINFO, "rb") as file:
-            return parse_mountinfo(file.read())
+            places = _by_device(file.read())
+        return [_reachable(mounts) for mounts in places]
 
     def open(self, mount: Mount) -> int:
         """A descriptor by which *mount* is frozen and thawed."""
         fd = os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        # Btrfs has device numbers of its own for each subvolume, other than the mount table's.
-        device = os.fstat(fd).st_dev
-        if mount.kind != "btrfs" and (os.major(device), os.minor(device)) != mount.device:
+        if not _is_of(mount, os.fstat(fd).st_dev):
             os.close(fd)
             raise OSError(errno.ESTALE, "another file system is mounted there")
         return fd
@@ -60,8 +59,12 @@ class LinuxFreezer:
 
 def parse_mountinfo(table: bytes) -> list[Mount]:
     """The mounts of local block devices in *table* (proc_pid_mountinfo(5)), one a device."""
-    mounts = []
-    seen = set()
+    return [mounts[0] for mounts in _by_device(table)]
+
+
+def _by_device(table: bytes) -> "list[list[Mount]]":
+    """All mounts of each local block device, the devices in the order of their first ones."""
+    devices: dict[tuple[int, int], list[Mount]] = {}
     for line in table.split(b"\n"):
         before, dash, after = line.partition(b" - ")
         fields, source_fields = before.split(b" "), after.split(b" ")
@@ -73,13 +76,31 @@ def parse_mountinfo(table: bytes) -> list[Mount]:
         source = _unescape(source_fields[1])
         # Major 0 has no device behind it: proc, tmpfs, overlay, network file systems. Btrfs is
         # the exception, and looks so although it has.
-        if (device[0] == 0 and not (kind == "btrfs" and _is_block_device(source))) or (
-            device in seen
-        ):
+        if device[0] == 0 and not (kind == "btrfs" and _is_block_device(source)):
             continue
-        seen.add(device)
-        mounts.append(Mount(_unescape(fields[4]), device, kind, source))
-    return mounts
+        mount = Mount(_unescape(fields[4]), device, kind, source)
+        devices.setdefault(device, []).append(mount)
+    return list(devices.values())
+
+
+def _reachable(mounts: "list[Mount]") -> Mount:
+    """Of the *mounts* of one device the first that leads to it; others may be mounted over.
+
+    The first of all if there is no choice, or none that does.
+    """
+    if len(mounts) > 1:
+        for mount in mounts:
+            try:
+                if _is_of(mount, os.stat(mount.path).st_dev):
+                    return mount
+            except OSError:
+                pass
+    return mounts[0]
+
+
+def _is_of(mount: Mount, device: int) -> bool:
+    # Btrfs has device numbers of its own for each subvolume, other than the mount table's.
+    return mount.kind == "btrfs" or (os.major(device), os.minor(device)) == mount.device
 
 
 def _unescape(field: bytes) -> str:

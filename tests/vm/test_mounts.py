@@ -1,0 +1,121 @@
+"""Which file systems of a real guest are frozen, and in which order."""
+
+import gzip
+
+import pytest
+
+from tests.vm.debs import packages
+from tests.vm.disk import make_file_system
+from tests.vm.observe import Writer, blocked_writers, connect, wait_until
+from tests.vm.qemu import Guest
+
+FREEZE = """
+import fcntl, os, sys
+for path in sys.argv[1:]: fcntl.ioctl(os.open(path, os.O_RDONLY), 0xC0045877, 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An ext4 in a file, compressed."""
+    path = tmp_path_factory.mktemp("image") / "ext4"
+    make_file_system(packages(), path, "8M")
+    return gzip.compress(path.read_bytes())
+
+
+def mount_loop(guest: Guest, image: bytes, file: str, directory: str) -> None:
+    made = guest.sh(f"mkdir {directory}; zcat > {file} && mount -o loop {file} {directory}", image)
+    assert made.code == 0, made.err
+
+
+def freeze_by_hand(guest: Guest, *paths: str) -> None:
+    assert guest.sh(f"python3 - {' '.join(paths)}", FREEZE.encode()).code == 0
+
+
+def test_a_file_system_in_a_file_of_another(guest: Guest, image: bytes) -> None:
+    # Were the disk frozen before the file system in its file, the latter's freeze would wait for
+    # ever for its last writes to reach the disk.
+    mount_loop(guest, image, "/mnt/data/image", "/mnt/inner")
+    mount_loop(guest, image, "/root/image", "/mnt/other")
+    guest.sh("dd if=/dev/urandom of=/mnt/inner/big bs=64k count=16")
+    with connect(guest) as client:
+        for _ in range(2):
+            with client.freeze() as freeze:
+                assert freeze.frozen == 4
+                writers = [Writer(guest, f"/mnt/{name}") for name in ("inner", "other")]
+                for writer in writers:
+                    wait_until(lambda w=writer: w.blocked, "frozen")  # type: ignore[misc]
+            assert freeze.thawed == 4
+            for writer in writers:
+                writer.finish()
+            guest.sh("rm /mnt/inner/written /mnt/other/written")
+
+
+def test_one_disk_mounted_twice_is_frozen_once(guest: Guest) -> None:
+    guest.sh("mkdir /mnt/bound /mnt/again; mount --bind /mnt/data /mnt/bound")
+    guest.sh("mount /dev/vdb /mnt/again; mount --bind /etc /mnt/data")
+    guest.sh("umount /mnt/data; mount --bind /root /mnt/bound")
+    with connect(guest) as client, client.freeze() as freeze:
+        assert freeze.frozen == 2
+    assert freeze.thawed == 2
+
+
+def test_what_has_no_device_is_not_frozen(guest: Guest) -> None:
+    guest.sh("mkdir /mnt/memory; mount -t tmpfs memory /mnt/memory")
+    with connect(guest) as client, client.freeze() as freeze:
+        assert freeze.frozen == 2
+        for directory in ("/tmp", "/run", "/mnt/memory"):
+            Writer(guest, directory).finish()
+
+
+def test_a_disk_that_is_read_only(guest: Guest) -> None:
+    assert guest.sh("mount -o remount,ro /mnt/data").code == 0
+    with connect(guest) as client:
+        with client.freeze() as freeze:
+            assert freeze.frozen == 2
+        assert freeze.thawed == 2
+        assert guest.sh("mount -o remount,rw /mnt/data").code == 0
+        client.write_file("/mnt/data/file", b"data")
+
+
+def test_a_name_with_blanks(guest: Guest) -> None:
+    guest.sh("umount /mnt/data; mkdir '/mnt/a b\\c\td'; mount /dev/vdb '/mnt/a b\\c\td'")
+    with connect(guest) as client:
+        with client.freeze() as freeze:
+            assert freeze.frozen == 2
+        assert freeze.thawed == 2
+
+
+def test_frozen_by_somebody_else(guest: Guest) -> None:
+    freeze_by_hand(guest, "/mnt/data")
+    with connect(guest) as client:
+        with client.freeze() as freeze:
+            assert freeze.frozen == 1
+        # A thaw thaws everything, as it has always done.
+        assert freeze.thawed == 2
+        client.write_file("/mnt/data/file", b"data")
+        freeze_by_hand(guest, "/", "/mnt/data")
+        # A freeze that finds nothing to freeze leaves the guest as it was.
+        assert client.call("guest-fsfreeze-freeze") == 0
+        assert client.fsfreeze_status() == "thawed"
+        with blocked_writers(guest):
+            assert client.thaw() == 2
+
+
+def test_a_disk_that_is_covered(guest: Guest) -> None:
+    guest.sh("mount -t tmpfs cover /mnt/data")
+    with connect(guest) as client:
+        with client.freeze() as freeze:
+            assert freeze.frozen == 1
+        assert freeze.thawed == 1
+
+
+def test_a_disk_that_is_covered_and_mounted_elsewhere(guest: Guest) -> None:
+    guest.sh("mkdir /tmp/a; mount --bind /mnt/data /tmp/a; mount -t tmpfs cover /mnt/data")
+    with connect(guest) as client:
+        with client.freeze() as freeze:
+            assert freeze.frozen == 2
+            writer = Writer(guest, "/tmp/a")
+            wait_until(lambda: writer.blocked, "frozen")
+        assert freeze.thawed == 2
+    writer.finish()
