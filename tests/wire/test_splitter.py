@@ -242,3 +242,12 @@ def test_random_bytes_never_raise_and_never_hide_a_sync(pieces: list[bytes]) -> 
             if isinstance(event, CommandError):
                 read_strictly(envelope.failure(event))
     assert feed(at, [b"\xff", PING])[-1] == PINGED
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff", b"\xc3", b'{"x', b"{'a':1}", b'{"a":"\\ud800"}'])
+def test_many_messages_behind_the_rest_of_one(end: bytes) -> None:
+    splitter = Splitter()
+    assert splitter.feed(PING[:5]) == []
+    events = feed(splitter, [PING[5:] + PING * 5000 + end])
+    assert events[:5001] == [PINGED] * 5001
+    assert len(events) == 5001 + (end[-1:] in {b"\xff", b"\xc3", b"}"})

@@ -92,14 +92,14 @@ class Splitter:
 
     def _whole(self, data: bytes) -> "list[Any]":
         if len(data) > _QUICK and data.find(b"}", 0, _QUICK) < 0:
-            return self._scan(data)
+            return self._scan(data, quickly=False)
         values = []
         at = 0
         try:
             decoded = data.decode()
             # QAPI refuses lone surrogates, which the C decoder lets pass.
             if "\\" in decoded and ("\\ud" in decoded or "\\uD" in decoded):
-                return self._scan(data)
+                return self._scan(data, quickly=False)
             end = len(decoded)
             while True:
                 value, stop = text.scan(decoded, at)
@@ -114,10 +114,10 @@ class Splitter:
                 if decoded[at] != "{":
                     break
         except UnicodeDecodeError:
-            return self._scan(data)
+            return self._scan(data, quickly=False)
         except text.Refused:
             pass
-        return values + self._scan(decoded[at:].encode())
+        return values + self._scan(decoded[at:].encode(), quickly=False)
 
     def _must_count(self, decoded: str, start: int, stop: int) -> bool:
         """Whether the message from *start* to *stop* may break a limit; `_scan` knows."""
@@ -126,7 +126,12 @@ class Splitter:
             or decoded.count("{", start, stop) + decoded.count("[", start, stop) > DEPTH_LIMIT
         )
 
-    def _scan(self, data: bytes) -> "list[Any]":
+    def _scan(self, data: bytes, *, quickly: bool = True) -> "list[Any]":
+        """The way for everything.
+
+        *quickly*: the rest of *data* may take the quick one, from the first message that begins in
+        it. Only once for a piece: what sends it back here may be behind many messages.
+        """
         events: list[Any] = []
         self._events = events
         at, end = 0, len(data)
@@ -143,6 +148,8 @@ class Splitter:
                 at = self._outside(data, at)
             elif self._text or self._discarding:
                 at = self._word(data, at)
+            elif quickly and at and self._idle and data[at] == _BRACE:
+                return events + self._whole(data[at:])
             else:
                 at = self._between(data, at)
         return events
