@@ -105,15 +105,19 @@ def test_stopped_after_the_thaw(guest: Guest) -> None:
     assert guest.kill_agent(signal.SIGTERM) == 0
 
 
-def test_frozen_at_start_it_opens_its_log_after_the_thaw(guest: Guest) -> None:
+def test_started_frozen_it_opens_its_files_after_the_thaw(guest: Guest) -> None:
+    files = "/var/log/qga.log", "/root/qga.pid"
     freeze(guest)
     guest.kill_agent()
-    guest.start_agent([*AGENT, "-v", "-l", "/var/log/qga.log"])
-    assert guest.sh("test -e /var/log/qga.log").code == 1
+    guest.start_agent([*AGENT, "-v", "-l", files[0], "-d", "-f", files[1]], port=None)
+    assert guest.wait_agent_exit() == 0
+    assert guest.sh("ls " + " ".join(files)).out == ""
     with connect(guest) as client:
         client.ping()
-        client.thaw()
-    log = guest.read("/var/log/qga.log").decode()
+        assert client.thaw() == 2
+    (pid,) = agents(guest)
+    assert guest.read(files[1]) == b"%d\n" % pid
+    log = guest.read(files[0]).decode()
     assert "debug: guest-ping\n" in log
     assert log.endswith("info: thawed file systems\n")
 
