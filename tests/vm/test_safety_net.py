@@ -115,6 +115,7 @@ def test_started_frozen_it_opens_its_files_after_the_thaw(guest: Guest) -> None:
     with connect(guest) as client:
         client.ping()
         assert client.thaw() == 2
+    wait_until(lambda: len(agents(guest)) == 1, "no guardian")
     (pid,) = agents(guest)
     assert guest.read(files[1]) == b"%d\n" % pid
     log = guest.read(files[0]).decode()
