@@ -6,9 +6,9 @@ import time
 import pytest
 
 from qga.errors import CommandError
-from qga.wire import base64, envelope
+from qga.wire import base64, envelope, splitter
 from qga.wire.splitter import Splitter
-from tests.wire.reading import BASE64_5000, feed, in_pieces, plain, read_strictly, whole
+from tests.wire.reading import BASE64_5000, feed, in_pieces, read_strictly, whole
 
 pytestmark = pytest.mark.fuzz
 
@@ -33,6 +33,12 @@ REQUESTS = [
 SYNC = b'\xff{"execute":"guest-sync-delimited","arguments":{"id":42}}'
 SYNCED = {"execute": "guest-sync-delimited", "arguments": {"id": 42}}
 SPECIAL = b"{}[]:,\"'\\\n \x00\x01\xff\xfe\xc0\x80\xc3\xed\xa0u0eE+-.XN="
+
+
+@pytest.fixture(autouse=True)
+def _shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The comparisons here recurse; what they compare must not be as deep as Python's own limit.
+    monkeypatch.setattr(splitter, "DEPTH_LIMIT", 100)
 
 
 def mutated(stream: bytearray, chance: random.Random) -> None:
@@ -74,9 +80,9 @@ def test_mutated_streams() -> None:
         at_once = repr(whole(data, size_limit=SIZE_LIMIT))
         assert repr(whole(b" " + data, size_limit=SIZE_LIMIT)) == at_once, data
         pieces = pieces_of(data, chance)
-        splitter = Splitter(SIZE_LIMIT)
-        assert repr(feed(splitter, pieces)) == at_once, pieces
-        assert feed(splitter, pieces_of(SYNC, chance))[-1] == SYNCED, pieces
+        at = Splitter(SIZE_LIMIT)
+        assert repr(feed(at, pieces)) == at_once, pieces
+        assert feed(at, pieces_of(SYNC, chance))[-1] == SYNCED, pieces
 
 
 def test_one_splitter_for_a_long_stream() -> None:
@@ -85,20 +91,19 @@ def test_one_splitter_for_a_long_stream() -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     deadline = time.monotonic() + SECONDS
-    splitter = Splitter(SIZE_LIMIT)
+    at = Splitter(SIZE_LIMIT)
     while time.monotonic() < deadline:
         stream = bytearray(chance.choice(REQUESTS) + chance.randbytes(chance.randrange(40)))
         mutated(stream, chance)
-        for event in splitter.feed(bytes(stream)):
+        for event in at.feed(bytes(stream)):
             reply = (
                 envelope.failure(event)
                 if isinstance(event, CommandError)
                 else b"".join(envelope.success(b"result", event))
             )
-            assert b"return" in reply or "error" in read_strictly(reply)
-            assert plain(event) == plain(event)
+            assert {"return", "error"} & read_strictly(reply).keys()
         if chance.random() < 0.2:
-            assert feed(splitter, pieces_of(SYNC, chance))[-1] == SYNCED, stream
-    splitter.feed(b"\xff\n")
+            assert feed(at, pieces_of(SYNC, chance))[-1] == SYNCED, stream
+    at.feed(b"\xff\n")
     # As good as new.
-    assert feed(splitter, [REQUESTS[1]]) == in_pieces(REQUESTS[1], 7)
+    assert feed(at, [REQUESTS[1]]) == in_pieces(REQUESTS[1], 7)

@@ -276,7 +276,7 @@ def check_alternate(schema: Schema, definition: Definition) -> None:
 
 def check_returns(schema: Schema, definition: Definition) -> None:
     returns = definition.expression["returns"]
-    inner = returns[0] if isinstance(returns, list) else returns
+    inner: str = returns[0] if isinstance(returns, list) else returns
     is_object = kind_of(schema, inner) in {"struct", "union"}
     if is_object is (definition.name in schema.pragmas.get("command-returns-exceptions", ())):
         raise SchemaError(f"{definition.name}: returns {returns} and is an exception, or should be")

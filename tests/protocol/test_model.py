@@ -245,7 +245,8 @@ def test_enums_keep_their_values_apart() -> None:
 def test_alternate_may_be_optional() -> None:
     alternate: Any = Alternate("TestAlternate", since="2.0", doc="Either.", number=int, name=str)
     assert [*alternate.branches] == ["number", "name"]
-    assert (alternate | None).inner is alternate
+    optional: Any = alternate | None
+    assert optional.inner is alternate
 
 
 @pytest.mark.parametrize(
