@@ -452,7 +452,7 @@ def test_the_reader_takes_what_a_newer_agent_adds() -> None:
 
 
 def test_the_reader_does_without_what_an_older_agent_lacks() -> None:
-    assert reader(AgentInfo)({"version": "1.0"}) == AgentInfo(version="1.0")
+    assert reader(AgentInfo)({"version": "1.0"}) == AgentInfo(version="1.0", supported_commands=[])
     info = reader(AgentInfo)(
         {"version": "1.5", "supported_commands": [{"name": "a", "enabled": False}]}
     )

@@ -105,3 +105,8 @@ def test_round_trip() -> None:
 def test_strict_leaves_to_the_lenient(text: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the two libraries have their own
         base64.decode_strict(text)
+
+
+def test_text_that_is_mostly_padding_is_refused_at_once() -> None:
+    with pytest.raises(base64.InvalidBase64):
+        base64.decode(b"QQ==" * (1 << 17))

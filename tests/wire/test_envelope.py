@@ -63,3 +63,8 @@ def in_pieces_raw(data: bytes, size: int) -> list[Any]:
     at = Splitter()
     pieces = (data[start : start + size] for start in range(0, len(data), size))
     return [event for piece in pieces for event in at.feed(piece)]
+
+
+def test_a_file_name_that_is_not_utf8_makes_a_valid_reply() -> None:
+    reply = envelope.failure(CommandError("failed to open /mnt/\udcff: no"))
+    assert read_strictly(reply)["error"]["desc"] == "failed to open /mnt/\ufffd: no"

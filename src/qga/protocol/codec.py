@@ -245,6 +245,12 @@ class _Codec:
             self.table.append((name, wire_name(name, description), decode, optional))
         # Most commands have no arguments; as values do not change, one will do.
         self.empty: Struct = object.__new__(cls)
+        # Lists that an older agent leaves out are empty ones; a class cannot have one as attribute.
+        self.lists = [
+            name
+            for name, description in members(cls).items()
+            if not strict and description.default == ()
+        ]
         self.branches = {
             branch.BRANCH: _Codec(branch, since, strict)
             for branch in cls.__subclasses__()
@@ -274,6 +280,8 @@ class _Codec:
             known = {row[1] for row in self.table}
             extra = next(name for name in value if name not in known)
             raise Mismatch("Parameter '{}' is unexpected", "InvalidParameter").under(extra)
+        for name in self.lists:
+            found.setdefault(name, [])
         decoded = object.__new__(self.cls)
         decoded.__dict__.update(found)
         return decoded

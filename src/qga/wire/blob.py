@@ -6,11 +6,9 @@ long as it looks so, the decoded bytes are kept (a quarter less, and nothing is 
 the end); at the first piece that does not, the text is restored and kept from there on.
 """
 
-from . import base64
+from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from mmap import mmap
+from . import base64
 
 # Strings above this are cut out of the message's text, so that no JSON decoder sees megabytes.
 THRESHOLD = 4096
@@ -110,11 +108,11 @@ class Blob:
 
 
 def _mapped(start: bytearray, limit: int) -> "bytearray | mmap":
-    from mmap import MADV_HUGEPAGE, mmap  # few messages are that long
-
     try:
         # Room for the longest: pages that are not touched cost nothing.
-        mapping = mmap(-1, max(limit * 3 // 4, 2 * len(start)) + _GATHER)
+        size = max(limit * 3 // 4, 2 * len(start)) + _GATHER
+        # Private: memory that could be shared seldom gets huge pages.
+        mapping = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
         mapping.madvise(MADV_HUGEPAGE)
     except OSError:  # no address space, or no huge pages in this kernel
         return start

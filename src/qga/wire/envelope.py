@@ -89,5 +89,12 @@ def failure(error: CommandError, request_id: object = NO_ID, *, legacy: bool = F
         name, data = error.legacy
         reply["error"] = {"class": name, "data": data}
     else:
-        reply["error"] = {"class": error.error_class, "desc": error.desc}
+        reply["error"] = {"class": error.error_class, "desc": _readable(error.desc)}
     return b"".join(text.encode(reply)) + b"\n"
+
+
+def _readable(desc: str) -> str:
+    """*desc* with U+FFFD for the bytes of a file's name that are not UTF-8, as upstream has it."""
+    if desc.isascii():
+        return desc
+    return desc.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
