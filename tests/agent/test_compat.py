@@ -12,7 +12,7 @@ from qga.errors import CommandError
 from qga.protocol import COMMANDS, UPSTREAM_VERSION
 from qga.protocol.model import version
 from tests.agent.conftest import AgentFactory
-from tests.agent.harness import answer, call, raw_answer, request
+from tests.agent.harness import answer, call, raw_answer, request, until
 
 OF_2011 = {
     "guest-sync", "guest-ping", "guest-info", "guest-shutdown", "guest-file-open",
@@ -104,6 +104,12 @@ def test_a_shutdown_is_answered_before_1_1(make: AgentFactory, since: str, answe
     reply = raw_answer(agent, request("guest-shutdown"))
     # At once, whatever becomes of the program.
     assert (reply == b'{"return": {}}\n') is answered
+
+    def ended() -> bool:
+        agent.programs.on_child_ended()
+        return not agent.programs._running
+
+    until(ended, "the program to end")
 
 
 # The dialect of 2011.

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,17 +40,33 @@ def status(agent: Agent) -> str:
     return str(call(agent, "guest-fsfreeze-status"))
 
 
-def children() -> list[int]:
+def all_children() -> set[int]:
     """The child processes of this one, ended ones too."""
     text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
-    return [int(number) for number in text.split()]
+    return {int(number) for number in text.split()}
+
+
+@pytest.fixture(autouse=True)
+def _others() -> Iterator[None]:
+    """Children that this process has for reasons of its own."""
+    others.update(all_children())
+    yield
+    others.clear()
+
+
+others: set[int] = set()
+
+
+def children() -> set[int]:
+    """The child processes that the test has started."""
+    return all_children() - others
 
 
 def assert_thawed(agent: Agent, system: FakeSystem) -> None:
     assert status(agent) == "thawed"
     assert frozen(system) == []
     assert not marker(agent).exists()
-    assert children() == []
+    assert children() == set()
     assert call(agent, "guest-file-open", path="/")
 
 
@@ -216,7 +233,7 @@ def test_an_agent_that_ends_thaws(make: AgentFactory, system: FakeSystem) -> Non
     agent.close()
     assert frozen(system) == []
     assert not marker(agent).exists()
-    assert children() == []
+    assert children() == set()
 
 
 # The log.
@@ -284,7 +301,7 @@ def test_an_empty_marker_of_another_agent_may_mean_any_mount(
 def test_without_a_marker_an_agent_starts_thawed(agent: Agent) -> None:
     assert not agent.freeze.resume()
     assert status(agent) == "thawed"
-    assert children() == []
+    assert children() == set()
 
 
 def test_a_frozen_file_system_that_is_gone_makes_the_thaw_fail(
