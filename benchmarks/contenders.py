@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.client import Client
-from tests.interop.requests import BLOCKED
+from tests.support.stock import BLOCKED
 from tests.vm.debs import packages
 
 _SOURCE = Path(__file__).parents[1] / "src"

@@ -19,7 +19,7 @@ from typing import Self
 
 from tests.interop.case import FOLDER, Case, handle
 from tests.interop.files import fill
-from tests.interop.requests import BLOCKED
+from tests.support.stock import BLOCKED
 
 OURS = (sys.executable, "-m", "qga.agent")
 

@@ -1,19 +1,11 @@
 """What is tried with the envelope of requests, the session's commands, and those that are blocked.
 
-Never sent to an agent that would carry them out: the commands in `BLOCKED`.
+What is blocked says `tests.support.stock`; no agent here would carry it out.
 """
 
 from typing import Any
 
 from tests.interop.case import Case, call, raw, request
-
-# Both agents on the host run with these refused.
-BLOCKED = (
-    "guest-shutdown", "guest-suspend-disk", "guest-suspend-ram", "guest-suspend-hybrid",
-    "guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fsfreeze-thaw", "guest-fstrim",
-    "guest-set-time", "guest-set-vcpus", "guest-set-memory-blocks", "guest-set-user-password",
-    "guest-ssh-add-authorized-keys", "guest-ssh-remove-authorized-keys", "guest-exec",
-)  # fmt: skip
 
 SYNC_IDS: tuple[Any, ...] = (
     0, 1, -1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 2**64, 1.0, 1.5, "7", True,
