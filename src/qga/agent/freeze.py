@@ -86,6 +86,10 @@ class Freeze:
                 ) from None
         if not frozen:
             self._end()  # without a thaw: others may have frozen what is frozen
+        elif self._guardian is not None and self._guardian.ended() is not None:
+            # It has thawed what was frozen by then; what was frozen later nobody else would thaw.
+            self._undo()
+            raise GuestOSError(f"failed to freeze within {self._timeout:g} s", errno.ETIMEDOUT)
         return frozen
 
     def _open_all(self) -> "list[tuple[str, int]]":
@@ -269,7 +273,9 @@ class Freeze:
             self.failed = True
             self._log.error("the deadline of the freeze has passed, and thawing failed")
             return
-        self.failed = False
-        self._end()
         if code == THAWED:
             self._log.error(f"thawed after {self._timeout:g} s, because nobody else did")
+            self._undo()  # what was frozen while the guardian was at work, if any
+        else:
+            self.failed = False
+            self._end()

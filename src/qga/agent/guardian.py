@@ -128,19 +128,44 @@ def _watch(  # noqa: PLR0917
             time.sleep(min(left, _LOOK))
         if _is_over(marker, token):
             return NOT_NEEDED
-    code = THAWED
+    if not _thaw_all(freezer, fds):
+        return LEFT_FROZEN
+    try:
+        os.unlink(marker)
+    except OSError:
+        pass  # somebody else has, just now; or the agent will
+    return THAWED
+
+
+def _thaw_all(freezer: "Freezer", fds: "Iterable[int]") -> bool:
+    """Thaw all of them at once, each from a process of its own; True if that worked.
+
+    One after the other would do for what a freeze has left in order. But one that is being frozen
+    still, because it waits for another to be thawed, lets nobody thaw it before.
+    """
+    thawed = True
+    children = []
     for fd in fds:
         try:
-            while freezer.thaw(fd):
-                pass
+            child = os.fork()
         except OSError:
-            code = LEFT_FROZEN
-    if code == THAWED:
-        try:
-            os.unlink(marker)
-        except OSError:
-            pass  # somebody else has, just now; or the agent will
-    return code
+            thawed &= _thaw(freezer, fd)
+            continue
+        if child == 0:
+            os._exit(0 if _thaw(freezer, fd) else 1)
+        children.append(child)
+    for child in children:
+        thawed &= os.waitpid(child, 0)[1] == 0
+    return thawed
+
+
+def _thaw(freezer: "Freezer", fd: int) -> bool:
+    try:
+        while freezer.thaw(fd):
+            pass
+    except OSError:
+        return False
+    return True
 
 
 def _is_over(marker: str, token: bytes) -> bool:

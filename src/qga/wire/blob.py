@@ -6,7 +6,7 @@ long as it looks so, the decoded bytes are kept (a quarter less, and nothing is 
 the end); at the first piece that does not, the text is restored and kept from there on.
 """
 
-from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
+import mmap
 
 from . import base64
 
@@ -19,6 +19,7 @@ _GATHER = 96 * 1024
 # Above this the bytes move to a mapping of their own: it never moves again while it grows, has huge
 # pages where the kernel gives them, and goes back to the system as a whole.
 _MAPPED = 1 << 20
+_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux alone has them
 
 
 class Blob:
@@ -35,7 +36,7 @@ class Blob:
         self._quote = quote
         self._limit = limit
         self._raw = bytearray()  # not decoded yet
-        self._decoded: bytearray | mmap = bytearray()
+        self._decoded: bytearray | mmap.mmap = bytearray()
         self._length = 0
         self._is_text = False
 
@@ -107,14 +108,18 @@ class Blob:
         return base64.encode(self.data).decode("ascii")
 
 
-def _mapped(start: bytearray, limit: int) -> "bytearray | mmap":
+def _mapped(start: bytearray, limit: int) -> "bytearray | mmap.mmap":
     try:
         # Room for the longest: pages that are not touched cost nothing.
         size = max(limit * 3 // 4, 2 * len(start)) + _GATHER
         # Private: memory that could be shared seldom gets huge pages.
-        mapping = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
-        mapping.madvise(MADV_HUGEPAGE)
-    except OSError:  # no address space, or no huge pages in this kernel
+        mapping = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError:  # no address space
         return start
+    if _HUGE_PAGES is not None:
+        try:
+            mapping.madvise(_HUGE_PAGES)
+        except OSError:
+            pass  # not in this kernel
     mapping[: len(start)] = bytes(start)
     return mapping
