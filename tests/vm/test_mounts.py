@@ -6,7 +6,15 @@ import pytest
 
 from tests.vm.debs import packages
 from tests.vm.disk import make_file_system
-from tests.vm.observe import Writer, blocked_writers, connect, wait_until
+from tests.vm.observe import (
+    MARKER,
+    Writer,
+    agents,
+    blocked_writers,
+    connect,
+    refused,
+    wait_until,
+)
 from tests.vm.qemu import Guest
 
 FREEZE = """
@@ -49,6 +57,24 @@ def test_a_file_system_in_a_file_of_another(guest: Guest, image: bytes) -> None:
             for writer in writers:
                 writer.finish()
             guest.sh("rm /mnt/inner/written /mnt/other/written")
+
+
+def test_a_freeze_that_waits_for_itself(guest: Guest, image: bytes) -> None:
+    guest.restart_agent("--fsfreeze-timeout", "3")
+    mount_loop(guest, image, "/mnt/data/image", "/mnt/inner")
+    # Mounted anew, the disk is the last in the table and the first to be frozen; then the freeze of
+    # the file system in its file waits for the disk.
+    guest.sh("umount -l /mnt/data; mount /dev/vdb /mnt/data")
+    guest.sh("dd if=/dev/urandom of=/mnt/inner/big bs=64k count=16")
+    with connect(guest) as client:
+        error = refused(client, "guest-fsfreeze-freeze")
+        assert error.desc == "failed to freeze within 3 s"
+        assert client.fsfreeze_status() == "thawed"
+        assert client.info().supported_commands[0].enabled
+    for directory in ("/root", "/mnt/data", "/mnt/inner"):
+        Writer(guest, directory).finish()
+    assert guest.sh(f"test -e {MARKER}").code == 1
+    wait_until(lambda: agents(guest) == [guest.agent_pid()], "no guardian")
 
 
 def test_one_disk_mounted_twice_is_frozen_once(guest: Guest) -> None:
