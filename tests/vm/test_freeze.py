@@ -95,7 +95,7 @@ def test_a_frozen_agent_touches_no_disk(guest: Guest) -> None:
 
 
 def test_a_program_that_writes_all_the_time_is_stopped_and_goes_on(guest: Guest) -> None:
-    once = "i=$((i+1)); echo $i > /mnt/data/n; sync /mnt/data/n; echo $i > /run/n"
+    once = "i=$((i+1)); echo $i > /mnt/data/n; sync /mnt/data/n; echo $i > /run/m; mv /run/m /run/n"
     guest.sh(f"(i=0; while :; do {once}; done) > /dev/null 2>&1 &")
     wait_until(lambda: guest.sh("cat /run/n").out > "", "the first number")
     with connect(guest) as client:

@@ -34,7 +34,7 @@ def assert_normal(guest: Guest) -> None:
 
 
 def test_killed_and_thawed_at_the_deadline(guest: Guest) -> None:
-    guest.restart_agent("--fsfreeze-timeout", "4")
+    guest.restart_agent("--fsfreeze-timeout", "5")
     freeze(guest)
     guest.kill_agent()
     with blocked_writers(guest):
@@ -77,14 +77,14 @@ def test_killed_with_its_guardian_and_started(guest: Guest) -> None:
 
 
 def test_not_thawed_by_the_host(guest: Guest) -> None:
-    guest.restart_agent("--fsfreeze-timeout", "3")
+    guest.restart_agent("--fsfreeze-timeout", "4")
     for _ in range(2):
         guest.sh("rm -f /root/written /mnt/data/written")
         freeze(guest)
         with blocked_writers(guest):
             pass
         assert_normal(guest)
-    assert guest.agent_output().count("thawed after 3 s, because nobody else did") == 2
+    assert guest.agent_output().count("thawed after 4 s, because nobody else did") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
