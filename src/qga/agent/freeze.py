@@ -11,7 +11,7 @@ import os
 
 from qga.errors import CommandError, GuestOSError
 
-from .guardian import LEFT_FROZEN, THAWED, Guardian
+from .guardian import LEFT_FROZEN, THAWED, Guardian, thaw_fully
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -269,13 +269,16 @@ class Freeze:
         if code is None:
             return
         self._guardian = None
-        if code == LEFT_FROZEN:
+        # What was frozen while the guardian was at work it may have passed by.
+        left = code == LEFT_FROZEN
+        if code == THAWED:
+            for _, fd in self._held:
+                left |= not thaw_fully(self._freezer, fd)
+        if left:
             self.failed = True
             self._log.error("the deadline of the freeze has passed, and thawing failed")
             return
+        self.failed = False
+        self._end()
         if code == THAWED:
             self._log.error(f"thawed after {self._timeout:g} s, because nobody else did")
-            self._undo()  # what was frozen while the guardian was at work, if any
-        else:
-            self.failed = False
-            self._end()

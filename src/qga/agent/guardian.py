@@ -149,17 +149,18 @@ def _thaw_all(freezer: "Freezer", fds: "Iterable[int]") -> bool:
         try:
             child = os.fork()
         except OSError:
-            thawed &= _thaw(freezer, fd)
+            thawed &= thaw_fully(freezer, fd)
             continue
         if child == 0:
-            os._exit(0 if _thaw(freezer, fd) else 1)
+            os._exit(0 if thaw_fully(freezer, fd) else 1)
         children.append(child)
     for child in children:
         thawed &= os.waitpid(child, 0)[1] == 0
     return thawed
 
 
-def _thaw(freezer: "Freezer", fd: int) -> bool:
+def thaw_fully(freezer: "Freezer", fd: int) -> bool:
+    """Undo all freezes of one file system; False when that failed."""
     try:
         while freezer.thaw(fd):
             pass
