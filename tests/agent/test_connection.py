@@ -2,6 +2,7 @@
 
 import base64
 import json
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -201,3 +202,18 @@ def test_a_long_id_is_echoed(running: RunningAgent) -> None:
             assert peer.reply() == {"return": {}, "id": identity}
             peer.send(request("guest-nonsense", id=identity))
             assert peer.reply()["id"] == identity
+
+
+def test_a_message_beyond_the_memory_costs_an_error_not_the_agent(running: RunningAgent) -> None:
+    with running.connect() as peer:
+        assert peer.ask("guest-ping") == {"return": {}}
+        pid = running.process.pid
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+        # Room for what the agent does, not for 60 MiB of text.
+        limit = pages * resource.getpagesize() + (24 << 20)
+        resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+        peer.send(b'{"execute": "guest-ping", "id": "' + b"-" * (60 << 20) + b'"}\n')
+        assert "not enough memory" in peer.reply()["error"]["desc"]
+        peer.send(b"\xff", request("guest-sync-delimited", {"id": 7}))
+        while b'"return": 7}' not in peer.line():
+            pass

@@ -125,6 +125,10 @@ class Connection:
                 self._end(error)
             else:
                 self.close()
+        except Exception as error:  # noqa: BLE001 - no memory, say: that is one request's end
+            self._splitter = Splitter()
+            self._inbox.append(error)
+            self._settle()
 
     # Receiving.
 

@@ -88,11 +88,11 @@ class Dispatcher:
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The reply to *message*, empty for a command that sends none.
 
-        *message* is what the splitter returned: a decoded value, or an error.
+        *message* is a decoded value, or the exception that it ended in.
         """
         request_id: object = NO_ID
         try:
-            if isinstance(message, CommandError):
+            if isinstance(message, Exception):
                 raise message
             if type(message) is dict and self._ids:
                 request_id = message.get("id", NO_ID)
