@@ -16,12 +16,10 @@ from qga.agent.app import Agent
 from qga.agent.config import Config
 from qga.agent.dispatch import Deferred
 from qga.agent.system.fake import FakeSystem
+from tests.support.stock import BLOCKED
 
 # Long enough for a slow machine; a bound for what should have happened, never a measure.
 PATIENCE = 30.0
-
-# What no test agent may do to the machine that the tests run on.
-DANGEROUS = "guest-shutdown,guest-fsfreeze-freeze,guest-fsfreeze-thaw"
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -151,7 +149,7 @@ class RunningAgent:
         folder: Path,
         options: Sequence[str] = (),
         *,
-        blocked: str = DANGEROUS,
+        blocked: str = ",".join(BLOCKED),
         changes: str = "",
         listening: bool = True,
         files: int | None = None,

@@ -1,0 +1,62 @@
+"""No agent that is started on this machine, by tests, benchmarks or the demo, may do it harm."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+import qga
+from benchmarks.contenders import Contender, Running
+from qga.demo import HARMLESS
+from qga.protocol import COMMANDS
+from tests.agent.harness import RunningAgent
+from tests.interop.agents import OURS, SideAgent
+from tests.support.stock import BLOCKED, running
+
+
+def test_every_command_is_harmless_or_blocked() -> None:
+    undecided = {command.NAME for command in COMMANDS} - set(HARMLESS) - set(BLOCKED)
+    assert not undecided, "decide in tests/support/stock.py or qga/demo.py"
+    assert not set(HARMLESS) & set(BLOCKED)
+
+
+@contextmanager
+def of_the_clients(folder: Path) -> Iterator[Path]:
+    with running([*OURS]) as agent:
+        yield agent.socket
+
+
+@contextmanager
+def of_the_agents(folder: Path) -> Iterator[Path]:
+    agent = RunningAgent(folder)
+    try:
+        yield agent.path
+    finally:
+        agent.close()
+
+
+@contextmanager
+def of_the_comparison(folder: Path) -> Iterator[Path]:
+    # It serves several clients, so that ours comes in beside its own.
+    with SideAgent(OURS, folder):
+        yield folder / "socket"
+
+
+@contextmanager
+def of_the_benchmarks(folder: Path) -> Iterator[Path]:
+    command = (sys.executable, "-I", "-m", "qga.agent")
+    with Running(Contender("qga", command), folder):
+        yield folder / "socket"
+
+
+@pytest.mark.parametrize(
+    "start", [of_the_clients, of_the_agents, of_the_comparison, of_the_benchmarks]
+)
+def test_agents_of_tests_and_benchmarks_refuse_the_rest(
+    start: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    with start(tmp_path) as socket, qga.connect(f"unix:{socket}") as client:
+        enabled = {c.name for c in client.info().supported_commands if c.enabled}
+    assert enabled <= set(HARMLESS)
