@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from qga.agent import guardian
 from qga.agent.app import Agent
-from qga.agent.guardian import LEFT_FROZEN, NOT_NEEDED, THAWED, Guardian
+from qga.agent.guardian import NOT_NEEDED, THAWED, Guardian
 from qga.agent.system.fake import FakePower
 from qga.agent.system.mounts import Mount
 from tests.agent.conftest import AgentFactory, Starter
-from tests.agent.harness import call, until
+from tests.agent.harness import RunningAgent, call, until
 
 LONG = 3600.0
 
@@ -113,26 +114,39 @@ def test_it_thaws_at_the_deadline(freezer: FileFreezer, marker: Path, watches: l
     assert not marker.exists()
 
 
-def test_what_it_cannot_thaw_it_tells(
-    freezer: FileFreezer, marker: Path, watches: list[Watch]
+def test_what_it_cannot_thaw_it_tries_again(
+    freezer: FileFreezer, marker: Path, watches: list[Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (freezer.folder / "broken").touch()
+    monkeypatch.setattr(guardian, "_RETRY", 0.1)
+    broken = freezer.folder / "broken"
+    broken.touch()
     watches.append(Watch(freezer, marker, 0.1))
-    assert watches[0].code() == LEFT_FROZEN
-    assert marker.exists()
+    until(lambda: watches[0].guardian.left() < -0.3, "some attempts")
+    assert watches[0].guardian.ended() is None
+    assert freezer.frozen() == ["a", "b"]
+    broken.unlink()
+    assert watches[0].code() == THAWED
+    assert freezer.frozen() == []
+    assert not marker.exists()
 
 
-@pytest.mark.parametrize("text", [None, b"", b"other\n/a\n/b\n"])
+@pytest.mark.parametrize("text", [b"", b"other\n/a\n/b\n"])
 def test_it_leaves_when_the_freeze_is_not_its_own_any_more(
-    freezer: FileFreezer, marker: Path, watches: list[Watch], text: bytes | None
+    freezer: FileFreezer, marker: Path, watches: list[Watch], text: bytes
 ) -> None:
     watches.append(Watch(freezer, marker, LONG))
-    if text is None:
-        marker.unlink()
-    else:
-        marker.write_bytes(text)
+    marker.write_bytes(text)
     assert watches[0].code() == NOT_NEEDED
     assert freezer.frozen() == ["a", "b"]
+
+
+def test_a_marker_that_somebody_removed_without_a_thaw_leaves_nothing_frozen(
+    freezer: FileFreezer, marker: Path, watches: list[Watch]
+) -> None:
+    watches.append(Watch(freezer, marker, LONG))
+    marker.unlink()
+    assert watches[0].code() == NOT_NEEDED
+    assert freezer.frozen() == []
 
 
 def test_it_stays_when_the_marker_cannot_be_read_for_now(
@@ -212,19 +226,6 @@ def test_the_agent_sees_that_the_guardian_has_thawed(
     assert "thawed after 0.2 s, because nobody else did" in capfd.readouterr().err
     assert call(agent, "guest-fsfreeze-freeze") == 2
     assert call(agent, "guest-fsfreeze-thaw") == 2
-
-
-def test_the_agent_sees_that_the_guardian_could_not_thaw(
-    make: AgentFactory, freezer: FileFreezer
-) -> None:
-    agent = make(FileSystem(freezer.folder), fsfreeze_timeout=0.2)
-    call(agent, "guest-fsfreeze-freeze")
-    (freezer.folder / "broken").touch()
-    end_of_guardian(agent)
-    assert call(agent, "guest-fsfreeze-status") == "error"
-    (freezer.folder / "broken").unlink()
-    assert call(agent, "guest-fsfreeze-thaw") == 2
-    assert call(agent, "guest-fsfreeze-status") == "thawed"
 
 
 def test_another_childs_end_is_none_of_the_freezes(agent: Agent) -> None:
@@ -311,3 +312,38 @@ def test_sigterm_thaws_first(start: Starter, freezer: FileFreezer) -> None:
     assert running.end(signal.SIGTERM) == 0
     assert freezer.frozen() == []
     assert not list(running.statedir.glob("*.isfrozen"))
+
+
+def guardian_of(running: RunningAgent) -> int:
+    parent = f"PPid:\t{running.process.pid}\n"
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if parent in status.read_text() and "zombie" not in status.read_text():
+                return int(status.parent.name)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return 0
+
+
+def test_a_guardian_that_was_killed_is_replaced(start: Starter, freezer: FileFreezer) -> None:
+    running = start("--fsfreeze-timeout", "3", changes=on_files(freezer), blocked="")
+    running.call("guest-fsfreeze-freeze")
+    first = guardian_of(running)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: guardian_of(running) not in (0, first), "another one")
+    assert running.call("guest-fsfreeze-status") == "frozen"
+    assert freezer.frozen() == ["a", "b"]
+    until(lambda: running.call("guest-fsfreeze-status") == "thawed", "the thaw")
+    assert freezer.frozen() == []
+
+
+def test_a_thaw_that_is_overdue_shows_in_the_status(start: Starter, freezer: FileFreezer) -> None:
+    running = start("--fsfreeze-timeout", "0.2", changes=on_files(freezer), blocked="")
+    running.call("guest-fsfreeze-freeze")
+    (freezer.folder / "broken").touch()
+    until(lambda: running.call("guest-fsfreeze-status") == "error", "the failure to show")
+    with running.connect() as peer:
+        assert "error" in peer.ask("guest-file-open", path="/")
+    (freezer.folder / "broken").unlink()
+    assert running.call("guest-fsfreeze-thaw") == 2
+    assert running.call("guest-fsfreeze-status") == "thawed"

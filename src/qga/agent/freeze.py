@@ -11,7 +11,7 @@ import os
 
 from qga.errors import CommandError, GuestOSError
 
-from .guardian import LEFT_FROZEN, THAWED, Guardian, thaw_fully
+from .guardian import NOT_NEEDED, THAWED, Guardian, thaw_fully
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 # How much of the marker is read back; beyond, mount points are not remembered.
 _MARKER_SIZE = 1 << 20
+
+# How long the guardian's thaw may take before it counts as failed.
+_GRACE = 2.0
+
+# A guardian that was killed is replaced so often, and given so much time at least.
+_RESTARTS = 5
+_SOONEST = 1.0
 
 
 class Freeze:
@@ -50,12 +57,20 @@ class Freeze:
         # one and cannot be opened now.
         self._stuck: list[str] = []
         self._when_thawed: list[Callable[[], None]] = []
-        self.failed = False
+        self._token = b""
+        self._restarts = 0
+        self._failed = False
 
     @property
     def frozen(self) -> bool:
         """Whether file systems are frozen."""
         return self._policy.frozen
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is left frozen that should have been thawed."""
+        overdue = self._guardian is not None and self._guardian.left() < -_GRACE
+        return self._failed or overdue
 
     def freeze(self) -> int:
         """Freeze all local file systems, those mounted last first; return how many.
@@ -125,12 +140,14 @@ class Freeze:
             os.close(fd)
         self._log.info("freezing file systems")
         self._log.hold()
-        self._start_guardian(token)
+        self._token = token
+        self._restarts = 0
+        self._start_guardian(token, self._timeout)
         self._policy.frozen = True
 
-    def _start_guardian(self, token: bytes) -> None:
+    def _start_guardian(self, token: bytes, seconds: float) -> None:
         fds = [fd for _, fd in self._held]
-        self._guardian = Guardian(self._freezer, fds, self._marker, token, self._timeout)
+        self._guardian = Guardian(self._freezer, fds, self._marker, token, seconds)
 
     def _undo(self) -> None:
         """Thaw what a freeze that did not succeed has frozen."""
@@ -161,7 +178,7 @@ class Freeze:
             finally:
                 if not own:
                     os.close(fd)
-        self.failed = bool(failures)
+        self._failed = bool(failures)
         if failures:
             text = "failed to thaw " + "; ".join(failures)
             self._log.error(text)
@@ -244,8 +261,9 @@ class Freeze:
         finally:
             os.close(fd)
         self._policy.frozen = True
-        self._log.error("the guest is frozen: only guest-fsfreeze-thaw ends it, or its deadline")
+        # Even stderr may be a file on a frozen file system.
         self._log.hold()
+        self._log.error("started in a frozen guest")
         wanted = {os.fsdecode(path.replace(b"\\n", b"\n")) for path in paths if path}
         for mount in self._freezer.mounts():
             # Upstream's marker is empty: any mount may be what it has frozen.
@@ -256,7 +274,8 @@ class Freeze:
                 except OSError:
                     pass
         self._stuck = sorted(wanted)
-        self._start_guardian(token.strip())
+        self._token = token.strip()
+        self._start_guardian(self._token, self._timeout)
         return True
 
     def thaw_at_end(self) -> None:
@@ -265,20 +284,32 @@ class Freeze:
 
     def on_child_ended(self) -> None:
         """A child process has ended; if it was the guardian, see what it did."""
-        code = None if self._guardian is None else self._guardian.ended()
-        if code is None:
+        guardian = self._guardian
+        code = None if guardian is None else guardian.ended()
+        if guardian is None or code is None:
             return
         self._guardian = None
-        # What was frozen while the guardian was at work it may have passed by.
-        left = code == LEFT_FROZEN
-        if code == THAWED:
-            for _, fd in self._held:
-                left |= not thaw_fully(self._freezer, fd)
-        if left:
-            self.failed = True
-            self._log.error("the deadline of the freeze has passed, and thawing failed")
+        if code not in (THAWED, NOT_NEEDED):
+            self._log.error("the guardian of the freeze was killed; starting another")
+            self._restart_guardian(guardian.left())
             return
-        self.failed = False
+        # What was frozen while the guardian was at work it may have passed by.
+        if code == THAWED and not all(thaw_fully(self._freezer, fd) for _, fd in self._held):
+            self._log.error("the deadline of the freeze has passed, and thawing failed")
+            self._restart_guardian(0)
+            return
+        self._failed = False
         self._end()
         if code == THAWED:
             self._log.error(f"thawed after {self._timeout:g} s, because nobody else did")
+
+    def _restart_guardian(self, seconds: float) -> None:
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            self._failed = True  # something kills them one after the other
+            return
+        try:
+            self._start_guardian(self._token, max(seconds, _SOONEST))
+        except OSError as error:
+            self._failed = True
+            self._log.error(f"cannot start a guardian: {error.strerror}")

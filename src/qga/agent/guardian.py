@@ -1,10 +1,12 @@
 """The safety net of a freeze: a process of its own that thaws at the deadline.
 
 `Freeze` starts one before anything is frozen. It holds the mounts open, needs nothing from a frozen
-file system, and does its duty whatever becomes of the agent. It leaves without thawing as soon as
-the marker file is gone or belongs to another freeze: somebody has thawed.
+file system, and does its duty whatever becomes of the agent; what cannot be thawed it tries again
+and again. It leaves when the marker file belongs to another freeze, or is gone (then it makes sure
+that everything is thawed): somebody else was faster.
 """
 
+import errno
 import os
 import select
 import time
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 # How often the marker is looked at, which another agent may have removed.
 _LOOK = 1.0
 
-# Exit codes.
+# How long to wait after the deadline when something could not be thawed.
+_RETRY = 10.0
+
+# Exit codes. Any other: it was killed, and another one is needed.
 THAWED = 0  # the deadline came, and everything is thawed
-LEFT_FROZEN = 1  # the deadline came, and something could not be thawed
-NOT_NEEDED = 2  # somebody else has thawed
+NOT_NEEDED = 1  # somebody else has thawed
+_FAILED = 2
 
 
 class Guardian:
@@ -43,16 +48,31 @@ class Guardian:
     def __init__(
         self, freezer: "Freezer", fds: list[int], marker: str, token: bytes, seconds: float
     ) -> None:
+        self._deadline = time.monotonic() + seconds
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        ready, ready_writer = os.pipe2(os.O_CLOEXEC)
         self.pid = os.fork()
         if self.pid == 0:
-            code = LEFT_FROZEN
+            code = _FAILED
             try:
-                _detach({reader, *fds})
+                _detach({reader, ready_writer, *fds})
+                os.write(ready_writer, b"x")
+                os.close(ready_writer)
                 code = _watch(freezer, fds, marker, token, seconds, reader)
             finally:
                 os._exit(code)
         os.close(reader)
+        os.close(ready_writer)
+        # Nothing may be frozen before it is in place.
+        is_ready = os.read(ready, 1)
+        os.close(ready)
+        if not is_ready:
+            self.dismiss()
+            raise OSError(errno.ECHILD, "the guardian ended at once")
+
+    def left(self) -> float:
+        """The seconds until its deadline; negative after it."""
+        return self._deadline - time.monotonic()
 
     def dismiss(self) -> None:
         """Everything is thawed: end the process, and wait until it has ended."""
@@ -108,28 +128,44 @@ def _detach(keep: "set[int]") -> None:
 
 def _watch(  # noqa: PLR0917
     freezer: "Freezer",
-    fds: "Iterable[int]",
+    fds: list[int],
     marker: str,
     token: bytes,
     seconds: float,
     reader: int,
 ) -> int:
-    deadline = time.monotonic() + seconds
     poller = select.poll()
     poller.register(reader, select.POLLIN)
     agent_lives = True
-    while (left := deadline - time.monotonic()) > 0:
-        if agent_lives:
-            if poller.poll(min(left, _LOOK) * 1000):
+
+    def over_within(seconds: float) -> bool:
+        """Wait; True as soon as the freeze is over without us."""
+        nonlocal agent_lives
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not agent_lives:
+                time.sleep(min(left, _LOOK))
+            elif poller.poll(min(left, _LOOK) * 1000):
                 if os.read(reader, 1):
-                    return NOT_NEEDED
+                    return True
                 agent_lives = False
-        else:
-            time.sleep(min(left, _LOOK))
-        if _is_over(marker, token):
+            try:
+                found = _token_in(marker)
+            except OSError:
+                continue  # no descriptors left, say: that is no thaw
+            if found is None:
+                # Whoever has removed it has thawed; or did not know what it was.
+                return _thaw_all(freezer, fds)
+            if found != token:
+                return True
+        return False
+
+    if over_within(seconds):
+        return NOT_NEEDED
+    while not _thaw_all(freezer, fds):
+        # Somebody may clear what is in the way.
+        if over_within(_RETRY):
             return NOT_NEEDED
-    if not _thaw_all(freezer, fds):
-        return LEFT_FROZEN
     try:
         os.unlink(marker)
     except OSError:
@@ -169,12 +205,10 @@ def thaw_fully(freezer: "Freezer", fd: int) -> bool:
     return True
 
 
-def _is_over(marker: str, token: bytes) -> bool:
-    """Whether the marker file is gone, or of another freeze than *token*."""
+def _token_in(marker: str) -> "bytes | None":
+    """The first line of the marker file; None when there is no such file."""
     try:
         with open(marker, "rb") as file:
-            return file.readline().strip() != token
+            return file.readline().strip()
     except FileNotFoundError:
-        return True
-    except OSError:
-        return False  # no descriptors left, say: that is no thaw
+        return None

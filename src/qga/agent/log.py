@@ -25,6 +25,7 @@ class Log:
         self._fd = _STDERR
         self._verbose = verbose
         self._held: list[bytes] | None = None
+        self._dropped = 0
 
     def open(self, path: str) -> None:
         """Append to the file *path* from now on.
@@ -74,6 +75,9 @@ class Log:
         held, self._held = self._held, None
         for line in held or ():
             self._out(line)
+        if self._dropped:
+            self.error(f"{self._dropped} more messages while file systems were frozen")
+            self._dropped = 0
 
     def _write(self, level: str, text: str) -> None:
         line = f"{time.time():.6f}: {level}: {text}\n".encode("utf-8", "backslashreplace")
@@ -81,6 +85,8 @@ class Log:
             self._out(line)
         elif len(self._held) < _HELD:
             self._held.append(line)
+        else:
+            self._dropped += 1
 
     def _out(self, line: bytes) -> None:
         try:
