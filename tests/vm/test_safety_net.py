@@ -76,6 +76,23 @@ def test_killed_with_its_guardian_and_started(guest: Guest) -> None:
     assert_normal(guest)
 
 
+def test_a_guardian_that_was_killed_is_replaced(guest: Guest) -> None:
+    guest.restart_agent("--fsfreeze-timeout", "6")
+    freeze(guest)
+    (guardian,) = {*agents(guest)} - {guest.agent_pid()}
+    with blocked_writers(guest):
+        guest.sh(f"kill -9 {guardian}")
+        wait_until(lambda: len(agents(guest)) == 2, "another one")
+    assert_normal(guest)
+
+
+def test_a_marker_that_was_deleted_does_not_leave_the_guest_frozen(guest: Guest) -> None:
+    freeze(guest)
+    with blocked_writers(guest):
+        guest.sh(f"rm {MARKER}")
+    assert_normal(guest)
+
+
 def test_not_thawed_by_the_host(guest: Guest) -> None:
     guest.restart_agent("--fsfreeze-timeout", "4")
     for _ in range(2):
