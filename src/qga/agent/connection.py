@@ -125,8 +125,8 @@ class Connection:
                 self._end(error)
             else:
                 self.close()
-        except Exception as error:  # noqa: BLE001 - no memory, say: that is one request's end
-            self._splitter = Splitter()
+        except Exception as error:  # noqa: BLE001 - no memory, or a bug: that is one request's end
+            self._splitter.reset()
             self._inbox.append(error)
             self._settle()
 
@@ -150,13 +150,21 @@ class Connection:
             return
         if self._events & EDGE:  # the host is back
             self._watch(READ)
-        messages = self._splitter.feed(data)
+        messages = self._split(data)
         if messages:
             messages.reverse()
             self._inbox = messages
             self._answer()
         elif self._gone:
             self._settle()
+
+    def _split(self, data: bytes) -> "list[Any]":
+        try:
+            return self._splitter.feed(data)
+        except MemoryError as error:
+            # What is pending was too much. There may be other requests in *data*.
+            self._splitter.reset()
+            return [error, *self._splitter.feed(data)]
 
     def _gather_pages(self, page: bytes) -> bytes:
         pages = [page]
@@ -259,8 +267,8 @@ class Connection:
 
     def _schedule(self) -> None:
         if not self._scheduled:
-            self._scheduled = True
             self._loop.soon(self._take_turn)
+            self._scheduled = True
 
     def _take_turn(self) -> None:
         self._scheduled = False
@@ -268,9 +276,10 @@ class Connection:
 
     def _watch(self, events: int) -> None:
         if events != self._events:
-            self._events = events
+            # First what may fail, so that what is noted is what is.
             if not self._gone:
                 self._loop.change(self._fd, events)
+            self._events = events
 
     # Ending.
 

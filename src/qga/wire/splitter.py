@@ -80,6 +80,11 @@ class Splitter:
         self._discarding = False  # the message broke a limit; find its end
         self._size = self._tokens = 0
 
+    def reset(self) -> None:
+        """Forget what is pending."""
+        self._skipping = self._cleared = False
+        self._reset()
+
     def feed(self, data: bytes) -> "list[Any]":
         """Take the next *data*; return what it completes, in order.
 
