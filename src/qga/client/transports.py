@@ -12,6 +12,7 @@ import stat
 import termios
 import time
 import tty
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class Deadline:
 class Transport(Protocol):
     """A byte stream to one agent. Used by one thread at a time."""
 
+    @abstractmethod
     def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
         """Send all *pieces*, one behind the other.
 
@@ -66,8 +68,8 @@ class Transport(Protocol):
             AgentTimeout: the deadline passed; a part may have been sent.
             ConnectionLost: the other side is gone.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def receive(self, deadline: Deadline) -> bytes:
         """Return what has arrived, at least one byte, waiting for it if need be.
 
@@ -75,11 +77,10 @@ class Transport(Protocol):
             AgentTimeout: nothing came before the deadline.
             ConnectionLost: the other side is gone.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close the stream. May be repeated."""
-        raise NotImplementedError
 
 
 class DescriptorTransport:

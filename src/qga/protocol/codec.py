@@ -258,9 +258,9 @@ class _Codec:
         }
 
     def decode(self, value: "Any") -> Struct:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             raise _wrong("object")
-        if not value and not self.table:
+        if not self.table and len(value) == 0:
             return self.empty
         if self.branches:
             discriminator = value.get(self.cls.DISCRIMINATOR.replace("_", "-"))

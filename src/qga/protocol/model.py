@@ -148,7 +148,9 @@ class Struct:
                     delattr(cls, name)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and _values(self) == _values(other)
+        if not isinstance(other, Struct) or type(self) is not type(other):
+            return False
+        return _values(self) == _values(other)
 
     def __hash__(self) -> int:
         return hash((type(self), *map(_hashable, _values(self).values())))

@@ -83,6 +83,7 @@ class Blob:
         """The string is complete: return its JSON text when that is not plain base64."""
         if not self._is_text:
             raw = bytes(self._raw)
+            chunk = b""
             try:
                 chunk = base64.decode_strict(raw)
                 # Bits that stand for nothing would be lost: `text` has zeros for them.

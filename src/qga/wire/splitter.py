@@ -98,14 +98,16 @@ class Splitter:
     def _whole(self, data: bytes) -> "list[Any]":
         if len(data) > _QUICK and data.find(b"}", 0, _QUICK) < 0:
             return self._scan(data, quickly=False)
-        values = []
-        at = 0
         try:
             decoded = data.decode()
-            # QAPI refuses lone surrogates, which the C decoder lets pass.
-            if "\\" in decoded and ("\\ud" in decoded or "\\uD" in decoded):
-                return self._scan(data, quickly=False)
-            end = len(decoded)
+        except UnicodeDecodeError:
+            return self._scan(data, quickly=False)
+        # QAPI refuses lone surrogates, which the C decoder lets pass.
+        if "\\" in decoded and ("\\ud" in decoded or "\\uD" in decoded):
+            return self._scan(data, quickly=False)
+        values = []
+        at, end = 0, len(decoded)
+        try:
             while True:
                 value, stop = text.scan(decoded, at)
                 if stop - at > self._harmless and self._must_count(decoded, at, stop):
@@ -118,8 +120,6 @@ class Splitter:
                     return values
                 if decoded[at] != "{":
                     break
-        except UnicodeDecodeError:
-            return self._scan(data, quickly=False)
         except text.Refused:
             pass
         return values + self._scan(decoded[at:].encode(), quickly=False)

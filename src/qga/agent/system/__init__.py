@@ -5,6 +5,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from abc import abstractmethod
     from typing import Protocol
 
     from .mounts import Mount
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     class Freezer(Protocol):
         """Freezing of file systems."""
 
+        @abstractmethod
         def mounts(self) -> list[Mount]:
             """The mounts that may be frozen, in the order of the mount table, one a device.
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
                 OSError: the mount table cannot be read.
             """
 
+        @abstractmethod
         def open(self, mount: Mount) -> int:
             """A descriptor by which *mount* is frozen and thawed.
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
                 OSError: it cannot be opened; ESTALE: something else is mounted there.
             """
 
+        @abstractmethod
         def freeze(self, fd: int) -> bool:
             """Freeze; False when this file system cannot be frozen, or is frozen already.
 
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
                 OSError: it should have been possible.
             """
 
+        @abstractmethod
         def thaw(self, fd: int) -> bool:
             """Undo one freeze; False when there is none to undo.
 
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     class Power(Protocol):
         """Turning the guest off."""
 
+        @abstractmethod
         def shutdown_command(self, mode: str) -> list[str]:
             """The program and its arguments for *mode*: halt, powerdown or reboot."""
 
