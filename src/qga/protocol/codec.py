@@ -251,7 +251,7 @@ class _Codec:
             for name, description in members(cls).items()
             if not strict and description.default == ()
         ]
-        self.branches = {
+        self.branches: dict[str, _Codec] = {
             branch.BRANCH: _Codec(branch, since, strict)
             for branch in cls.__subclasses__()
             if cls.DISCRIMINATOR and branch.BRANCH
@@ -260,7 +260,7 @@ class _Codec:
     def decode(self, value: "Any") -> Struct:
         if not isinstance(value, dict):
             raise _wrong("object")
-        if not self.table and len(value) == 0:
+        if not value and not self.table:
             return self.empty
         if self.branches:
             discriminator = value.get(self.cls.DISCRIMINATOR.replace("_", "-"))
