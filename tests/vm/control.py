@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -40,13 +41,24 @@ class Lines:
     def __exit__(self, *error: object) -> None:
         self._socket.close()
 
-    def synchronize(self, timeout: float) -> None:
-        """Send one ``guest-sync`` and wait until the agent answers it."""
+    def synchronize(self, timeout: float, again: float = inf) -> None:
+        """Send a ``guest-sync`` and wait until the agent answers it.
+
+        *again*: send another when no answer has come in so many seconds, for a port that may lose
+        what is sent early.
+        """
         number = time.monotonic_ns()
         deadline = time.monotonic() + timeout
-        self.send({"execute": "guest-sync", "arguments": {"id": number}})
-        while self.receive(deadline).get("return") != number:
-            pass
+        while True:
+            self.send({"execute": "guest-sync", "arguments": {"id": number}})
+            try:
+                until = min(deadline, time.monotonic() + again)
+                while self.receive(until).get("return") != number:
+                    pass
+                return
+            except TimeoutError:
+                if time.monotonic() >= deadline:
+                    raise
 
     def send(self, message: Mapping[str, Any]) -> None:
         self._socket.sendall(json.dumps(message).encode() + b"\n")

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -230,14 +231,16 @@ class Guest:
         """Wait until the agent under test answers a plain ``guest-sync``; leaves the port free."""
         deadline = time.monotonic() + timeout
         if port == SERIAL_PORT:
-            # Unlike the other one, this port loses what is sent before it is opened.
+            # Unlike the other one, this port loses what is sent before it is opened, and the agent
+            # drops what it finds in it.
             opened = f"ls -l /proc/{self.agent_pid()}/fd | grep -q {port}"
             while self.sh(opened).code != 0 and time.monotonic() < deadline:
                 time.sleep(0.02)
         path = self.serial_socket if port == SERIAL_PORT else self.agent_socket
         try:
             with Lines(path) as lines:
-                lines.synchronize(deadline - time.monotonic())
+                again = 2 if port == SERIAL_PORT else inf
+                lines.synchronize(deadline - time.monotonic(), again)
         except (OSError, EOFError) as error:
             raise TimeoutError(f"the agent does not answer:\n{self.agent_output()}") from error
 
