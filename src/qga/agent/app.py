@@ -57,6 +57,10 @@ class Agent:
             OSError: the log file, the state file or the pid file cannot be written.
             ConfigError, ChannelError: the channel cannot be opened.
         """
+        # Before anybody can see that the agent is there, and end it.
+        self.loop.on_signal(signal.SIGTERM, self.loop.stop)
+        self.loop.on_signal(signal.SIGINT, self.loop.stop)
+        self.loop.on_signal(signal.SIGCHLD, self._child_ended)
         self.freeze.resume()
         # Frozen, the agent writes nothing: its files may be on a frozen file system.
         self.freeze.when_thawed(self._open_files)
@@ -90,9 +94,6 @@ class Agent:
 
     def serve(self) -> None:
         """Answer requests until SIGTERM or SIGINT, or until the device has gone."""
-        self.loop.on_signal(signal.SIGTERM, self.loop.stop)
-        self.loop.on_signal(signal.SIGINT, self.loop.stop)
-        self.loop.on_signal(signal.SIGCHLD, self._child_ended)
         self.loop.run()
 
     def _child_ended(self) -> None:
