@@ -158,7 +158,7 @@ def bind_mount(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     assert [mount.path for mount in freezer.mounts()] == [str(folder)]
     # It alone can be frozen by its other name too, blank and all.
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    (mount,) = [m for m in parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+    (mount,) = [m for m, *_ in parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
                 if m.device == freezer.device]  # fmt: skip
     assert mount.path == str(other)
     fd = freezer.open(mount)

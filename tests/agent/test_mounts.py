@@ -28,12 +28,12 @@ TABLE = rb"""
 
 
 def paths(table: bytes) -> list[str]:
-    return [mount.path for mount in parse_mountinfo(table)]
+    return [mount.path for mount, *_ in parse_mountinfo(table)]
 
 
 def test_local_block_devices_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezer, "_is_block_device", lambda path: path == "/dev/block")
-    found = [(mount.path, mount.device, mount.kind) for mount in parse_mountinfo(TABLE)]
+    found = [(mount.path, mount.device, mount.kind) for mount, *_ in parse_mountinfo(TABLE)]
     assert found == [
         ("/", (8, 1), "ext4"),
         ("/mnt/with blank\tand\\more", (8, 17), "xfs"),
@@ -41,7 +41,7 @@ def test_local_block_devices_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
         (os.fsdecode(b"/gr\xc3\xbcn/\xff"), (253, 0), "ext4"),
         ("/snap", (7, 0), "squashfs"),
     ]
-    assert parse_mountinfo(TABLE)[1].source == "/dev/sd b"
+    assert parse_mountinfo(TABLE)[1][0].source == "/dev/sd b"
 
 
 @pytest.mark.parametrize(

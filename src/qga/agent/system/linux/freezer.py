@@ -25,7 +25,7 @@ class LinuxFreezer:
     def mounts(self) -> list[Mount]:
         """The mounts that may be frozen, in the order of the mount table, one a device."""
         with open(_MOUNTINFO, "rb") as file:
-            places = _by_device(file.read())
+            places = parse_mountinfo(file.read())
         return [_reachable(mounts) for mounts in places]
 
     def open(self, mount: Mount) -> int:
@@ -57,13 +57,11 @@ class LinuxFreezer:
         return True
 
 
-def parse_mountinfo(table: bytes) -> list[Mount]:
-    """The mounts of local block devices in *table* (proc_pid_mountinfo(5)), one a device."""
-    return [mounts[0] for mounts in _by_device(table)]
+def parse_mountinfo(table: bytes) -> "list[list[Mount]]":
+    """The mounts of each local block device in *table* (proc_pid_mountinfo(5)).
 
-
-def _by_device(table: bytes) -> "list[list[Mount]]":
-    """All mounts of each local block device, the devices in the order of their first ones."""
+    The devices are in the order of their first mounts.
+    """
     devices: dict[tuple[int, int], list[Mount]] = {}
     for line in table.split(b"\n"):
         before, dash, after = line.partition(b" - ")
