@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.interop.case import FOLDER, Case, handle
 from tests.interop.files import fill
@@ -28,6 +28,18 @@ _PATIENCE = 60
 # So that the agent sees the pieces of a request one by one.
 _PAUSE = 0.002
 _DELIMITER = b"\xff"
+
+
+def masked(value: Any, varying: tuple[str, ...]) -> Any:
+    """*value* with the type's name for the value of each member that is *varying*."""
+    if isinstance(value, list):
+        return [masked(item, varying) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: f"<{type(item).__name__}>" if name in varying else masked(item, varying)
+            for name, item in value.items()
+        }
+    return value
 
 
 class SideAgent:
@@ -99,7 +111,7 @@ class SideAgent:
         lines = answers.splitlines(keepends=True)
         if case.opens:
             self._handles[case.opens] = json.loads(lines[0]).get("return", -1)
-        return [self._readable(line) for line in lines]
+        return [self._readable(line, case.varying) for line in lines]
 
     def _filled(self, piece: bytes) -> bytes:
         piece = piece.replace(FOLDER.encode(), os.fsencode(self.folder))
@@ -125,12 +137,12 @@ class SideAgent:
                 view = view[self._socket.send(view, socket.MSG_DONTWAIT) :]
         self._received = bytes(received)
 
-    def _readable(self, line: bytes) -> str:
+    def _readable(self, line: bytes, varying: tuple[str, ...]) -> str:
         line = line.replace(os.fsencode(self.folder), FOLDER.encode())
         mark = "0xFF " if line.startswith(_DELIMITER) else ""
         text = line.removeprefix(_DELIMITER).decode().removesuffix("\n")
         try:
-            value = json.loads(text)
+            value = masked(json.loads(text), varying)
             return mark + json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
         except (ValueError, RecursionError):  # not JSON, beyond Python's numbers, or very deep
             return mark + text

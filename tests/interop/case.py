@@ -23,6 +23,18 @@ class Case:
     """The name by which later cases mean the handle in the reply."""
     unfinished: bool = False
     """The agent is left inside of a message, out of which 0xFF brings it."""
+    varying: tuple[str, ...] = ()
+    """Members of the reply, at any depth, of which only the type of the value is compared."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Cases that our agent answers otherwise than qemu-ga, for one reason."""
+
+    title: str
+    reason: str
+    cases: tuple[str, ...]
+    """The keys of the cases in the script that show it."""
 
 
 def raw(key: str, *pieces: bytes | None, unfinished: bool = False) -> Case:
@@ -33,9 +45,16 @@ def request(key: str, message: Any) -> Case:
     return raw(key, json.dumps(message).encode() + b"\n")
 
 
-def call(key: str, command: str, *, opens: str = "", **arguments: Any) -> Case:
+def call(
+    key: str,
+    command: str,
+    *,
+    opens: str = "",
+    varying: tuple[str, ...] = (),
+    **arguments: Any,
+) -> Case:
     """A request for *command*; an underscore in an argument's name stands for a hyphen."""
     message: dict[str, Any] = {"execute": command}
     if arguments:
         message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
-    return Case(key, (json.dumps(message).encode() + b"\n",), opens=opens)
+    return Case(key, (json.dumps(message).encode() + b"\n",), opens=opens, varying=varying)

@@ -1,21 +1,13 @@
 """The one table of the requests that our agent answers otherwise than qemu-ga, and why.
 
 A test fails for a difference that is not here, and for one here that is none any more;
-docs/differences.md is written from it.
+docs/differences.md is written from it. The differences of a topic are beside its cases.
 """
 
-from dataclasses import dataclass
+from tests.interop.case import Difference
+from tests.interop.script import TOPICS
 
-
-@dataclass(frozen=True)
-class Difference:
-    title: str
-    reason: str
-    cases: tuple[str, ...]
-    """The keys of the cases in the script that show it."""
-
-
-DIFFERENCES = (
+DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "One mistake, one error",
         "After a byte that no JSON token can hold, qemu-ga goes on in the middle of the broken "
@@ -158,6 +150,7 @@ DIFFERENCES = (
         "Without a buffer there is no position but the file's own, and a device may have none.",
         ("seek in /dev/zero",),
     ),
+    *(difference for topic in TOPICS for difference in topic.DIFFERENCES),
 )
 
 EXPECTED = {key for difference in DIFFERENCES for key in difference.cases}

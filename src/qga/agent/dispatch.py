@@ -11,6 +11,7 @@ from qga.protocol.model import version
 from qga.wire import text
 from qga.wire.envelope import NO_ID, check_request, failure, success
 
+from . import commands
 from .later import Pending, Stream
 
 TYPE_CHECKING = False
@@ -49,15 +50,16 @@ class Entry:
 
     def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
         self.command = command
-        self.handler: Callable[[Any, Any], Any] = command.HANDLER or _no_handler
+        self.handler: Callable[[Any, Any], Any] | None = command.HANDLER
         self.decode: Callable[[Any], Any] = decoder(command, compat)
         # Agents before 1.1 answered every command.
         self.replies = command.SUCCESS_RESPONSE or compat < (1, 1)
         self.prefix = _DELIMITER if command.NAME == "guest-sync-delimited" else b""
 
-
-def _no_handler(_: object, command: "Command[Any]") -> None:
-    raise CommandNotFound.named(command.NAME)
+    def load(self) -> "Callable[[Any, Any], Any]":
+        """The handler, loaded at the first use of the command."""
+        self.handler = handler = commands.load_for(self.command)
+        return handler
 
 
 class Dispatcher:
@@ -82,7 +84,9 @@ class Dispatcher:
         self.entries = {
             command.NAME: Entry(command, compat)
             for command in COMMANDS
-            if command.HANDLER is not None and version(command.SINCE) <= compat
+            if version(command.SINCE) <= compat
+            # Agents before 9.1 had those of other platforms too, as disabled ones.
+            and (not command.PLATFORM or compat < (9, 1))
         }
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
@@ -100,7 +104,7 @@ class Dispatcher:
             entry = self._entry(name)
             command = entry.decode(arguments)
             self._log.command(entry.command)
-            result = entry.handler(self._agent, command)
+            result = (entry.handler or entry.load())(self._agent, command)
             if isinstance(result, Pending):
                 pending = result
                 return Deferred(pending, lambda: self._outcome(entry, pending.result, request_id))

@@ -28,4 +28,6 @@ class Policy:
         if self.frozen:
             return command.WHILE_FROZEN
         name = command.NAME
+        if command.PLATFORM:
+            return False
         return name not in self._blocked and (not self._allowed or name in self._allowed)

@@ -1,4 +1,4 @@
-"""Freezing file systems for consistent snapshots: guest-fsfreeze-status, -freeze and -thaw."""
+"""Freezing file systems for consistent snapshots: guest-fsfreeze-status, -freeze, -thaw, ..."""
 
 from .model import Command, Enum, Value
 
@@ -44,6 +44,22 @@ class FsfreezeFreeze(Command[int]):
 
     NAME = "guest-fsfreeze-freeze"
     SINCE = "0.15"
+
+
+class FsfreezeFreezeList(Command[int]):
+    """Sync and freeze the file systems at some mount points.
+
+    Members:
+        mountpoints: where they are mounted; all freezable local ones if this is absent, and none
+            if it is empty. What is no mount point of such a file system is ignored.
+
+    Returns: the number of file systems now frozen
+    """
+
+    NAME = "guest-fsfreeze-freeze-list"
+    SINCE = "2.2"
+
+    mountpoints: list[str] | None = None
 
 
 class FsfreezeThaw(Command[int]):

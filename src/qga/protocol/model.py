@@ -205,6 +205,8 @@ class Command(Struct, Generic[R]):
     SUCCESS_RESPONSE = True
     # Whether it is allowed while file systems are frozen, when nothing may be written.
     WHILE_FROZEN = False
+    # The platform that it is confined to, where that is another than Linux.
+    PLATFORM = ""
 
     # What the agent calls; set by `handler`.
     if TYPE_CHECKING:

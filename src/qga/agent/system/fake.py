@@ -4,6 +4,10 @@ import os
 
 from .mounts import Mount
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class FakeFreezer:
     """File systems whose freezing is a counter each.
@@ -72,11 +76,24 @@ class FakePower:
 
 
 class FakeSystem:
-    """See `System`."""
+    """See `System`.
 
-    def __init__(self, *paths: str, shutdown: "list[str] | None" = None) -> None:
+    Args:
+        paths: mount points that can be frozen.
+        shutdown: the program that is run in place of turning the machine off.
+        topics: what else this platform has, by the names of `System`.
+    """
+
+    def __init__(self, *paths: str, shutdown: "list[str] | None" = None, **topics: "Any") -> None:
         self.freezer = FakeFreezer(*paths)
         self.power = FakePower(shutdown or ["/bin/true"])
+        self._topics = topics
+
+    def __getattr__(self, name: str) -> "Any":
+        try:
+            return self.__dict__["_topics"][name]
+        except KeyError:
+            raise AttributeError(f"this platform was made up without {name}") from None
 
 
 def _raise_next(failures: "dict[str, list[OSError]]", path: str) -> None:

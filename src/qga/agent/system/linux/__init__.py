@@ -1,4 +1,8 @@
-"""The platform as it is on Linux: facts from /proc and /sys, actions by ioctl."""
+"""The platform as it is on Linux: facts from /proc and /sys, actions by ioctl.
+
+A topic is loaded when it is first asked for, except for what has to work while file systems are
+frozen.
+"""
 
 from .freezer import LinuxFreezer
 from .power import LinuxPower
