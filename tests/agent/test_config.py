@@ -14,6 +14,7 @@ method=unix-listen
 path=/run/agent
 logfile=/var/log/agent
 pidfile=/run/agent.pid
+fsfreeze-hook=/etc/hook
 statedir=/var/lib/agent
 verbose=true
 retry-path=true
@@ -33,7 +34,10 @@ def from_text(tmp_path: Path, text: str) -> Config:
 
 
 def test_what_is_dumped_reads_back_the_same(tmp_path: Path) -> None:
-    assert from_text(tmp_path, ALL_KEYS).dump() == ALL_KEYS
+    once = from_text(tmp_path, ALL_KEYS).dump()
+    # Upstream's dump turns each list round.
+    assert once == ALL_KEYS.replace("guest-ping,guest-info", "guest-info,guest-ping")
+    assert from_text(tmp_path, once).dump() == ALL_KEYS
     default = Config().dump()
     assert from_text(tmp_path, default).dump() == default
 
@@ -62,17 +66,68 @@ def test_defaults() -> None:
         "\n\n# nothing\n",
         "[general]\n",
         "[other]\nverbose=nonsense\nmethod=x\n",
-        "[general]\nunknown=1\nfsfreeze-hook=/x\n[other]\ndaemon=5\n",
-        "method=isa-serial\n",  # in no group
+        "[general]\nunknown=\\q\npath[de]=x\n[other]\ndaemon=5\n[ general ]\nmethod=x\n",
+        "# méthode\n[general]\n  # path=x\n",
     ],
 )
 def test_what_is_not_known_is_ignored(tmp_path: Path, text: str) -> None:
     assert from_text(tmp_path, text).dump() == Config().dump()
 
 
+def test_bytes_that_nobody_asks_for_are_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "agent.conf"
+    path.write_bytes(b"[general]\r\n# caf\xe9\r\nother=caf\xe9\r\npath=/x\r\n")
+    config = Config()
+    config.read_file(str(path))
+    assert config.path == "/x"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"a\sb", "a b"),
+        (r"\s\sa b\s", "  a b "),
+        (r"a\tb\nc\rd\\\\e", "a\tb\nc\rd\\\\e"),
+        (r"a\\", "a\\"),
+        ("# no comment = a value", "# no comment = a value"),
+        ("café", "café"),
+        ("", ""),
+    ],
+)
+def test_escapes_in_values(tmp_path: Path, written: str, meant: str) -> None:
+    config = from_text(tmp_path, f"[general]\nlogfile={written}\n")
+    assert config.logfile == meant
+    again = from_text(tmp_path, config.dump())
+    assert again.logfile == meant
+
+
+def test_of_one_key_the_last_line_counts(tmp_path: Path) -> None:
+    config = from_text(
+        tmp_path, "[general]\nblock-rpcs=a,b\npath=x\n[general]\nblock-rpcs=c\npath=y\n"
+    )
+    assert (config.blocked, config.path) == (["c"], "y")
+
+
+def test_the_old_name_of_the_block_list_replaces_the_new_one(tmp_path: Path) -> None:
+    config = from_text(tmp_path, "[general]\nblacklist=a,b\nblock-rpcs=c\n")
+    assert config.blocked == ["b", "a"]
+    (warning,) = config.warnings
+    assert "agent.conf, line 2: blacklist, the old name" in warning
+
+
+def test_a_list_without_names_is_not_the_empty_list(tmp_path: Path) -> None:
+    config = from_text(tmp_path, "[general]\nblock-rpcs=\nallow-rpcs=,\n")
+    assert (config.blocked, config.allowed) == ([], ["", ""])
+
+
 def test_blanks_around_keys_and_values(tmp_path: Path) -> None:
-    config = from_text(tmp_path, " [general] \n  method =  unix-listen \n\tpath\t=\ta b=c\n")
-    assert (config.method, config.path) == ("unix-listen", "a b=c")
+    config = from_text(
+        tmp_path,
+        " [general] \n  method =  unix-listen\n\tpath\t=\ta b=c \nverbose= 1 \ncompat= 7.2 \n",
+    )
+    # Those behind a text belong to it.
+    assert (config.method, config.path) == ("unix-listen", "a b=c ")
+    assert (config.verbose, config.compat) == (True, (7, 2))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +137,14 @@ def test_blanks_around_keys_and_values(tmp_path: Path) -> None:
         ("daemon=", "daemon is true or false, not ''"),
         ("retry-path=TRUE", "retry-path is true or false, not 'TRUE'"),
         ("nonsense", "neither [group] nor key=value: nonsense"),
+        ("=x", "neither [group] nor key=value: =x"),
+        ("[a]b]", "no name of a group: [a]b]"),
+        ("[]", "no name of a group: []"),
+        ("a[b=c", "no name of a key: a[b"),
+        (r"path=a\q", r"there is no escape \q, write \\ for a backslash: a\q"),
+        ("path=a\\", "a lone backslash at the end, write \\\\ for a backslash: a\\"),
+        ("path=a\0b", "a NUL in the value"),
+        ("verbose=\\strue", "verbose is true or false, not '\\strue'"),
         ("compat=new", "compat is a version such as 7.2, not 'new'"),
         ("compat=0.14", f"compat is a version from 0.15 to {UPSTREAM_VERSION}, not 0.14"),
         ("compat=99.0", f"compat is a version from 0.15 to {UPSTREAM_VERSION}, not 99.0"),
@@ -100,11 +163,18 @@ def test_a_bad_line_is_told_by_its_number(tmp_path: Path, line: str, reason: str
     assert str(caught.value) == f"{tmp_path}/agent.conf, line 3: {reason}"
 
 
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+def test_a_file_that_is_no_key_file(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"\xff\xfe\x00")
-    for path in (tmp_path / "bad", tmp_path):
-        with pytest.raises(ConfigError, match="cannot read"):
-            Config().read_file(str(path))
+    (tmp_path / "groupless").write_bytes(b"method=isa-serial\n")
+    (tmp_path / "latin").write_bytes(b"[general]\npath=caf\xe9\n")
+    for name, reason in (
+        ("bad", r"bad, line 1: neither \[group\] nor key=value"),
+        ("groupless", "groupless, line 1: in no group: method=isa-serial"),
+        ("latin", r"latin, line 2: not UTF-8: caf\\xe9"),
+        (".", "cannot read .*: Is a directory"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            Config().read_file(str(tmp_path / name))
 
 
 def test_the_command_line_beats_the_file_and_lists_add_up(tmp_path: Path) -> None:
@@ -115,7 +185,7 @@ def test_the_command_line_beats_the_file_and_lists_add_up(tmp_path: Path) -> Non
         ("compat", "1.0"), ("fsfreeze-timeout", "0.5"), ("version", ""), ("config", "c"),
     ])  # fmt: skip
     assert (config.method, config.path) == ("vsock-listen", "3:5")
-    assert config.blocked == ["guest-ping", "guest-info", "x", "y", "z"]
+    assert config.blocked == ["guest-info", "guest-ping", "y", "x", "", "z"]
     assert config.allowed == ["guest-sync"]
     assert config.verbose
     assert config.logfile == "/var/log/agent"
@@ -132,13 +202,14 @@ def test_flags_of_the_command_line_turn_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "found"),
     [
-        ("virtio-serial", "", "/dev/virtio-ports/org.qemu.guest_agent.0"),
-        ("isa-serial", "", "/dev/ttyS0"),
+        ("virtio-serial", None, "/dev/virtio-ports/org.qemu.guest_agent.0"),
+        ("isa-serial", None, "/dev/ttyS0"),
+        ("isa-serial", "", ""),
         ("isa-serial", "/dev/ttyS1", "/dev/ttyS1"),
         ("unix-listen", "/run/x", "/run/x"),
     ],
 )
-def test_where_the_channel_is(method: str, path: str, found: str) -> None:
+def test_where_the_channel_is(method: str, path: str | None, found: str) -> None:
     config = Config()
     config.method, config.path = method, path
     assert config.channel_path() == found
@@ -149,18 +220,25 @@ def test_where_the_channel_is(method: str, path: str, found: str) -> None:
     [
         ("unix-listen", "must specify a path for this channel: unix-listen needs -p"),
         ("vsock-listen", "must specify a path for this channel: vsock-listen needs -p"),
-        (
-            "carrier-pigeon",
-            f"unknown method 'carrier-pigeon': it is one of {', '.join(METHODS)}",
-        ),
     ],
 )
 def test_a_channel_that_is_nowhere(method: str, text: str) -> None:
     config = Config()
     config.method = method
+    for use in (config.channel_path, config.dump):
+        with pytest.raises(ConfigError) as caught:
+            use()
+        assert str(caught.value) == text
+
+
+def test_a_channel_of_an_unknown_kind() -> None:
+    config = Config()
+    config.method = "carrier-pigeon"
     with pytest.raises(ConfigError) as caught:
-        config.channel_path()
-    assert str(caught.value) == text
+        config.channel_method()
+    assert str(caught.value) == (
+        f"unknown method 'carrier-pigeon': it is one of {', '.join(METHODS)}"
+    )
 
 
 def test_a_daemons_paths_do_not_depend_on_where_it_is(
@@ -169,9 +247,11 @@ def test_a_daemons_paths_do_not_depend_on_where_it_is(
     monkeypatch.chdir(tmp_path)
     config = Config()
     config.path, config.statedir, config.pidfile = "socket", "state", "/run/pid"
+    config.fsfreeze_hook = "hook"
     config.make_absolute()
     assert (config.path, config.statedir) == (f"{tmp_path}/socket", f"{tmp_path}/state")
-    assert (config.pidfile, config.logfile) == ("/run/pid", "")
+    assert (config.pidfile, config.logfile) == ("/run/pid", None)
+    assert config.fsfreeze_hook == f"{tmp_path}/hook"
     config.method, config.path = "vsock-listen", "3:5"
     config.make_absolute()
     assert config.path == "3:5"

@@ -35,7 +35,7 @@ def run(folder: Path, *options: str, conf: str | None = None) -> Finished:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("option", ["-h", "--help", "-?"])
+@pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(tmp_path: Path, option: str) -> None:
     result = run(tmp_path, option)
     assert (result.code, result.err) == (0, "")
@@ -55,14 +55,43 @@ def test_version(tmp_path: Path, option: str) -> None:
 def test_the_list_of_commands(tmp_path: Path, options: list[str]) -> None:
     result = run(tmp_path, *options)
     assert (result.code, result.err) == (0, "")
-    assert result.out.split() == [command.NAME for command in COMMANDS]
+    # Without those that Linux does not have.
+    assert result.out.split() == [command.NAME for command in COMMANDS if not command.PLATFORM]
+
+
+def test_the_first_option_that_ends_the_program_counts(tmp_path: Path) -> None:
+    (tmp_path / "bad.conf").write_text("nonsense", encoding="utf-8")
+    assert run(tmp_path, "-h", "-x", "-V").out.startswith("Usage: qga-agent ")
+    assert run(tmp_path, "-V", "-h", conf="bad.conf").out.startswith("QEMU Guest Agent ")
+    assert run(tmp_path, "-D", "-b", "?", "-x").out.startswith("guest-sync-delimited\n")
+    assert run(tmp_path, "-x", "-h").code == 1
+
+
+def test_a_dump_leaves_the_pid_file_of_a_running_daemon(tmp_path: Path) -> None:
+    """Which upstream's removes."""
+    (tmp_path / "pid").write_text("1\n", encoding="ascii")
+    assert run(tmp_path, "-D", "-d", "-f", "pid").code == 0
+    assert (tmp_path / "pid").exists()
+
+
+def test_paths_of_the_command_line_need_not_be_text(tmp_path: Path) -> None:
+    command: list[str | bytes] = [sys.executable, "-I", "-m", "qga.agent", "-D", "-p", b"caf\xe9"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert b"\npath=caf\xe9\n" in result.stdout
+
+
+def test_an_old_name_in_the_configuration_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "old.conf").write_text("[general]\nblacklist=guest-ping\n", encoding="utf-8")
+    result = run(tmp_path, "-D", conf="old.conf")
+    assert "\nblock-rpcs=guest-ping\n" in result.out
+    assert result.err.startswith("qga-agent: old.conf, line 2: blacklist, the old name")
 
 
 def test_the_dump_touches_nothing(tmp_path: Path) -> None:
     result = run(tmp_path, "-D", "-d", "-t", "absent", "-l", "log", "-f", "pid", "-b", "a,b")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("[general]\ndaemon=true\nmethod=virtio-serial\n")
-    assert "\nblock-rpcs=a,b\n" in result.out
+    assert "\nblock-rpcs=b,a\n" in result.out
     assert list(tmp_path.iterdir()) == []
 
 

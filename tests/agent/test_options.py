@@ -33,18 +33,35 @@ from qga.agent.options import OPTIONS, UsageError, parse
         (["--pid", "x"], [("pidfile", "x")]),
         (["--compat", "7.2"], [("compat", "7.2")]),
         (["--config", "f"], [("config", "f")]),
-        (["--fsf=5"], [("fsfreeze-timeout", "5")]),
+        # Upstream's of one name are not made ambiguous by ours.
+        (["--fsf=5"], [("fsfreeze-hook", "5")]),
+        (["--fsfreeze"], [("fsfreeze-hook", "")]),
+        (["--fsfreeze-t", "5"], [("fsfreeze-timeout", "5")]),
+        (["--c", "f"], [("config", "f")]),
+        (["--com=1.0"], [("compat", "1.0")]),
+        # An optional value is attached, or is none.
+        (["-F"], [("fsfreeze-hook", "")]),
+        (["-F/x"], [("fsfreeze-hook", "/x")]),
+        (["-F", "/x", "-v"], [("fsfreeze-hook", ""), ("verbose", "")]),
+        (["-vF"], [("verbose", ""), ("fsfreeze-hook", "")]),
+        (["-Fv"], [("fsfreeze-hook", "v")]),
+        (["--fsfreeze-hook", "/x"], [("fsfreeze-hook", "")]),
+        (["--fsfreeze-hook=/x"], [("fsfreeze-hook", "/x")]),
+        # Names of the past.
+        (["--blacklist=a"], [("block-rpcs", "a")]),
+        (["--blacklist", "a"], [("block-rpcs", "a")]),
+        (["--bl", "a"], [("block-rpcs", "a")]),
+        (["--b=a"], [("block-rpcs", "a")]),
         # What is no option is ignored, wherever it stands; behind -- nothing is one.
         (["word", "-v", "word", "-", "-d"], [("verbose", ""), ("daemonize", "")]),
         (["-v", "--", "-d", "--help"], [("verbose", "")]),
         # In their order, and each time.
         (["-b", "a", "-v", "-b", "c"], [("block-rpcs", "a"), ("verbose", ""), ("block-rpcs", "c")]),
         (["-h"], [("help", "")]),
-        (["-?"], [("help", "")]),
     ],
 )
 def test_what_getopt_would_find(words: list[str], found: list[tuple[str, str]]) -> None:
-    assert parse(words) == found
+    assert list(parse(words)) == found
 
 
 @pytest.mark.parametrize(
@@ -52,7 +69,7 @@ def test_what_getopt_would_find(words: list[str], found: list[tuple[str, str]]) 
     [
         (["-x"], "unknown option '-x'"),
         (["-vx"], "unknown option '-x'"),
-        (["-F/etc/hook"], "unknown option '-F'"),
+        (["-?"], "unknown option '-?'"),
         (["--nonsense"], "unknown option '--nonsense'"),
         (["--nonsense=1"], "unknown option '--nonsense'"),
         (["---v"], "unknown option '---v'"),
@@ -67,11 +84,18 @@ def test_what_getopt_would_find(words: list[str], found: list[tuple[str, str]]) 
 )
 def test_what_is_wrong_is_named(words: list[str], text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse(words)
+        list(parse(words))
     assert str(caught.value) == text
+
+
+def test_what_stands_before_a_mistake_is_told_first() -> None:
+    options = parse(["-h", "-x"])
+    assert next(options) == ("help", "")
+    with pytest.raises(UsageError):
+        next(options)
 
 
 def test_every_option_has_its_letter_for_itself() -> None:
     letters = [letter for letter, _ in OPTIONS.values() if letter]
     assert sorted(letters) == sorted(set(letters))
-    assert set(letters) == set("mplvVdftbacDrh")
+    assert set(letters) == set("mplvVdftFbacDrh")

@@ -20,21 +20,23 @@ def main(arguments: "list[str] | None" = None) -> int:
     from .options import UsageError, parse
 
     program = "qga-agent"
+    options: list[tuple[str, str]] = []
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-        given = dict(options)
-        if "help" in given:
-            _print_help(program)
-            return 0
-        if "version" in given:
-            _print_version()
-            return 0
-        if any(name.endswith("-rpcs") and value in ("help", "?") for name, value in options):
-            _print_commands()
-            return 0
+        # In their order, so that the first that ends the program, or is wrong, counts.
+        for name, value in parse(sys.argv[1:] if arguments is None else arguments):
+            if name in _ENDS:
+                _ENDS[name](program)
+                return 0
+            if name.endswith("-rpcs") and value in ("help", "?"):
+                _print_commands()
+                return 0
+            options.append((name, value))
         config = _configure(options)
-        if "dump-conf" in given:
-            print(config.dump(), end="")
+        for warning in config.warnings:
+            print(f"{program}: {warning}", file=sys.stderr)
+        if ("dump-conf", "") in options:
+            # As bytes: the paths of the command line need not be UTF-8.
+            sys.stdout.buffer.write(os.fsencode(config.dump()))
             return 0
         return _run(config, program)
     except UsageError as error:
@@ -94,7 +96,7 @@ def _run(config: "Config", program: str) -> int:
 
 
 def _print_help(program: str) -> None:
-    from .config import CONFIG_PATH, ISA_PATH, VIRTIO_PATH, Config
+    from .config import CONFIG_PATH, HOOK_PATH, ISA_PATH, VIRTIO_PATH, Config
     from .options import HELP
 
     defaults = Config()
@@ -103,6 +105,7 @@ def _print_help(program: str) -> None:
             program=program,
             virtio=VIRTIO_PATH,
             isa=ISA_PATH,
+            hook=HOOK_PATH,
             statedir=defaults.statedir,
             pidfile=defaults.pidfile,
             config=CONFIG_PATH,
@@ -112,18 +115,23 @@ def _print_help(program: str) -> None:
     )
 
 
-def _print_version() -> None:
+def _print_version(_: str) -> None:
     from qga._version import VERSION
     from qga.protocol import UPSTREAM_VERSION
 
     print(f"QEMU Guest Agent {UPSTREAM_VERSION} (qga {VERSION})")
 
 
+# Options after which nothing else counts.
+_ENDS = {"help": _print_help, "version": _print_version}
+
+
 def _print_commands() -> None:
     from qga.protocol import COMMANDS
 
     for command in COMMANDS:
-        print(command.NAME)
+        if not command.PLATFORM:
+            print(command.NAME)
 
 
 if __name__ == "__main__":

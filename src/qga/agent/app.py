@@ -81,8 +81,8 @@ class Agent:
         listening = channels.activated_socket()
         if listening is not None:
             return channels.Listener(loop, dispatcher, log, listening)
+        method = self.config.channel_method()
         path = self.config.channel_path()
-        method = self.config.method
         if method == "unix-listen":
             return channels.Listener(loop, dispatcher, log, channels.unix_socket(path), path)
         if method == "vsock-listen":

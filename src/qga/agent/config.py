@@ -9,21 +9,31 @@ import os
 from qga.protocol import UPSTREAM_VERSION
 from qga.protocol.model import version
 
+from .keyfile import KeyFileError, escape, read_group, unescape
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONFIG_PATH = "/etc/qemu/qemu-ga.conf"
+HOOK_PATH = "/etc/qemu/fsfreeze-hook"
 VIRTIO_PATH = "/dev/virtio-ports/org.qemu.guest_agent.0"
 ISA_PATH = "/dev/ttyS0"
 METHODS = ("virtio-serial", "isa-serial", "unix-listen", "vsock-listen")
 
 _DEFAULT_PATHS = {"virtio-serial": VIRTIO_PATH, "isa-serial": ISA_PATH}
+_TEXTS = ("method", "path", "logfile", "pidfile", "fsfreeze-hook", "statedir")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_FLAGS = ("daemon", "verbose", "retry-path")
+_LISTS = {"block-rpcs": "blocked", "allow-rpcs": "allowed"}
+_KNOWN = (*_TEXTS, *_FLAGS, *_LISTS, "fsfreeze-timeout", "compat")
 _OLDEST = (0, 15)
 
 # The names on the command line of the keys that are called otherwise in the file.
 _KEYS = {"daemonize": "daemon"}
+
+# What block-rpcs was called before 7.1. In the file it replaces block-rpcs.
+_OLD_BLOCK = "blacklist"
 
 
 class ConfigError(Exception):
@@ -31,14 +41,15 @@ class ConfigError(Exception):
 
 
 class Config:
-    """The settings in effect."""
+    """The settings in effect. None stands for what is not set."""
 
     def __init__(self) -> None:
         self.daemon = False
         self.method = "virtio-serial"
-        self.path = ""
-        self.logfile = ""
+        self.path: str | None = None
+        self.logfile: str | None = None
         self.pidfile = "/var/run/qemu-ga.pid"
+        self.fsfreeze_hook: str | None = None
         self.statedir = "/var/run"
         self.verbose = False
         self.retry_path = False
@@ -47,6 +58,7 @@ class Config:
         self.fsfreeze_timeout = 600.0
         self.reported_version = UPSTREAM_VERSION
         self.compat = version(UPSTREAM_VERSION)
+        self.warnings: list[str] = []
 
     def read_file(self, path: str) -> None:
         """Take the settings in the configuration file *path*.
@@ -56,28 +68,30 @@ class Config:
             FileNotFoundError: it is not there.
         """
         try:
-            with open(path, encoding="utf-8") as file:
-                text = file.read()
+            with open(path, "rb") as file:
+                data = file.read()
         except FileNotFoundError:
             raise
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read {path}: {error}") from error
-        general = False
-        for number, raw in enumerate(text.split("\n"), 1):
-            line = raw.strip()
-            if not line or line.startswith("#"):
-                continue
-            if line.startswith("[") and line.endswith("]"):
-                general = line == "[general]"
-                continue
-            key, equals, value = line.partition("=")
-            if not equals:
-                raise ConfigError(f"{path}, line {number}: neither [group] nor key=value: {line}")
-            if general:
-                try:
-                    self.set(key.strip(), value.strip())
-                except ConfigError as error:
-                    raise ConfigError(f"{path}, line {number}: {error}") from None
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        try:
+            found = read_group(data, "general")
+        except KeyFileError as error:
+            raise ConfigError(f"{path}, {error}") from None
+        if _OLD_BLOCK in found:
+            number, value = found.pop(_OLD_BLOCK)
+            found["block-rpcs"] = number, value
+            self.warnings.append(
+                f"{path}, line {number}: {_OLD_BLOCK}, the old name of block-rpcs, replaces it"
+            )
+        for key, (number, value) in found.items():
+            try:
+                if key in _FLAGS:
+                    self.set(key, value.rstrip().decode("utf-8", "backslashreplace"))
+                elif key in _KNOWN:
+                    self.set(key, unescape(value))
+            except (KeyFileError, ConfigError) as error:
+                raise ConfigError(f"{path}, line {number}: {error}") from None
 
     def read_options(self, options: "Iterable[tuple[str, str]]") -> None:
         """Take the settings among the *options* of the command line.
@@ -86,7 +100,13 @@ class Config:
             ConfigError: one cannot be used.
         """
         for name, value in options:
-            self.set(_KEYS.get(name, name), value or "true" if name in _FLAGS else value)
+            key = _KEYS.get(name, name)
+            if key in _FLAGS:
+                self.set(key, "true")
+            elif key == "fsfreeze-hook":
+                self.set(key, value or HOOK_PATH)
+            else:
+                self.set(key, value)
 
     def set(self, key: str, value: str) -> None:
         """Set *key*, by its name in the file; unknown ones are ignored, as upstream does.
@@ -94,19 +114,21 @@ class Config:
         Raises:
             ConfigError: *value* is not one for it.
         """
-        if key in ("method", "path", "logfile", "pidfile", "statedir"):
-            setattr(self, key, value)
-        elif key in ("daemon", "verbose", "retry-path"):
+        if key in _TEXTS:
+            setattr(self, key.replace("-", "_"), value)
+        elif key in _FLAGS:
             if value not in _BOOLEANS:
                 raise ConfigError(f"{key} is true or false, not '{value}'")
             setattr(self, key.replace("-", "_"), _BOOLEANS[value])
-        elif key in ("block-rpcs", "allow-rpcs"):
-            names = self.blocked if key == "block-rpcs" else self.allowed
-            names += [name.strip() for name in value.split(",") if name.strip()]
+        elif key in _LISTS:
+            # An empty value is no list; a list without a name in it allows nothing, though.
+            names = [name.strip() for name in value.split(",")] if value else []
+            # As upstream's dump has them.
+            getattr(self, _LISTS[key]).extend(reversed(names))
         elif key == "fsfreeze-timeout":
-            self.fsfreeze_timeout = _seconds(value)
+            self.fsfreeze_timeout = _seconds(value.strip())
         elif key == "compat":
-            self._set_compat(value)
+            self._set_compat(value.strip())
 
     def _set_compat(self, value: str) -> None:
         try:
@@ -122,30 +144,45 @@ class Config:
         """The device or address of the channel.
 
         Raises:
-            ConfigError: there is no such method, or it needs a path.
+            ConfigError: there is no default for this method, and no path is set.
+        """
+        path = _DEFAULT_PATHS.get(self.method) if self.path is None else self.path
+        if path is None:
+            raise ConfigError(
+                f"must specify a path for this channel: {self.method or 'the method'} needs -p"
+            )
+        return path
+
+    def channel_method(self) -> str:
+        """The kind of the channel.
+
+        Raises:
+            ConfigError: there is none of that name.
         """
         if self.method not in METHODS:
             raise ConfigError(f"unknown method '{self.method}': it is one of {', '.join(METHODS)}")
-        path = self.path or _DEFAULT_PATHS.get(self.method)
-        if path is None:
-            raise ConfigError(f"must specify a path for this channel: {self.method} needs -p")
-        return path
+        return self.method
 
     def make_absolute(self) -> None:
         """Make the paths of files independent of the working directory."""
-        for name in ("logfile", "pidfile", "statedir", "path"):
+        for name in ("logfile", "pidfile", "statedir", "path", "fsfreeze_hook"):
             value = getattr(self, name)
             if value and not (name == "path" and self.method == "vsock-listen"):
                 setattr(self, name, os.path.abspath(value))
 
     def dump(self) -> str:
-        """The settings as a configuration file."""
+        """The settings as a configuration file, in upstream's order, ours at the end.
+
+        Raises:
+            ConfigError: the channel has no path.
+        """
         settings = {
             "daemon": _shown(self.daemon),
             "method": self.method,
-            "path": self.path or _DEFAULT_PATHS.get(self.method, ""),
+            "path": self.channel_path(),
             "logfile": self.logfile,
             "pidfile": self.pidfile,
+            "fsfreeze-hook": self.fsfreeze_hook,
             "statedir": self.statedir,
             "verbose": _shown(self.verbose),
             "retry-path": _shown(self.retry_path),
@@ -154,12 +191,8 @@ class Config:
             "fsfreeze-timeout": f"{self.fsfreeze_timeout:g}",
             "compat": self.reported_version,
         }
-        always = ("block-rpcs", "allow-rpcs")
-        lines = [f"{key}={value}" for key, value in settings.items() if value or key in always]
+        lines = [f"{key}={escape(v)}" for key, v in settings.items() if v is not None]
         return "\n".join(["[general]", *lines, ""])
-
-
-_FLAGS = ("daemonize", "verbose", "retry-path")
 
 
 def _shown(flag: bool) -> str:  # noqa: FBT001

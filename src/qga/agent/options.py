@@ -7,9 +7,10 @@ library's parsers load more than the rest of the agent.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-NONE, VALUE = 0, 1
+# An optional value has to be attached.
+NONE, VALUE, OPTIONAL = 0, 1, 2
 
 # Long name: short one, whether it takes a value.
 OPTIONS = {
@@ -21,6 +22,7 @@ OPTIONS = {
     "path": ("p", VALUE),
     "logfile": ("l", VALUE),
     "pidfile": ("f", VALUE),
+    "fsfreeze-hook": ("F", OPTIONAL),
     "statedir": ("t", VALUE),
     "verbose": ("v", NONE),
     "daemonize": ("d", NONE),
@@ -30,6 +32,12 @@ OPTIONS = {
     "compat": ("", VALUE),
     "fsfreeze-timeout": ("", VALUE),
 }
+
+# They do not make a prefix ambiguous that is one of a single option of upstream's.
+_OURS = ("compat", "fsfreeze-timeout")
+
+# Names that upstream has given up.
+_OLD_NAMES = {"blacklist": "block-rpcs"}
 
 HELP = """\
 Usage: {program} [-m METHOD -p PATH] [OPTION...]
@@ -43,6 +51,10 @@ QEMU Guest Agent: answers the host's commands from inside of a virtual machine.
   -r, --retry-path        open the device again, and again, when it is missing or goes away
   -a, --allow-rpcs LIST   allow only these commands (comma separated; help for a list of all)
   -b, --block-rpcs LIST   refuse these commands (comma separated; help for a list of all)
+  -F, --fsfreeze-hook[=FILE]
+                          run FILE with "freeze" before file systems are frozen, and with "thaw"
+                          after they are thawed; default {hook}; a FILE has to
+                          be attached, as in -F/path/to/hook
   -t, --statedir DIR      where to keep state; default {statedir}
   -l, --logfile FILE      append messages to FILE instead of stderr
   -v, --verbose           log more than errors
@@ -62,13 +74,12 @@ class UsageError(Exception):
     """An option is not known, or its value is missing or not wanted."""
 
 
-def parse(arguments: "Sequence[str]") -> "list[tuple[str, str]]":
+def parse(arguments: "Sequence[str]") -> "Iterator[tuple[str, str]]":
     """The options in *arguments*, by their long names, in order; "" where there is no value.
 
     Raises:
-        UsageError: an option is wrong.
+        UsageError: an option is wrong; those before it have been told.
     """
-    found: list[tuple[str, str]] = []
     short = {letter: name for name, (letter, _) in OPTIONS.items() if letter}
     rest = list(arguments)
     while rest:
@@ -83,28 +94,30 @@ def parse(arguments: "Sequence[str]") -> "list[tuple[str, str]]":
                 raise UsageError(f"option '--{name}' does not take a value")
             if not equals and kind == VALUE:
                 value = _value(f"--{name}", rest)
-            found.append((name, value))
-        elif word.startswith("-") and len(word) > 1:
+            yield name, value
+        elif word.startswith("-"):
             cluster = word[1:]
             while cluster:
                 letter, cluster = cluster[0], cluster[1:]
-                if letter == "?":
-                    letter = "h"
                 if letter not in short:
                     raise UsageError(f"unknown option '-{letter}'")
                 name = short[letter]
+                kind = OPTIONS[name][1]
                 value = ""
-                if OPTIONS[name][1] == VALUE:
-                    value = cluster or _value(f"-{letter}", rest)
-                    cluster = ""
-                found.append((name, value))
-    return found
+                if kind != NONE:
+                    value, cluster = cluster, ""
+                if kind == VALUE and not value:
+                    value = _value(f"-{letter}", rest)
+                yield name, value
 
 
 def _long(given: str) -> str:
-    if given in OPTIONS:
-        return given
-    names = [name for name in OPTIONS if name.startswith(given)]
+    known = (*OPTIONS, *_OLD_NAMES)
+    if given in known:
+        return _OLD_NAMES.get(given, given)
+    found = [name for name in known if name.startswith(given)]
+    found = [name for name in found if name not in _OURS] or found
+    names = list(dict.fromkeys(_OLD_NAMES.get(name, name) for name in found))
     if len(names) > 1:
         raise UsageError(f"option '--{given}' is ambiguous: {', '.join('--' + n for n in names)}")
     if not names:

@@ -6,6 +6,8 @@
 
 import os
 
+from .keyfile import KeyFileError, read_group
+
 # Handles are reserved in the file ahead of their use, to write it seldom. An agent that was killed
 # leaves a gap.
 _AHEAD = 64
@@ -34,20 +36,16 @@ class State:
 
     def _load(self) -> int:
         try:
-            with open(self._path, encoding="utf-8") as file:
-                lines = file.read().split("\n")
+            with open(self._path, "rb") as file:
+                _, value = read_group(file.read(), "global").get(_KEY, (0, b""))
         except FileNotFoundError:
             return _FIRST_HANDLE
-        except (OSError, ValueError) as error:
-            raise StateError(f"cannot read {self._path}: {error}") from error
-        for line in lines:
-            key, separator, value = line.partition("=")
-            if key.strip() == _KEY and separator:
-                # Upstream's counter is 32 bits wide and wraps to negative numbers.
-                return (
-                    max(int(value), _FIRST_HANDLE) if value.strip().isdecimal() else _FIRST_HANDLE
-                )
-        return _FIRST_HANDLE
+        except (OSError, KeyFileError) as error:
+            raise StateError(
+                f"cannot read {self._path}: {error}; remove it if it is odd"
+            ) from error
+        # Upstream's counter is 32 bits wide and wraps to negative numbers.
+        return max(int(value), _FIRST_HANDLE) if value.strip().isdigit() else _FIRST_HANDLE
 
     def next_handle(self) -> int:
         """A number that no agent of this guest has used as a handle.
