@@ -8,6 +8,7 @@ import pytest
 
 from qga.agent.app import Agent
 from tests.agent.harness import RunningAgent, closing, make_agent
+from tests.agent.logdaemon import direct
 
 
 class AgentFactory:
@@ -35,6 +36,12 @@ class Starter:
         agent = RunningAgent(self.folder, options, **more)
         self.started.append(agent)
         return agent
+
+
+@pytest.fixture(autouse=True)
+def _no_log_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Agents in this process tell nothing to the daemon of this machine."""
+    direct(monkeypatch, tmp_path)
 
 
 @pytest.fixture

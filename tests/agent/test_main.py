@@ -12,6 +12,7 @@ from qga._version import VERSION
 from qga.protocol import COMMANDS, UPSTREAM_VERSION
 from tests.agent.conftest import Starter
 from tests.agent.harness import PATIENCE, Peer, until
+from tests.support.stock import listens
 
 HINT = "Unknown option, try 'qga-agent --help' for more information.\n"
 
@@ -152,7 +153,7 @@ def test_a_configured_agent_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-m", "qga.agent", "-c", str(tmp_path / "conf")]
     with subprocess.Popen(command) as process:
         try:
-            until((tmp_path / "socket").exists, "the agent to listen")
+            assert listens(tmp_path / "socket", process)
             with Peer(tmp_path / "socket") as peer:
                 assert peer.call("guest-ping") == {}
                 assert "disabled" in peer.ask("guest-info")["error"]["desc"]
@@ -170,6 +171,28 @@ def test_it_stops_with_success(start: Starter, number: int) -> None:
     log = start.folder / "log"
     assert "guest-ping" in log.read_text(encoding="utf-8")
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_log_may_be_rotated(start: Starter) -> None:
+    log, old = start.folder / "log", start.folder / "old"
+    running = start("-v", "-l", str(log))
+    running.call("guest-ping")
+    before = running.descriptors()
+    log.rename(old)
+    running.process.send_signal(signal.SIGHUP)
+    until(log.exists, "the new file")
+    running.call("guest-sync", id=1)
+    assert running.descriptors() == before
+    assert running.end() == 0
+    assert "guest-ping" in old.read_text(encoding="utf-8")
+    assert "guest-sync" in log.read_text(encoding="utf-8")
+    assert "guest-sync" not in old.read_text(encoding="utf-8")
+
+
+def test_without_a_log_file_a_hang_up_is_the_end(start: Starter) -> None:
+    running = start()
+    assert running.end(signal.SIGHUP) == 0
+    assert not running.path.exists()
 
 
 # In the background.

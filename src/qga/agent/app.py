@@ -60,6 +60,7 @@ class Agent:
         # Before anybody can see that the agent is there, and end it.
         self.loop.on_signal(signal.SIGTERM, self.loop.stop)
         self.loop.on_signal(signal.SIGINT, self.loop.stop)
+        self.loop.on_signal(signal.SIGHUP, self._hung_up)
         self.loop.on_signal(signal.SIGCHLD, self._child_ended)
         self.freeze.resume()
         # Frozen, the agent writes nothing: its files may be on a frozen file system.
@@ -72,7 +73,7 @@ class Agent:
         if self.config.daemon:
             # First, so that a second agent leaves the files and the socket of the first alone.
             daemon.lock_pidfile(self.config.pidfile)
-        if self.config.logfile:
+        if self.config.logfile is not None:
             self.log.open(self.config.logfile)
         self.state.commit()
 
@@ -96,6 +97,13 @@ class Agent:
         """Answer requests until SIGTERM or SIGINT, or until the device has gone."""
         self.loop.run()
 
+    def _hung_up(self) -> None:
+        """The log file was rotated; or, where there is none, the terminal has gone."""
+        if self.config.logfile is None:
+            self.loop.stop()
+        else:
+            self.freeze.when_thawed(self.log.reopen)
+
     def _child_ended(self) -> None:
         self.programs.on_child_ended()
         self.freeze.on_child_ended()
@@ -115,3 +123,4 @@ class Agent:
             self.state.commit()
         except OSError as error:
             self.log.error(f"cannot keep the state: {error.strerror}")  # noqa: TRY400
+        self.log.close()

@@ -1,7 +1,7 @@
 """From a message to its reply: request, policy, handler, reply. Called by `connection`.
 
-The only place that maps errors and logs commands; handlers get typed arguments, return typed
-results and may let OSError rise. What a request contains is logged nowhere.
+The only place that maps errors, logs commands and gives account of them; handlers get typed
+arguments, return typed results and may let OSError rise. What a request contains is logged nowhere.
 """
 
 from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFound, GuestOSError
@@ -12,6 +12,7 @@ from qga.wire import text
 from qga.wire.envelope import NO_ID, check_request, failure, success
 
 from . import commands
+from .accounting import ACCOUNTS
 from .later import Pending, Stream
 
 TYPE_CHECKING = False
@@ -46,10 +47,11 @@ class Deferred:
 class Entry:
     """A command that this agent has: how to decode its arguments, what to call, how to reply."""
 
-    __slots__ = ("command", "decode", "handler", "prefix", "replies")
+    __slots__ = ("account", "command", "decode", "handler", "prefix", "replies")
 
     def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
         self.command = command
+        self.account = ACCOUNTS.get(command.NAME)
         self.handler: Callable[[Any, Any], Any] | None = command.HANDLER
         self.decode: Callable[[Any], Any] = decoder(command, compat)
         # Agents before 1.1 answered every command.
@@ -95,6 +97,7 @@ class Dispatcher:
         *message* is a decoded value, or the exception that it ended in.
         """
         request_id: object = NO_ID
+        entry = command = None
         try:
             if isinstance(message, Exception):
                 raise message
@@ -104,15 +107,19 @@ class Dispatcher:
             entry = self._entry(name)
             command = entry.decode(arguments)
             self._log.command(entry.command)
+            if entry.account is not None and entry.account.called is not None:
+                self._log.account(entry.account.called(command))
             result = (entry.handler or entry.load())(self._agent, command)
             if isinstance(result, Pending):
                 pending = result
-                return Deferred(pending, lambda: self._outcome(entry, pending.result, request_id))
+                return Deferred(
+                    pending, lambda: self._outcome(entry, command, pending.result, request_id)
+                )
             if isinstance(result, Stream):
                 return self._streamed(result, request_id)
-            return self._success(entry, result, request_id)
+            return self._success(entry, command, result, request_id)
         except Exception as error:  # noqa: BLE001 - whatever a handler does, the agent goes on
-            return self._failure(error, request_id)
+            return self._failure(entry, command, error, request_id)
 
     def _entry(self, name: str) -> Entry:
         entry = self.entries.get(name)
@@ -122,13 +129,17 @@ class Dispatcher:
             raise (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
         return entry
 
-    def _outcome(self, entry: Entry, result: "Callable[[], Any]", request_id: object) -> "Reply":
+    def _outcome(
+        self, entry: Entry, command: "Any", result: "Callable[[], Any]", request_id: object
+    ) -> "Reply":
         try:
-            return self._success(entry, result(), request_id)
+            return self._success(entry, command, result(), request_id)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._failure(error, request_id)
+            return self._failure(entry, command, error, request_id)
 
-    def _success(self, entry: Entry, result: "Any", request_id: object) -> "Reply":
+    def _success(self, entry: Entry, command: "Any", result: "Any", request_id: object) -> "Reply":
+        if entry.account is not None and entry.account.returned is not None:
+            self._log.account(entry.account.returned(command, result))
         if not entry.replies:
             return []
         reply = success(None if result is None else encode(result, self._compat), request_id)
@@ -143,7 +154,13 @@ class Dispatcher:
             yield b', "id": ' + b"".join(text.encode(request_id))
         yield b"}\n"
 
-    def _failure(self, error: Exception, request_id: object) -> "Reply":
+    def _failure(
+        self, entry: "Entry | None", command: "Any", error: Exception, request_id: object
+    ) -> "Reply":
+        if entry is not None and entry.account is not None and command is not None:
+            event = entry.account.failure(command, error)
+            if event is not None:
+                self._log.account(event)
         if isinstance(error, Mismatch):
             error = error.error()
         elif isinstance(error, MemoryError):

@@ -117,7 +117,6 @@ def open_(agent: "Agent", command: FileOpen) -> int:
         os.close(fd)
         raise CommandError("failed to commit persistent state to disk") from None
     agent.files[handle] = OpenFile(fd)
-    agent.log.info(f"guest-file-open, handle: {handle}")
     return handle
 
 

@@ -20,7 +20,6 @@ def shutdown(agent: "Agent", command: Shutdown) -> "Pending[None] | None":
             "mode is invalid (valid values are: halt|powerdown|reboot",
             legacy=("InvalidParameter", {"name": "mode"}),
         )
-    agent.log.info(f"guest-shutdown called, mode: {mode}")
     pending = agent.programs.run(agent.system.power.shutdown_command(mode), "shutdown")
     # Before 1.1 the reply did not wait for the program.
     return None if agent.config.compat < (1, 1) else pending
