@@ -176,6 +176,31 @@ def test_frozen_file_systems_are_not_frozen_again(agent: Agent, system: FakeSyst
     assert call(agent, "guest-fsfreeze-thaw") == 3
 
 
+@pytest.mark.parametrize(
+    ("paths", "order"),
+    [
+        (["/data"], ["/data"]),
+        (["/", "/data"], ["/data", "/"]),
+        (["/data", "/data", "/absent", "/data/", "data", "", "/dat"], ["/data"]),
+        (["/absent"], []),
+        ([], []),
+        (None, ["/data", "/home", "/"]),
+    ],
+)
+def test_a_freeze_of_some(
+    agent: Agent, system: FakeSystem, paths: list[str] | None, order: list[str]
+) -> None:
+    arguments = {} if paths is None else {"mountpoints": paths}
+    assert call(agent, "guest-fsfreeze-freeze-list", **arguments) == len(order)
+    assert system.freezer.order == order
+    assert status(agent) == ("frozen" if order else "thawed")
+    if order:
+        noted = marker(agent).read_text(encoding="utf-8").splitlines()[1:]
+        assert noted == list(reversed(order))
+    assert call(agent, "guest-fsfreeze-thaw") == len(order)
+    assert_thawed(agent, system)
+
+
 # Thawing.
 
 
@@ -296,6 +321,27 @@ def test_an_empty_marker_of_another_agent_may_mean_any_mount(
     assert agent.freeze.resume()
     assert status(agent) == "frozen"
     assert call(agent, "guest-fsfreeze-thaw") == 1
+    assert_thawed(agent, system)
+
+
+def test_only_what_the_marker_names_is_taken_over(make: AgentFactory, system: FakeSystem) -> None:
+    agent = make(system)
+    marker(agent).write_text("token\n/\n", encoding="utf-8")
+    before = own_descriptors()
+    assert agent.freeze.resume()
+    assert own_descriptors() == before + 2  # of the root, and the guardian's
+
+
+def test_a_marker_that_cannot_be_read_may_be_one(
+    make: AgentFactory, system: FakeSystem, capfd: pytest.CaptureFixture[str]
+) -> None:
+    agent = make(system)
+    marker(agent).symlink_to(marker(agent).name)
+    system.freezer.frozen = {"/home": 1}
+    assert agent.freeze.resume()
+    assert status(agent) == "frozen"
+    assert call(agent, "guest-fsfreeze-thaw") == 1
+    assert "taken for frozen: cannot read" in capfd.readouterr().err
     assert_thawed(agent, system)
 
 

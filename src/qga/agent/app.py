@@ -5,6 +5,7 @@ import os
 from . import channels, commands, daemon
 from .dispatch import Dispatcher
 from .freeze import Freeze
+from .hook import Hook
 from .lean import signal
 from .log import Log
 from .loop import Loop
@@ -48,6 +49,14 @@ class Agent:
         self.programs = Programs()
         self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)
         self.loop = Loop()
+        self.hook = Hook(
+            config.fsfreeze_hook,
+            self.freeze,
+            self.programs,
+            self.loop,
+            self.log,
+            timeout=config.fsfreeze_timeout,
+        )
         self._channel: channels.Port | channels.Listener | None = None
 
     def open(self) -> None:
@@ -106,16 +115,20 @@ class Agent:
 
     def _child_ended(self) -> None:
         self.programs.on_child_ended()
-        self.freeze.on_child_ended()
+        if self.freeze.on_child_ended():
+            self.hook.thawed_unasked()
 
     def close(self) -> None:
         """Thaw, close the channel and keep the state."""
-        if self.freeze.frozen:
+        was_frozen = self.freeze.frozen
+        if was_frozen:
             self.freeze.thaw_at_end()
         if self._channel is not None:
             self._channel.close()
         for file in self.files.values():
             os.close(file.fd)
+        if not self.freeze.frozen:
+            self.hook.finish(thawed=was_frozen)
         self.loop.close()
         if self.freeze.frozen:
             return  # and writing might wait for ever

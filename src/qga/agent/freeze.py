@@ -15,7 +15,7 @@ from .guardian import NOT_NEEDED, THAWED, Guardian, thaw_fully
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from .log import Log
     from .policy import Policy
@@ -59,6 +59,8 @@ class Freeze:
         self._when_thawed: list[Callable[[], None]] = []
         self._token = b""
         self._restarts = 0
+        # For the guardian, when it has thawed and the agent is no more.
+        self.when_orphaned: Callable[[], None] | None = None
         self._failed = False
 
     @property
@@ -72,15 +74,18 @@ class Freeze:
         overdue = self._guardian is not None and self._guardian.left() < -_GRACE
         return self._failed or overdue
 
-    def freeze(self) -> int:
+    def freeze(self, paths: "Collection[str] | None" = None) -> int:
         """Freeze all local file systems, those mounted last first; return how many.
 
         All or nothing: a failure thaws what was frozen before it.
 
+        Args:
+            paths: only those at these mount points; others in it are ignored.
+
         Raises:
             CommandError: it failed; nothing is frozen.
         """
-        self._held = self._open_all()
+        self._held = self._open_all(paths)
         if not self._held:
             return 0
         try:
@@ -107,7 +112,7 @@ class Freeze:
             raise GuestOSError(f"failed to freeze within {self._timeout:g} s", errno.ETIMEDOUT)
         return frozen
 
-    def _open_all(self) -> "list[tuple[str, int]]":
+    def _open_all(self, paths: "Collection[str] | None") -> "list[tuple[str, int]]":
         try:
             mounts = self._freezer.mounts()
         except OSError as error:
@@ -116,6 +121,8 @@ class Freeze:
             ) from None
         held: list[tuple[str, int]] = []
         for mount in mounts:
+            if paths is not None and mount.path not in paths:
+                continue
             try:
                 held.append((mount.path, self._freezer.open(mount)))
             except OSError as error:
@@ -147,7 +154,9 @@ class Freeze:
 
     def _start_guardian(self, token: bytes, seconds: float) -> None:
         fds = [fd for _, fd in self._held]
-        self._guardian = Guardian(self._freezer, fds, self._marker, token, seconds)
+        self._guardian = Guardian(
+            self._freezer, fds, self._marker, token, seconds, when_orphaned=self.when_orphaned
+        )
 
     def _undo(self) -> None:
         """Thaw what a freeze that did not succeed has frozen."""
@@ -253,21 +262,23 @@ class Freeze:
     def resume(self) -> bool:
         """At start-up: take over the freeze of an agent that was killed; False if there is none."""
         try:
-            fd = os.open(self._marker, os.O_RDONLY | os.O_CLOEXEC)
+            token, *paths = self._read_marker().split(b"\n")
+            message = "started in a frozen guest"
         except FileNotFoundError:
             return False
-        try:
-            token, *paths = os.read(fd, _MARKER_SIZE).split(b"\n")
-        finally:
-            os.close(fd)
+        except OSError as error:
+            # It may be there. A thaw will tell.
+            token, paths = b"", []
+            message = f"taken for frozen: cannot read {self._marker}: {error.strerror}"
         self._policy.frozen = True
         # Even stderr may be a file on a frozen file system.
         self._log.hold()
-        self._log.error("started in a frozen guest")
+        self._log.error(message)
         wanted = {os.fsdecode(path.replace(b"\\n", b"\n")) for path in paths if path}
+        # Upstream's marker is empty: any mount may be what it has frozen.
+        any_mount = not wanted
         for mount in self._freezer.mounts():
-            # Upstream's marker is empty: any mount may be what it has frozen.
-            if mount.path in wanted or not wanted:
+            if any_mount or mount.path in wanted:
                 try:
                     self._held.append((mount.path, self._freezer.open(mount)))
                     wanted.discard(mount.path)
@@ -278,30 +289,41 @@ class Freeze:
         self._start_guardian(self._token, self._timeout)
         return True
 
+    def _read_marker(self) -> bytes:
+        fd = os.open(self._marker, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, _MARKER_SIZE)
+        finally:
+            os.close(fd)
+
     def thaw_at_end(self) -> None:
         """The agent ends: thaw what it has frozen; what cannot be is left to the guardian."""
         self._undo()
 
-    def on_child_ended(self) -> None:
-        """A child process has ended; if it was the guardian, see what it did."""
+    def on_child_ended(self) -> bool:
+        """A child process has ended; if it was the guardian, see what it did.
+
+        True when that has ended the freeze.
+        """
         guardian = self._guardian
         code = None if guardian is None else guardian.ended()
         if guardian is None or code is None:
-            return
+            return False
         self._guardian = None
         if code not in (THAWED, NOT_NEEDED):
             self._log.error("the guardian of the freeze was killed; starting another")
             self._restart_guardian(guardian.left())
-            return
+            return False
         # What was frozen while the guardian was at work it may have passed by.
         if code == THAWED and not all(thaw_fully(self._freezer, fd) for _, fd in self._held):
             self._log.error("the deadline of the freeze has passed, and thawing failed")
             self._restart_guardian(0)
-            return
+            return False
         self._failed = False
         self._end()
         if code == THAWED:
             self._log.error(f"thawed after {self._timeout:g} s, because nobody else did")
+        return True
 
     def _restart_guardian(self, seconds: float) -> None:
         self._restarts += 1

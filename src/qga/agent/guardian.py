@@ -15,7 +15,7 @@ from .lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .system import Freezer
 
@@ -40,13 +40,22 @@ class Guardian:
         marker: path of the marker file.
         token: its first line, which tells this freeze from others.
         seconds: when to thaw.
+        when_orphaned: called in the process after it has thawed at the deadline, if the agent has
+            gone.
 
     Raises:
         OSError: no process could be started.
     """
 
     def __init__(
-        self, freezer: "Freezer", fds: list[int], marker: str, token: bytes, seconds: float
+        self,
+        freezer: "Freezer",
+        fds: list[int],
+        marker: str,
+        token: bytes,
+        seconds: float,
+        *,
+        when_orphaned: "Callable[[], None] | None" = None,
     ) -> None:
         self._deadline = time.monotonic() + seconds
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
@@ -59,6 +68,9 @@ class Guardian:
                 os.write(ready_writer, b"x")
                 os.close(ready_writer)
                 code = _watch(freezer, fds, marker, token, seconds, reader)
+                if code == THAWED and when_orphaned is not None and _is_orphan(reader):
+                    _attach()
+                    when_orphaned()
             finally:
                 os._exit(code)
         os.close(reader)
@@ -124,6 +136,25 @@ def _detach(keep: "set[int]") -> None:
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     except OSError:
         pass  # not root: it is a test
+
+
+def _is_orphan(reader: int) -> bool:
+    """Whether the agent has gone, which would have held the other end of the pipe."""
+    poller = select.poll()
+    poller.register(reader, select.POLLIN)
+    return bool(poller.poll(0)) and not os.read(reader, 1)
+
+
+def _attach() -> None:
+    """Become an ordinary process again, whose children are."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("0")
+    except OSError:
+        pass  # as above
 
 
 def _watch(  # noqa: PLR0917

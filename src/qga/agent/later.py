@@ -23,6 +23,11 @@ class Pending(Later[R]):
         self._outcome: Callable[[], R] | None = None
         self._listener: Callable[[], None] | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the event has come."""
+        return self._outcome is not None
+
     def resolve(self, outcome: "Callable[[], R]") -> None:
         """The event has come: *outcome* returns the result, or raises."""
         self._outcome = outcome

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     OnEvents = Callable[[int], None]
+    Timer = tuple[float, Callable[[], None]]
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
@@ -29,7 +30,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, OnEvents] = {}
-        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._timers: list[Timer] = []
         self._soon: list[Callable[[], None]] = []
         self._signals: dict[int, Callable[[], None]] = {}
         self._arrived: list[int] = []
@@ -52,9 +53,16 @@ class Loop:
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def later(self, seconds: float, callback: "Callable[[], None]") -> None:
-        """Call *callback* once, in *seconds*."""
-        self._timers.append((time.monotonic() + seconds, callback))
+    def later(self, seconds: float, callback: "Callable[[], None]") -> "Timer":
+        """Call *callback* once, in *seconds*; return by what to cancel it."""
+        timer = time.monotonic() + seconds, callback
+        self._timers.append(timer)
+        return timer
+
+    def cancel(self, timer: "Timer") -> None:
+        """Do not call what *timer* stands for, if it was not called yet."""
+        if timer in self._timers:
+            self._timers.remove(timer)
 
     def soon(self, callback: "Callable[[], None]") -> None:
         """Call *callback* once, after everybody else has had a turn."""

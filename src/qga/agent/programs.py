@@ -16,13 +16,26 @@ if TYPE_CHECKING:
 _OUTPUT = 4096
 
 
+class Program(Pending[None]):
+    """A program that was started; its result is there when it has ended."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self._pid = pid
+
+    def kill(self) -> None:
+        """End it by force, with all that it has started in its session."""
+        if not self.ended:
+            os.killpg(self._pid, signal.SIGKILL)
+
+
 class Programs:
     """The programs that are running. `on_child_ended` has to be called after each SIGCHLD."""
 
     def __init__(self) -> None:
-        self._running: dict[int, tuple[Pending[None], str, int]] = {}
+        self._running: dict[int, tuple[Program, str, int]] = {}
 
-    def run(self, argv: list[str], action: str) -> Pending[None]:
+    def run(self, argv: list[str], action: str) -> Program:
         """Start the program *argv* in a session of its own.
 
         Args:
@@ -56,20 +69,20 @@ class Programs:
             raise CommandError(
                 f"child process has failed to {action}: failed to exec '{argv[0]}': {reason}"
             ) from None
-        pending: Pending[None] = Pending()
-        self._running[pid] = (pending, action, output)
-        return pending
+        program = Program(pid)
+        self._running[pid] = (program, action, output)
+        return program
 
     def on_child_ended(self) -> None:
         """A child process has ended: resolve what waited for it."""
-        for pid, (pending, action, output) in list(self._running.items()):
+        for pid, (program, action, output) in list(self._running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._running[pid]
                 said = os.pread(output, _OUTPUT, 0).decode("utf-8", "replace")
                 os.close(output)
                 code = os.waitstatus_to_exitcode(status)
-                pending.resolve(_verdict(code, said, action))
+                program.resolve(_verdict(code, said, action))
 
 
 def _verdict(code: int, said: str, action: str) -> "Callable[[], None]":

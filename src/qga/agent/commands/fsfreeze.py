@@ -1,11 +1,18 @@
 """Handlers of `qga.protocol.fsfreeze`."""
 
 from qga.errors import GuestOSError
-from qga.protocol.fsfreeze import FsfreezeFreeze, FsfreezeState, FsfreezeStatus, FsfreezeThaw
+from qga.protocol.fsfreeze import (
+    FsfreezeFreeze,
+    FsfreezeFreezeList,
+    FsfreezeState,
+    FsfreezeStatus,
+    FsfreezeThaw,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
+    from qga.agent.later import Pending
 
 
 @FsfreezeStatus.handler
@@ -16,14 +23,19 @@ def status(agent: "Agent", command: FsfreezeStatus) -> FsfreezeState:
 
 
 @FsfreezeFreeze.handler
-def freeze(agent: "Agent", command: FsfreezeFreeze) -> int:
-    return agent.freeze.freeze()
+def freeze(agent: "Agent", command: FsfreezeFreeze) -> "int | Pending[int]":
+    return agent.hook.freeze()
+
+
+@FsfreezeFreezeList.handler
+def freeze_list(agent: "Agent", command: FsfreezeFreezeList) -> "int | Pending[int]":
+    return agent.hook.freeze(command.mountpoints)
 
 
 @FsfreezeThaw.handler
-def thaw(agent: "Agent", command: FsfreezeThaw) -> int:
+def thaw(agent: "Agent", command: FsfreezeThaw) -> "int | Pending[int]":
     try:
-        return agent.freeze.thaw()
+        return agent.hook.thaw()
     except GuestOSError as error:
         if agent.config.compat < (1, 1):  # failed with a number, not with an error
             return -(error.errno or 1)

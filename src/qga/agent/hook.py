@@ -1,0 +1,267 @@
+"""The fsfreeze hook: a program of the guest's owner, run before a freeze and after the thaw.
+
+`commands/fsfreeze` freezes and thaws by way of this. Nobody waits for the hook but the request that
+it is run for. And what the hook was told to quiesce is not forgotten: whoever ends the freeze, and
+however, tells it so.
+"""
+
+import time
+
+from qga.errors import CommandError
+
+from . import journal
+from .accounting import hook_started
+from .later import Pending
+from .programs import Programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from .freeze import Freeze
+    from .log import Log
+    from .loop import Loop, Timer
+    from .programs import Program
+
+    Verdict = Callable[[], None]  # raises if the run has failed
+    Listener = Callable[[Verdict], None]
+
+_TASK = "execute fsfreeze hook"
+_BUSY = "another freeze or thaw is under way: the fsfreeze hook is running"
+
+# At its end the agent waits so long for a run, and looks so often.
+_AT_END = 60.0
+_LOOK = 0.02
+
+
+class _Stopped(CommandError):
+    """The run was ended by force, in the middle of whatever it did."""
+
+
+class _Run:
+    """One run of the hook, and who waits for its end."""
+
+    def __init__(self, action: str, program: "Program", listener: "Listener") -> None:
+        self.action = action
+        self.listeners = [listener]
+        self._program = program
+        self._stopped = ""
+
+    def stop(self, reason: str) -> None:
+        """End it by force, with all that it has started."""
+        self._stopped = self._stopped or reason
+        self._program.kill()
+
+    def verdict(self) -> None:
+        """Raise if it has failed."""
+        if self._stopped:
+            raise _Stopped(f"child process has failed to {_TASK}: {self._stopped}")
+        self._program.result()
+
+
+class Hook:
+    """Freezing and thawing, with the hook around them if there is one.
+
+    Args:
+        path: the hook; None for none.
+        freeze: freezes and thaws.
+        programs: runs the hook.
+        loop: for the time that the hook may take.
+        log: is told of each run.
+        timeout: seconds after which a run is ended by force.
+    """
+
+    def __init__(
+        self,
+        path: "str | None",
+        freeze: "Freeze",
+        programs: "Programs",
+        loop: "Loop",
+        log: "Log",
+        *,
+        timeout: float,
+    ) -> None:
+        self._path = path
+        self._freeze = freeze
+        self._programs = programs
+        self._loop = loop
+        self._log = log
+        self._timeout = timeout
+        self._run: _Run | None = None  # the one that is under way
+        # Something was told "freeze", and nothing has told it "thaw" since.
+        self._owed = False
+        self._reminder: Timer | None = None
+        if path is not None:
+            freeze.when_orphaned = self._tell_thaw_alone
+
+    # What the host asks for.
+
+    def freeze(self, paths: "Collection[str] | None" = None) -> "int | Pending[int]":
+        """Run the hook, then freeze; see `Freeze.freeze`.
+
+        Raises:
+            CommandError: it failed, or the hook is running; nothing is frozen.
+        """
+        if self._path is None:
+            return self._freeze.freeze(paths)
+        if self._run is not None:
+            raise CommandError(_BUSY)
+        pending: Pending[int] = Pending()
+        self._start(
+            self._path, "freeze", lambda verdict: self._freeze_after(verdict, paths, pending)
+        )
+        return pending
+
+    def _freeze_after(
+        self, verdict: "Verdict", paths: "Collection[str] | None", pending: "Pending[int]"
+    ) -> None:
+        try:
+            verdict()
+            self._owed = True
+            count = self._freeze.freeze(paths)
+        except _Stopped as error:
+            # It had no time to clean up, so it is told to.
+            self._owed = True
+            self._fail(pending, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs into the reply
+            self._fail(pending, error)
+        else:
+            pending.resolve(lambda: count)
+            if not count:
+                # The client may want what the hook has done, and thaws in the end: so it is
+                # with upstream's agent, which does not run the hook here.
+                self._reminder = self._loop.later(self._timeout, self._remind)
+
+    def _fail(self, pending: "Pending[int]", error: Exception) -> None:
+        """A freeze has failed: undo what the hook has done, then reply."""
+
+        def refuse() -> int:
+            raise error
+
+        # If something is left frozen, its thaw will tell the hook.
+        if self._owed and not self._freeze.frozen:
+            self._tell_thaw(lambda _: pending.resolve(refuse))
+        else:
+            pending.resolve(refuse)
+
+    def thaw(self) -> "int | Pending[int]":
+        """Thaw, then run the hook; see `Freeze.thaw`. Ends a freeze whose hook is still running.
+
+        Raises:
+            CommandError: something is left frozen.
+        """
+        if self._path is None:
+            return self._freeze.thaw()
+        if self._run is not None and self._run.action == "freeze":
+            self._run.stop("the guest is to be thawed")
+        count = self._freeze.thaw()
+        pending: Pending[int] = Pending()
+
+        def answer(verdict: "Verdict") -> None:
+            def result() -> int:
+                verdict()
+                return count
+
+            pending.resolve(result)
+
+        self._tell_thaw(answer)
+        return pending
+
+    # What nobody asks for.
+
+    def thawed_unasked(self) -> None:
+        """The freeze has ended, and not because of a request."""
+        if self._path is not None:
+            self._tell_thaw(self._note)
+
+    def _remind(self) -> None:
+        self._reminder = None
+        self._log.error(f"telling the fsfreeze hook of the thaw after {self._timeout:g} s")
+        self.thawed_unasked()
+
+    def finish(self, *, thawed: bool) -> None:
+        """The agent ends: tell the hook of the thaw if it has to be told, and wait for that.
+
+        Args:
+            thawed: whether the agent was frozen until now.
+        """
+        if self._path is None:
+            return
+        if self._run is not None and self._run.action == "freeze":
+            self._run.stop("the agent ends")
+        elif thawed or self._owed:
+            self._tell_thaw(self._note)
+        while (run := self._run) is not None:
+            end = time.monotonic() + min(self._timeout, _AT_END)
+            while self._run is run:
+                if time.monotonic() > end:
+                    run.stop("the agent ends")
+                time.sleep(_LOOK)
+                self._programs.on_child_ended()
+
+    def _note(self, verdict: "Verdict") -> None:
+        try:
+            verdict()
+        except CommandError as error:
+            self._log.error(f"after the thaw: {error}")
+
+    # Running it.
+
+    def _tell_thaw(self, listener: "Listener") -> None:
+        """Run the hook with "thaw", and let *listener* know how it went.
+
+        When it is running already that run will do; after one with "freeze" it is run.
+        """
+        if self._run is not None:
+            if self._run.action == "freeze":
+                self._run.listeners.append(lambda _: self._tell_thaw(listener))
+            else:
+                self._run.listeners.append(listener)
+            return
+        self._owed = False
+        if self._reminder is not None:
+            self._loop.cancel(self._reminder)
+            self._reminder = None
+        try:
+            self._start(self._path or "", "thaw", listener)
+        except CommandError as error:
+            failure = error
+
+            def verdict() -> None:
+                raise failure
+
+            listener(verdict)
+
+    def _start(self, path: str, action: str, listener: "Listener") -> None:
+        self._log.account(hook_started(action))
+        program = self._programs.run([path, action], _TASK)
+        run = self._run = _Run(action, program, listener)
+        late = f"it has not finished after {self._timeout:g} s"
+        overdue = self._loop.later(self._timeout, lambda: run.stop(late))
+
+        def ended() -> None:
+            self._loop.cancel(overdue)
+            self._run = None
+            for each in run.listeners:
+                each(run.verdict)
+
+        program.listen(ended)
+
+    def _tell_thaw_alone(self) -> None:
+        """Run the hook from the guardian of a freeze, whose agent has gone."""
+        if self._path is None:
+            return
+        daemon = journal.Daemon()
+        daemon.send(hook_started("thaw"))
+        programs = Programs()
+        try:
+            program = programs.run([self._path, "thaw"], _TASK)
+            end = time.monotonic() + self._timeout
+            while not program.ended:
+                if time.monotonic() > end:
+                    program.kill()
+                time.sleep(_LOOK)
+                programs.on_child_ended()
+            program.result()
+        except CommandError as error:
+            daemon.send(journal.Event(f"after the thaw: {error}", "error"))
