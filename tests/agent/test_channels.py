@@ -148,6 +148,19 @@ def test_a_socket_that_was_handed_over_is_served_and_left(tmp_path: Path) -> Non
         assert path.is_socket()
 
 
+def test_a_socket_that_was_handed_over_is_served_in_the_background(tmp_path: Path) -> None:
+    path, pid = tmp_path / "given.sock", tmp_path / "pid"
+    with listening_at(path) as listening:
+        agent = HandedOver(tmp_path, [listening], "-d", "-f", str(pid))
+        assert agent.end(None) == (0, "")
+        try:
+            with Peer(path) as peer:
+                assert peer.call("guest-ping") == {}
+        finally:
+            os.kill(int(pid.read_text(encoding="ascii")), signal.SIGTERM)
+        until(lambda: not pid.exists(), "the daemon to end")
+
+
 def test_two_sockets_are_one_too_many(tmp_path: Path) -> None:
     with listening_at(tmp_path / "a") as first, listening_at(tmp_path / "b") as second:
         code, errors = HandedOver(tmp_path, [first, second]).end(None)

@@ -12,7 +12,7 @@ from qga._version import VERSION
 from qga.protocol import COMMANDS, UPSTREAM_VERSION
 from tests.agent.conftest import Starter
 from tests.agent.harness import PATIENCE, Peer, until
-from tests.support.stock import listens
+from tests.support.stock import BLOCKED, listens
 
 HINT = "Unknown option, try 'qga-agent --help' for more information.\n"
 
@@ -134,6 +134,13 @@ def test_an_agent_that_cannot_run_says_why(tmp_path: Path, options: list[str], t
     assert not (tmp_path / "pid").exists()
 
 
+def test_why_it_cannot_run_is_in_its_log_too(tmp_path: Path) -> None:
+    result = run(tmp_path, "-t", ".", "-l", "log", "-p", "absent")
+    assert result.code == 1
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert log.endswith(": error: cannot open absent: No such file or directory\n")
+
+
 def test_which_configuration_file_is_read(tmp_path: Path) -> None:
     for name in ("named", "environment"):
         (tmp_path / name).write_text(f"[general]\npath=/{name}\n", encoding="utf-8")
@@ -215,7 +222,7 @@ class Daemon:
         # Relative paths, which it has to remember when it leaves the folder.
         self.options = [
             "-d", "-f", "pid", "-m", "unix-listen", "-p", "socket", "-t", ".", "-l", "log",
-            "-b", "guest-shutdown,guest-fsfreeze-freeze,guest-fsfreeze-thaw",
+            "-b", ",".join(BLOCKED),
         ]  # fmt: skip
 
     def pid(self) -> int:
@@ -249,6 +256,7 @@ def test_a_daemon_runs_when_its_starter_has_ended(tmp_path: Path) -> None:
         for fd in range(3):
             assert (process / "fd" / str(fd)).readlink() == Path(os.devnull)
         assert os.getsid(daemon.pid()) == daemon.pid()
+        assert "\nUmask:\t0077\n" in (process / "status").read_text(encoding="ascii")
         assert (tmp_path / "pid").stat().st_mode & 0o777 == 0o600
     finally:
         daemon.end()

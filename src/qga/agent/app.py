@@ -3,6 +3,7 @@
 import os
 
 from . import channels, commands, daemon
+from .config import ConfigError
 from .dispatch import Dispatcher
 from .freeze import Freeze
 from .hook import Hook
@@ -74,8 +75,13 @@ class Agent:
         self.freeze.resume()
         # Frozen, the agent writes nothing: its files may be on a frozen file system.
         self.freeze.when_thawed(self._open_files)
-        self._channel = self._make_channel()
-        self._channel.open()
+        try:
+            self._channel = self._make_channel()
+            self._channel.open()
+        except (channels.ChannelError, ConfigError) as error:
+            if self.config.logfile is not None:
+                self.log.error(str(error))  # noqa: TRY400
+            raise
         bytes(_WARM_UP)
 
     def _open_files(self) -> None:

@@ -17,10 +17,13 @@ def detach() -> None:
         OSError: the process cannot be forked.
     """
     reader, writer = os.pipe()
+    activated = os.environ.get("LISTEN_PID") == str(os.getpid())
     if os.fork():
         os.close(writer)
         os._exit(0 if os.read(reader, 1) else 1)
     os.close(reader)
+    if activated:  # what systemd has handed over is for the one who goes on
+        os.environ["LISTEN_PID"] = str(os.getpid())
     os.setsid()
     os.umask(0o077)
     _parents.append(writer)
