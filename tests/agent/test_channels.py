@@ -18,6 +18,7 @@ import pytest
 from qga.agent import channels
 from tests.agent.conftest import Starter
 from tests.agent.harness import PATIENCE, Peer, RunningAgent, spins, until
+from tests.support.stock import listens
 
 PING = b'{"execute": "guest-ping"}\n'
 PONG = b'{"return": {}}\n'
@@ -184,7 +185,7 @@ def test_sockets_for_another_process_are_none_of_the_agents(tmp_path: Path) -> N
     path = tmp_path / "own.sock"
     with listening_at(tmp_path / "given.sock") as listening:
         agent = HandedOver(tmp_path, [listening], "-m", "unix-listen", "-p", str(path), pid="1")
-        until(path.exists, "the agent to listen")
+        assert listens(path, agent.process)
         with Peer(path) as peer:
             assert peer.call("guest-ping") == {}
         assert agent.end() == (0, "")
