@@ -46,7 +46,7 @@ class LogDaemon:
         for message in self.pending():
             match = SYSLOG_LINE.fullmatch(message)
             assert match is not None, message
-            assert match[1] in {"14", "12"}
+            assert match[1] in {"11", "12", "14"}  # of the user: error, warning, info
             found.append(match[3])
         return found
 

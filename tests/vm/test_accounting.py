@@ -9,6 +9,8 @@ from tests.vm.qemu import AGENT, STOCK_AGENT, Guest
 from tests.vm.syslog import JOURNAL, logged, start_log_daemon
 
 HOOK = "/run/hook"
+SECRET = "S3CRET"
+ENCODED = "UzNDUkVU"
 
 # Requests in order. `@` is the handle of the file that was opened last, `#` the program.
 REQUESTS: list[tuple[str, dict[str, Any]]] = [
@@ -25,6 +27,10 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("guest-file-open", {"path": "/tmp/a b"}),
     ("guest-file-write", {"handle": "@", "buf-b64": "QUJD"}),
     ("guest-file-close", {"handle": "@"}),
+    ("guest-exec", {"path": "/bin/true", "arg": ["a b", "-c"], "env": ["A=1"]}),
+    ("guest-exec", {"path": "nothing"}),
+    ("guest-exec-status", {"pid": 99999}),
+    ("guest-fstrim", {}),
     ("guest-shutdown", {"mode": "nonsense"}),
     ("guest-shutdown", {"mode": "reboot"}),
     ("guest-fsfreeze-status", {}),
@@ -37,6 +43,22 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 
 # What 7.2 did not tell.
 NEWER = ["info: guest-fsthaw called"]
+
+
+# All that a host may want to be kept from others.
+SECRETS: list[tuple[str, dict[str, Any]]] = [
+    ("guest-file-open", {"path": "/tmp/a", "mode": "w"}),
+    ("guest-file-write", {"handle": 1000, "buf-b64": ENCODED}),
+    ("guest-file-write", {"handle": 1000, "buf-b64": SECRET + "*"}),
+    ("guest-exec", {"path": "/bin/cat", "input-data": ENCODED, "capture-output": True}),
+    ("guest-exec", {"path": "/bin/true", "env": [f"PASSWORD={SECRET}"]}),
+    ("guest-set-user-password", {"username": "alice", "password": ENCODED, "crypted": False}),
+    ("guest-set-user-password", {"username": "no:one", "password": ENCODED, "crypted": False}),
+    ("guest-set-user-password", {"username": "nobody there", "password": SECRET, "crypted": True}),
+    ("guest-ssh-add-authorized-keys", {"username": "alice", "keys": [f"ssh-rsa {SECRET}"]}),
+    ("guest-ssh-remove-authorized-keys", {"username": "alice", "keys": [f"ssh-rsa {SECRET}"]}),
+    ("guest-ssh-add-authorized-keys", {"username": "nobody", "keys": [f"# {SECRET}"]}),
+]
 
 
 def started(factory: GuestFactory, argv: tuple[str, ...], log: str) -> Guest:
@@ -82,7 +104,7 @@ def test_both_tell_the_same(guest_factory: GuestFactory) -> None:
     stock, ours = told
     assert stock == [line for line in ours if line not in NEWER]
     assert ours.count("info: guest-fsthaw called") == 2
-    assert len(ours) > 15
+    assert len(ours) > 20
 
 
 def test_journald_is_told_with_fields(guest_factory: GuestFactory) -> None:
@@ -100,3 +122,18 @@ def test_journald_is_told_with_fields(guest_factory: GuestFactory) -> None:
     assert [event["QGA_HANDLE"] for event in opened if "QGA_HANDLE" in event] == ["1000", "1001"]
     hooks = [event["QGA_HOOK"] for event in events if "QGA_HOOK" in event]
     assert hooks == ["freeze", "thaw"] * 2
+
+
+def test_secrets_are_in_no_log(guest_factory: GuestFactory) -> None:
+    guest = guest_factory(None)
+    start_log_daemon(guest)
+    log = "/run/agent.log"
+    guest.start_agent([*AGENT, "-v", "-l", log])
+    with Raw(guest) as port:
+        for name, arguments in SECRETS:
+            port.send(json.dumps({"execute": name, "arguments": arguments}).encode())
+            assert {"return", "error"} & set(port.reply())
+    told = "\n".join([guest.read(log).decode(), guest.agent_output(), *logged(guest)])
+    assert "debug: guest-set-user-password" in told
+    assert SECRET not in told
+    assert ENCODED not in told

@@ -91,8 +91,7 @@ class Hook:
         # Something was told "freeze", and nothing has told it "thaw" since.
         self._owed = False
         self._reminder: Timer | None = None
-        if path is not None:
-            freeze.when_orphaned = self._tell_thaw_alone
+        freeze.when_orphaned = self._thawed_alone
 
     # What the host asks for.
 
@@ -247,11 +246,13 @@ class Hook:
 
         program.listen(ended)
 
-    def _tell_thaw_alone(self) -> None:
-        """Run the hook from the guardian of a freeze, whose agent has gone."""
+    def _thawed_alone(self) -> None:
+        """Called in the guardian of a freeze, which has thawed, and whose agent has gone."""
+        daemon = journal.Daemon()
+        text = f"the agent has gone; thawed after {self._timeout:g} s, because nobody else did"
+        daemon.send(journal.Event(text, "error"))
         if self._path is None:
             return
-        daemon = journal.Daemon()
         daemon.send(hook_started("thaw"))
         programs = Programs()
         try:
