@@ -107,6 +107,7 @@ def test_it_may_refuse_a_freeze(hooked: Hooked, body: str, reason: str) -> None:
     assert desc(agent.connect().ask("guest-fsfreeze-freeze")) == FAILED + reason
     assert agent.call("guest-fsfreeze-status") == "thawed"
     assert hooked.events() == ["freeze 0"]  # and is not told of a thaw
+    assert not list(agent.statedir.glob("*.hooked"))
     hooked.write()
     assert agent.call("guest-fsfreeze-freeze") == 2
 
@@ -123,6 +124,7 @@ def test_without_a_hook_that_runs_there_is_no_freeze(hooked: Hooked) -> None:
         assert desc(agent.connect().ask("guest-fsfreeze-thaw")) == text
         change()
     assert hooked.events() == []
+    assert not list(agent.statedir.glob("*.hooked"))
     assert agent.call("guest-fsfreeze-freeze") == 2
 
 
@@ -298,6 +300,21 @@ def test_it_is_told_when_the_next_agent_thaws(hooked: Hooked) -> None:
     first.call("guest-fsfreeze-freeze")
     first.end(signal.SIGKILL)
     assert hooked.start().call("guest-fsfreeze-thaw") == 2
+    assert hooked.events() == ["freeze 0", "thaw 0"]
+
+
+def test_it_is_told_by_the_next_agent_of_a_freeze_that_was_none(hooked: Hooked) -> None:
+    first = hooked.start()
+    assert first.call("guest-fsfreeze-freeze-list", mountpoints=[]) == 0
+    first.end(signal.SIGKILL)
+    second = hooked.start()
+    until(lambda: hooked.events() == ["freeze 0", "thaw 0"], "the hook to be told")
+    assert second.end() == 0
+    assert "since an earlier agent has not" in second.errors()
+    third = hooked.start()
+    assert third.call("guest-ping") == {}
+    assert third.end() == 0
+    assert third.errors() == ""
     assert hooked.events() == ["freeze 0", "thaw 0"]
 
 

@@ -56,6 +56,7 @@ class Agent:
             self.programs,
             self.loop,
             self.log,
+            marker=self.state.hook_marker,
             timeout=config.fsfreeze_timeout,
         )
         self._channel: channels.Port | channels.Listener | None = None
@@ -75,6 +76,8 @@ class Agent:
         self.freeze.resume()
         # Frozen, the agent writes nothing: its files may be on a frozen file system.
         self.freeze.when_thawed(self._open_files)
+        if not self.freeze.frozen:
+            self.hook.resume()
         try:
             self._channel = self._make_channel()
             self._channel.open()

@@ -5,9 +5,10 @@ it is run for. And what the hook was told to quiesce is not forgotten: whoever e
 however, tells it so.
 """
 
+import os
 import time
 
-from qga.errors import CommandError
+from qga.errors import CommandError, GuestOSError
 
 from . import journal
 from .accounting import hook_started
@@ -68,6 +69,8 @@ class Hook:
         programs: runs the hook.
         loop: for the time that the hook may take.
         log: is told of each run.
+        marker: path of a file that is there while the hook has still to be told of a thaw, for the
+            case that the agent is killed.
         timeout: seconds after which a run is ended by force.
     """
 
@@ -79,9 +82,11 @@ class Hook:
         loop: "Loop",
         log: "Log",
         *,
+        marker: str,
         timeout: float,
     ) -> None:
         self._path = path
+        self._marker = marker
         self._freeze = freeze
         self._programs = programs
         self._loop = loop
@@ -106,9 +111,14 @@ class Hook:
         if self._run is not None:
             raise CommandError(_BUSY)
         pending: Pending[int] = Pending()
-        self._start(
-            self._path, "freeze", lambda verdict: self._freeze_after(verdict, paths, pending)
-        )
+        self._mark()
+        try:
+            self._start(
+                self._path, "freeze", lambda verdict: self._freeze_after(verdict, paths, pending)
+            )
+        except CommandError:
+            self._unmark()
+            raise
         return pending
 
     def _freeze_after(
@@ -141,6 +151,8 @@ class Hook:
         if self._owed and not self._freeze.frozen:
             self._tell_thaw(lambda _: pending.resolve(refuse))
         else:
+            if not self._owed:
+                self._unmark()
             pending.resolve(refuse)
 
     def thaw(self) -> "int | Pending[int]":
@@ -167,6 +179,12 @@ class Hook:
         return pending
 
     # What nobody asks for.
+
+    def resume(self) -> None:
+        """At the start, when nothing is frozen: do what a killed agent has left undone."""
+        if self._path is not None and os.path.exists(self._marker):
+            self._log.error("telling the fsfreeze hook of the thaw, since an earlier agent has not")
+            self.thawed_unasked()
 
     def thawed_unasked(self) -> None:
         """The freeze has ended, and not because of a request."""
@@ -218,6 +236,7 @@ class Hook:
                 self._run.listeners.append(listener)
             return
         self._owed = False
+        self._unmark()
         if self._reminder is not None:
             self._loop.cancel(self._reminder)
             self._reminder = None
@@ -246,6 +265,22 @@ class Hook:
 
         program.listen(ended)
 
+    def _mark(self) -> None:
+        try:
+            os.close(os.open(self._marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise GuestOSError(
+                f"failed to prepare for freezing: {error.strerror}", error.errno
+            ) from None
+
+    def _unmark(self) -> None:
+        try:
+            os.unlink(self._marker)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._log.error(f"cannot remove {self._marker}: {error.strerror}")
+
     def _thawed_alone(self) -> None:
         """Called in the guardian of a freeze, which has thawed, and whose agent has gone."""
         daemon = journal.Daemon()
@@ -254,6 +289,7 @@ class Hook:
         if self._path is None:
             return
         daemon.send(hook_started("thaw"))
+        self._unmark()
         programs = Programs()
         try:
             program = programs.run([self._path, "thaw"], _TASK)

@@ -2,6 +2,7 @@
 
 `qga.state` holds the next file handle, so that a handle is never given out twice;
 `qga.state.isfrozen` exists while file systems are frozen, and says which (see `freeze`).
+`qga.state.hooked`, which is ours, exists while the fsfreeze hook has to be told of a thaw.
 """
 
 import os
@@ -32,6 +33,7 @@ class State:
             raise StateError(f"state directory {directory} does not exist: create it, or use -t")
         self._path = os.path.join(directory, "qga.state")
         self.marker = self._path + ".isfrozen"
+        self.hook_marker = self._path + ".hooked"
         self._next = self._reserved = self._load()
 
     def _load(self) -> int:
