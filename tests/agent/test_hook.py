@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,16 @@ def test_a_freeze_of_nothing_is_not_forgotten(hooked: Hooked) -> None:
     until(lambda: hooked.events() == ["freeze 0", "thaw 0"], "the hook to be told")
     assert agent.end() == 0
     assert "telling the fsfreeze hook of the thaw after 1 s" in agent.errors()
+
+
+def test_a_freeze_after_one_of_nothing_has_a_time_of_its_own(hooked: Hooked) -> None:
+    agent = hooked.start(timeout=2)
+    assert agent.call("guest-fsfreeze-freeze-list", mountpoints=[]) == 0
+    time.sleep(1)
+    assert agent.call("guest-fsfreeze-freeze") == 2
+    until(lambda: len(hooked.events()) == 3, "the hook to be told")
+    # Not while file systems are frozen, as it would be if the first one still counted.
+    assert hooked.events() == ["freeze 0", "freeze 0", "thaw 0"]
 
 
 def test_what_it_starts_may_stay(hooked: Hooked) -> None:

@@ -112,6 +112,7 @@ class Hook:
             raise CommandError(_BUSY)
         pending: Pending[int] = Pending()
         self._mark()
+        self._forget_reminder()
         try:
             self._start(
                 self._path, "freeze", lambda verdict: self._freeze_after(verdict, paths, pending)
@@ -196,6 +197,11 @@ class Hook:
         self._log.error(f"telling the fsfreeze hook of the thaw after {self._timeout:g} s")
         self.thawed_unasked()
 
+    def _forget_reminder(self) -> None:
+        if self._reminder is not None:
+            self._loop.cancel(self._reminder)
+            self._reminder = None
+
     def finish(self, *, thawed: bool) -> None:
         """The agent ends: tell the hook of the thaw if it has to be told, and wait for that.
 
@@ -237,9 +243,7 @@ class Hook:
             return
         self._owed = False
         self._unmark()
-        if self._reminder is not None:
-            self._loop.cancel(self._reminder)
-            self._reminder = None
+        self._forget_reminder()
         try:
             self._start(self._path or "", "thaw", listener)
         except CommandError as error:

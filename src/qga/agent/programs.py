@@ -24,7 +24,7 @@ class Program(Pending[None]):
         self._pid = pid
 
     def kill(self) -> None:
-        """End it by force, with all that it has started in its session."""
+        """End it by force, with what it has started and left in its process group."""
         if not self.ended:
             os.killpg(self._pid, signal.SIGKILL)
 
