@@ -128,7 +128,7 @@ def held(at: Splitter) -> int:
     kept = len(at._text) + sum(map(len, at._parts))
     for item in [*at._blobs, at._blob]:
         if isinstance(item, Blob):
-            kept += len(item._raw) + item._length
+            kept += len(item._raw) + len(item._decoded)
         elif item is not None:
             kept += len(item)
     return kept
