@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .commands.files import OpenFile
     from .config import Config
+    from .processes import Processes
     from .system import System
 
 # The C library returns freed memory of this size to the system only after it has once seen a
@@ -48,6 +49,7 @@ class Agent:
         )
         self.files: dict[int, OpenFile] = {}
         self.programs = Programs()
+        self._processes: Processes | None = None
         self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)
         self.loop = Loop()
         self.hook = Hook(
@@ -60,6 +62,15 @@ class Agent:
             timeout=config.fsfreeze_timeout,
         )
         self._channel: channels.Port | channels.Listener | None = None
+
+    @property
+    def processes(self) -> "Processes":
+        """The programs of guest-exec; few guests have any."""
+        if self._processes is None:
+            from .processes import Processes
+
+            self._processes = Processes(self.loop)
+        return self._processes
 
     def open(self) -> None:
         """Take over a freeze that an earlier agent has left, and open files and channel.
@@ -126,6 +137,9 @@ class Agent:
         self.programs.on_child_ended()
         if self.freeze.on_child_ended():
             self.hook.thawed_unasked()
+        # Last: a child that nobody has reaped makes it look at each of its own.
+        if self._processes is not None:
+            self._processes.on_child_ended()
 
     def close(self) -> None:
         """Thaw, close the channel and keep the state."""
@@ -138,6 +152,8 @@ class Agent:
             os.close(file.fd)
         if not self.freeze.frozen:
             self.hook.finish(thawed=was_frozen)
+        if self._processes is not None:
+            self._processes.close()
         self.loop.close()
         if self.freeze.frozen:
             return  # and writing might wait for ever

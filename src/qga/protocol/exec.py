@@ -40,7 +40,8 @@ class ExecStatus(Struct):
     """How a program fares, and what it has written.
 
     Members:
-        exited: whether it has ended, and all of its output that is kept has been read
+        exited: whether it has ended, and its output has come; what other programs that hold its
+            output may add is waited for only for a while
         exitcode: its exit code, if it ended by itself
         signal: the number of the signal that ended it
         out-data: what it wrote to standard output, if that is kept and not empty
