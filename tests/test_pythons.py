@@ -1,10 +1,13 @@
 """The agent and the library under each Python of this machine, each with this one's counterpart."""
 
+import base64
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from qga.errors import BadArgument, CommandDisabled, CommandNotFound, GuestOSErr
 from qga.protocol import FileOpen, FileRead, FileSeek
 from qga.protocol.files import Seek
 from tests.support.pythons import PYTHONS
-from tests.support.stock import running
+from tests.support.stock import BLOCKED_BUT_EXEC, running
 
 SOURCE = Path(qga.__file__).parents[1]
 PROLOGUE = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); "
@@ -53,6 +56,31 @@ def test_agent_under(python: str) -> None:
         with pytest.raises(BadArgument, match="expected: integer"):
             client.call("guest-sync", {"id": nested})
         client.ping()
+
+
+@every_python
+def test_programs_under(python: str) -> None:
+    with (
+        running([python, "-I", "-S", "-W", "error", "-c", AGENT], BLOCKED_BUT_EXEC) as agent,
+        qga.connect(agent.target) as client,
+    ):
+
+        def run(**arguments: Any) -> Any:
+            pid = client.call("guest-exec", arguments | {"capture-output": True})["pid"]
+            deadline = time.monotonic() + 30
+            while not (status := client.call("guest-exec-status", {"pid": pid}))["exited"]:
+                assert time.monotonic() < deadline
+            return status
+
+        # Names that repeat, which the standard library foresees for no environment.
+        env = ["A=1", "B=2", "A=3"]
+        status = run(path="env", env=env)
+        assert base64.b64decode(status["out-data"]).decode().split() == env
+        assert run(path="sh", arg=["-c", "kill -9 $$"]) == {"exited": True, "signal": 9}
+        status = run(path="head", arg=["-c", "3000001", "/dev/zero"])
+        assert base64.b64decode(status["out-data"]) == bytes(3_000_001)
+        with pytest.raises(qga.CommandError, match="No such file or directory"):
+            run(path="/nonexistent")
 
 
 @every_python

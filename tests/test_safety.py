@@ -13,7 +13,7 @@ from qga.demo import HARMLESS
 from qga.protocol import COMMANDS
 from tests.agent.harness import RunningAgent
 from tests.interop.agents import OURS, SideAgent
-from tests.support.stock import BLOCKED, running
+from tests.support.stock import BLOCKED, BLOCKED_BUT_EXEC, running
 
 
 def test_every_command_is_harmless_or_blocked() -> None:
@@ -51,12 +51,38 @@ def of_the_benchmarks(folder: Path) -> Iterator[Path]:
         yield folder / "socket"
 
 
-@pytest.mark.parametrize(
-    "start", [of_the_clients, of_the_agents, of_the_comparison, of_the_benchmarks]
-)
-def test_agents_of_tests_and_benchmarks_refuse_the_rest(
+@pytest.mark.parametrize("start", [of_the_clients, of_the_agents, of_the_comparison])
+def test_agents_of_tests_refuse_the_rest(
     start: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
 ) -> None:
     with start(tmp_path) as socket, qga.connect(f"unix:{socket}") as client:
         enabled = {c.name for c in client.info().supported_commands if c.enabled}
     assert enabled <= set(HARMLESS)
+
+
+@contextmanager
+def of_the_tests_of_exec(folder: Path) -> Iterator[Path]:
+    agent = RunningAgent(folder, blocked=",".join(BLOCKED_BUT_EXEC))
+    try:
+        yield agent.path
+    finally:
+        agent.close()
+
+
+@contextmanager
+def of_the_comparison_of_exec(folder: Path) -> Iterator[Path]:
+    with SideAgent(OURS, folder, BLOCKED_BUT_EXEC):
+        yield folder / "socket"
+
+
+@pytest.mark.parametrize(
+    "start", [of_the_tests_of_exec, of_the_comparison_of_exec, of_the_benchmarks]
+)
+def test_agents_that_start_programs_do_nothing_else(
+    start: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    """What they are asked to start are shells, cat, true, and the like."""
+    with start(tmp_path) as socket, qga.connect(f"unix:{socket}") as client:
+        enabled = {c.name for c in client.info().supported_commands if c.enabled}
+    assert enabled <= {*HARMLESS, "guest-exec"}
+    assert "guest-exec" in enabled

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,9 @@ BLOCKED = (
     "guest-suspend-hybrid",
     "guest-suspend-ram",
 )
+
+# For tests of guest-exec, which have harmless programs started.
+BLOCKED_BUT_EXEC = tuple(name for name in BLOCKED if name != "guest-exec")
 
 
 class RunningAgent:
@@ -81,14 +84,14 @@ def listens(path: Path, process: "subprocess.Popen[bytes]") -> bool:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[RunningAgent]:
+def running(command: list[str], blocked: Sequence[str] = BLOCKED) -> Iterator[RunningAgent]:
     """Start *command*, an agent without options yet; it ends with the block."""
     # Not pytest's own directory: the path of a socket has 107 characters at most.
     with tempfile.TemporaryDirectory(prefix="qga-") as name:
         directory = Path(name)
         path = directory / "agent.sock"
         log = directory / "log"
-        options = ["-m", "unix-listen", "-p", str(path), "-t", name, "-b", ",".join(BLOCKED)]
+        options = ["-m", "unix-listen", "-p", str(path), "-t", name, "-b", ",".join(blocked)]
         with log.open("wb") as stderr:
             process = subprocess.Popen([*command, *options], stderr=stderr, cwd=name)
         try:
