@@ -48,9 +48,12 @@ class SideAgent:
     Args:
         command: the beginning of the command line.
         home: an empty folder that is its own.
+        blocked: the commands that it refuses.
     """
 
-    def __init__(self, command: Sequence[str], home: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], home: Path, blocked: Sequence[str] = BLOCKED
+    ) -> None:
         self.folder = home / "files"
         fill(self.folder)
         self._path = home / "socket"
@@ -59,7 +62,7 @@ class SideAgent:
         self._received = b""
         options = ["-m", "unix-listen", "-p", str(self._path), "-t", str(home)]
         self._process = subprocess.Popen(
-            [*command, *options, "-b", ",".join(BLOCKED)], stderr=subprocess.DEVNULL
+            [*command, *options, "-b", ",".join(blocked)], stderr=subprocess.DEVNULL
         )
         self._socket = self._connect()
 
