@@ -5,13 +5,15 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import qga
-from tests.support.stock import BLOCKED, RunningAgent
+from tests.support.stock import BLOCKED, BLOCKED_BUT_EXEC, RunningAgent, running
 
 from .command import Run
 
@@ -97,6 +99,21 @@ def test_call(qga_command: Run, agent: RunningAgent, monkeypatch: pytest.MonkeyP
     assert done.code == 1
     assert "guest-invented has not been found" in done.err
     assert "`qga info` lists what it has" in done.err
+
+
+@pytest.mark.parametrize("mode", ["true", "stdout"])
+def test_call_starts_a_program(qga_command: Run, mode: str) -> None:
+    with running([sys.executable, "-m", "qga.agent"], BLOCKED_BUT_EXEC) as agent:
+
+        def call(*words: str) -> Any:
+            return qga_command("call", "-o", "json", agent.target, *words).json
+
+        words = ("path=/bin/sh", 'arg=["-c", "echo $A; cat"]', 'env:=["A=x"]', "input-data=y")
+        pid = call("guest-exec", *words, f"capture-output={mode}")["pid"]
+        deadline = time.monotonic() + 30
+        while not (status := call("guest-exec-status", f"pid={pid}"))["exited"]:
+            assert time.monotonic() < deadline
+        assert (status["exitcode"], status["out-data"]) == (0, b64encode(b"x\ny").decode())
 
 
 def test_cat(qga_command: Run, agent: RunningAgent) -> None:

@@ -134,6 +134,7 @@ def test_values_are_taken_as_declared() -> None:
         "file-name": "a=b",
         "x": "1",
     }
+    assert parse(Everything, ["some=[]", 'inner={"a": 2}']) == {"some": [], "inner": {"a": 2}}
     assert parse(None, ["a=1", "b:=1"]) == {"a": "1", "b": 1}
     assert find_command("guest-ping") is not None
     assert find_command("guest-nonsense") is None
@@ -145,7 +146,10 @@ def test_values_are_taken_as_declared() -> None:
         ("number=x", "a number is needed"),
         ("truth=yes", "true or false"),
         ("some=1", "a list is needed; write it as JSON: some:=..."),
+        ('some={"a": 1}', "a list is needed"),
+        ("some=[1", "a list is needed"),
         ("inner=1", "an object is needed"),
+        ("inner=[]", "an object is needed"),
         ("=1", "write name=value"),
         (":=1", "write name=value"),
     ],

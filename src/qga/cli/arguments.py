@@ -86,7 +86,15 @@ def _value(word: str, kind: Any, text: str) -> Any:
         return _alternate(kind, text)
     if kind is str or (isinstance(kind, type) and issubclass(kind, Enum)):
         return text
-    what = "a list" if isinstance(kind, GenericAlias) else "an object"
+    is_list = isinstance(kind, GenericAlias)
+    # No text can be meant, so that the colon is not needed.
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if isinstance(value, list if is_list else dict):
+        return value
+    what = "a list" if is_list else "an object"
     raise click.UsageError(
         f"{word!r}: {what} is needed; write it as JSON: {word.partition('=')[0]}:=..."
     )
