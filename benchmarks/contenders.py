@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.client import Client
-from tests.support.stock import BLOCKED
+from tests.support.stock import BLOCKED_BUT_EXEC
 from tests.vm.debs import packages
 
 _SOURCE = Path(__file__).parents[1] / "src"
@@ -51,7 +51,7 @@ class Running:
         options = ["-m", "unix-listen", "-p", str(path), "-t", str(folder)]
         begin = time.perf_counter()
         self.process = subprocess.Popen(
-            [*contender.command, *options, "-b", ",".join(BLOCKED)],
+            [*contender.command, *options, "-b", ",".join(BLOCKED_BUT_EXEC)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ KIB, MIB = 1 << 10, 1 << 20
 
 # More than any series reads, and what it must find.
 CONTENT = os.urandom(48 * MIB)
+
+# Between two questions whether a program has ended.
+_PAUSE = 0.002
 
 _SIZES = {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "16 MiB": 16 * MIB}
 
@@ -108,6 +112,29 @@ def _open_and_close(agent: Running, folder: Path, times: int) -> Sample:
     return Sample(statistics.median(durations), (agent.cpu() - before) / times)
 
 
+def _program(program: str, *words: str, printed: int = 0) -> Callable[[Running, Path, int], Sample]:
+    """From the start of a program until its end is told, with what it has printed."""
+    starting: dict[str, Any] = {"path": program, "arg": words}
+    if printed:
+        starting["capture-output"] = True
+
+    def take(agent: Running, _: Path, times: int) -> Sample:
+        durations: list[float] = []
+        before = agent.cpu()
+        while len(durations) < times:
+            begin = time.perf_counter()
+            pid = agent.client.result("guest-exec", **starting)["pid"]
+            asking = _request("guest-exec-status", pid=pid)
+            while b'"exited": false' in (reply := agent.client.ask(asking)):
+                time.sleep(_PAUSE)
+            durations.append(time.perf_counter() - begin)
+            if len(reply) < printed:
+                raise RuntimeError("an agent has lost what a program printed")
+        return Sample(statistics.median(durations), (agent.cpu() - before) / times)
+
+    return take
+
+
 MEASURES = (
     Measure("guest-ping", "us", 2000, _alone("guest-ping")),
     Measure("guest-sync-delimited", "us", 2000, _alone("guest-sync-delimited", id=123456789)),
@@ -123,6 +150,13 @@ MEASURES = (
         for (name, size), times in zip(_SIZES.items(), (1000, 100, 12, 2), strict=True)
     ),
     Measure("guest-file-open and -close", "us", 400, _open_and_close),
+    Measure("guest-exec /bin/true", "us", 100, _program("/bin/true")),
+    Measure(
+        "guest-exec, 8 MiB printed",
+        "ms",
+        8,
+        _program("/usr/bin/head", "-c", str(8 * MIB), "/dev/zero", printed=8 * MIB),
+    ),
 )
 
 START, RSS = "start to first reply", "RSS idle"
