@@ -283,7 +283,7 @@ class TrimResult(Struct):
 
 
 class TrimResponse(Struct):
-    """What became of the trimming.
+    """What became of the trimming; agents before 2.4 do not tell.
 
     Members:
         paths: of each file system
@@ -292,7 +292,7 @@ class TrimResponse(Struct):
     NAME = "GuestFilesystemTrimResponse"
     SINCE = "2.4"
 
-    paths: list[TrimResult]
+    paths: list[TrimResult] = member(default=(), since="2.4")
 
 
 class Fstrim(Command[TrimResponse]):

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from abc import abstractmethod
     from typing import Protocol
 
+    from qga.protocol.stats import DiskStatsInfo
+    from qga.protocol.storage import DiskInfo, FilesystemInfo
+
     from .mounts import Mount
 
     class Freezer(Protocol):
@@ -52,6 +55,43 @@ if TYPE_CHECKING:
         def shutdown_command(self, mode: str) -> list[str]:
             """The program and its arguments for *mode*: halt, powerdown or reboot."""
 
+    class Storage(Protocol):
+        """Disks, and the file systems on them."""
+
+        @abstractmethod
+        def disks(self) -> list[DiskInfo]:
+            """The disks, each followed by its partitions.
+
+            Raises:
+                OSError, CommandError: they cannot be listed.
+            """
+
+        @abstractmethod
+        def filesystem(self, mount: Mount) -> FilesystemInfo:
+            """What is mounted, and where the disks are that it is on.
+
+            Raises:
+                OSError: what *mount* tells of its device is wrong.
+            """
+
+        @abstractmethod
+        def trim(self, fd: int, minimum: int) -> tuple[int, int]:
+            """Discard what the file system behind *fd* does not use; this may take minutes.
+
+            Returns: how many bytes, and the *minimum* of bytes that a range had to have.
+
+            Raises:
+                OSError: it failed; ENOTTY or EOPNOTSUPP: it does not support that.
+            """
+
+        @abstractmethod
+        def counters(self) -> list[DiskStatsInfo]:
+            """What each disk and partition has done, in the kernel's order.
+
+            Raises:
+                OSError: the kernel does not tell.
+            """
+
     class System(Protocol):
         """The platform."""
 
@@ -60,3 +100,6 @@ if TYPE_CHECKING:
 
         @property
         def power(self) -> Power: ...
+
+        @property
+        def storage(self) -> Storage: ...

@@ -7,6 +7,10 @@ frozen.
 from .freezer import LinuxFreezer
 from .power import LinuxPower
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .storage import LinuxStorage
+
 
 class LinuxSystem:
     """See `qga.agent.system.System`."""
@@ -14,3 +18,12 @@ class LinuxSystem:
     def __init__(self) -> None:
         self.freezer = LinuxFreezer()
         self.power = LinuxPower()
+        self._storage: LinuxStorage | None = None
+
+    @property
+    def storage(self) -> "LinuxStorage":
+        if self._storage is None:
+            from .storage import LinuxStorage
+
+            self._storage = LinuxStorage()
+        return self._storage

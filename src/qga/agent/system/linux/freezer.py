@@ -31,7 +31,7 @@ class LinuxFreezer:
     def open(self, mount: Mount) -> int:
         """A descriptor by which *mount* is frozen and thawed."""
         fd = os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        if not _is_of(mount, os.fstat(fd).st_dev):
+        if not is_of(mount, os.fstat(fd).st_dev):
             os.close(fd)
             raise OSError(errno.ESTALE, "another file system is mounted there")
         return fd
@@ -89,14 +89,15 @@ def _reachable(mounts: "list[Mount]") -> Mount:
     if len(mounts) > 1:
         for mount in mounts:
             try:
-                if _is_of(mount, os.stat(mount.path).st_dev):
+                if is_of(mount, os.stat(mount.path).st_dev):
                     return mount
             except OSError:
                 pass
     return mounts[0]
 
 
-def _is_of(mount: Mount, device: int) -> bool:
+def is_of(mount: Mount, device: int) -> bool:
+    """Whether a file with the device number *device* is on the file system of *mount*."""
     # Btrfs has device numbers of its own for each subvolume, other than the mount table's.
     return mount.kind == "btrfs" or (os.major(device), os.minor(device)) == mount.device
 

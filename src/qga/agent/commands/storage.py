@@ -1,0 +1,74 @@
+"""Handlers of `qga.protocol.storage`."""
+
+import errno
+import os
+
+from qga.agent import apart
+from qga.protocol.storage import (
+    DiskInfo,
+    FilesystemInfo,
+    Fstrim,
+    GetDisks,
+    GetFsinfo,
+    TrimResponse,
+    TrimResult,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qga.agent.app import Agent
+    from qga.agent.later import Pending
+    from qga.agent.system import System
+    from qga.agent.system.mounts import Mount
+
+_CANNOT_TRIM = (errno.ENOTTY, errno.EOPNOTSUPP)
+
+
+@GetDisks.handler
+def disks(agent: "Agent", command: GetDisks) -> list[DiskInfo]:
+    # Upstream's order, here and below: the last one comes first.
+    return agent.system.storage.disks()[::-1]
+
+
+@GetFsinfo.handler
+def filesystems(agent: "Agent", command: GetFsinfo) -> list[FilesystemInfo]:
+    describe = agent.system.storage.filesystem
+    return [describe(mount) for mount in reversed(agent.system.freezer.mounts())]
+
+
+@Fstrim.handler
+def fstrim(agent: "Agent", command: Fstrim) -> "Pending[TrimResponse]":
+    minimum = command.minimum or 0
+    mounts = agent.system.freezer.mounts()[::-1]
+
+    def work() -> bytes:
+        return b"".join(_trim(agent.system, mount, minimum) for mount in mounts)
+
+    def understand(lines: bytes) -> TrimResponse:
+        results = zip(mounts, lines.splitlines(), strict=True)
+        return TrimResponse(paths=[_result(mount.path, line) for mount, line in results])
+
+    return apart.run(agent.loop, work, understand)
+
+
+def _trim(system: "System", mount: "Mount", minimum: int) -> bytes:
+    """Trim one file system; a line with two numbers, or with what went wrong."""
+    try:
+        fd = system.freezer.open(mount)
+    except OSError as error:
+        return f"failed to open: {error.strerror}\n".encode()
+    try:
+        return b"%d %d\n" % system.storage.trim(fd, minimum)
+    except OSError as error:
+        if error.errno in _CANNOT_TRIM:
+            return b"trim not supported\n"
+        return f"failed to trim: {error.strerror}\n".encode()
+    finally:
+        os.close(fd)
+
+
+def _result(path: str, line: bytes) -> TrimResult:
+    trimmed, _, minimum = line.partition(b" ")
+    if not trimmed.isdigit():
+        return TrimResult(path=path, error=line.decode())
+    return TrimResult(path=path, trimmed=int(trimmed), minimum=int(minimum))

@@ -1,0 +1,246 @@
+"""Disks and file systems of Linux: /sys/block, udev's records, statvfs, FITRIM, /proc/diskstats."""
+
+import fcntl
+import os
+from _struct import Struct
+
+from qga.errors import GuestOSError
+from qga.protocol.stats import DiskStats, DiskStatsInfo
+from qga.protocol.storage import DiskAddress, DiskBusType, DiskInfo, FilesystemInfo
+
+from .diskaddress import locate
+from .freezer import is_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qga.agent.system.mounts import Mount
+
+# From linux/fs.h: _IOWR('X', 121, struct fstrim_range), and that: start, length, minimum.
+_FITRIM = 0xC0185879
+_RANGE = Struct("=QQQ")
+_ALL = (1 << 64) - 1
+
+_VIRTUAL = "/devices/virtual/block/"
+
+_OLD_NAMES = ("read_ios", "read_sectors", "write_ios", "write_sectors")
+_NAMES = (
+    *("read_ios", "read_merges", "read_sectors", "read_ticks"),
+    *("write_ios", "write_merges", "write_sectors", "write_ticks"),
+    *("ios_pgr", "total_ticks", "weight_ticks"),
+    *("discard_ios", "discard_merges", "discard_sectors", "discard_ticks"),
+    *("flush_ios", "flush_ticks"),
+)
+
+
+class LinuxStorage:
+    """See `qga.agent.system.Storage`.
+
+    Args:
+        sys: where sysfs is.
+        udev: udev's records of devices; not there in a guest without udev.
+        diskstats: the kernel's counters.
+    """
+
+    def __init__(
+        self,
+        sys: str = "/sys",
+        udev: str = "/run/udev/data",
+        diskstats: str = "/proc/diskstats",
+    ) -> None:
+        self._block = f"{sys}/block"
+        self._numbers = f"{sys}/dev/block"
+        self._udev = udev
+        self._diskstats = diskstats
+
+    # ---- disks ----
+
+    def disks(self) -> list[DiskInfo]:
+        """The disks, each followed by its partitions, in the order of /sys/block."""
+        try:
+            names = os.listdir(self._block)
+        except OSError as error:
+            raise GuestOSError(f'open("{self._block}/"): {error.strerror}', error.errno) from None
+        found = []
+        for name in names:
+            try:
+                path = _follow(self._block, name)
+                with open(f"{path}/size", "rb") as file:
+                    if int(file.read()) == 0:
+                        continue
+                node, serial, alias = self._describe(path)
+                if node is not None:
+                    found.append(self._disk(path, node, serial, alias))
+                    found += self._partitions(path, name, node)
+            except (OSError, ValueError):
+                continue  # no disk, or one that has just been taken away
+        return found
+
+    def _disk(self, path: str, node: str, serial: "str | None", alias: "str | None") -> DiskInfo:
+        address = smart = None
+        if _VIRTUAL not in path:
+            address = locate(path, node, serial)
+            if address is not None and address.bus_type == DiskBusType.NVME:
+                from . import nvme
+
+                smart = nvme.smart(node)
+        return DiskInfo(
+            name=node,
+            partition=False,
+            dependencies=self._dependencies(path),
+            address=address,
+            alias=alias,
+            smart=smart,
+        )
+
+    def _dependencies(self, path: str) -> "list[str] | None":
+        try:
+            slaves = os.listdir(f"{path}/slaves")
+        except OSError:
+            return None
+        nodes = [self._describe(_follow(f"{path}/slaves", slave))[0] for slave in reversed(slaves)]
+        return [node for node in nodes if node is not None]
+
+    def _partitions(self, path: str, name: str, disk: str) -> list[DiskInfo]:
+        found = []
+        for entry in os.listdir(path):
+            if entry.startswith(name):
+                node, _, alias = self._describe(f"{path}/{entry}")
+                if node is not None:
+                    found.append(
+                        DiskInfo(name=node, partition=True, dependencies=[disk], alias=alias)
+                    )
+        return found
+
+    def _describe(self, path: str) -> "tuple[str | None, str | None, str | None]":
+        """The device file, serial number and alias of the block device at *path*.
+
+        The kernel says the first, udev the others. In a guest without udev, it is the kernel who
+        says what udev would have taken over from it.
+        """
+        with open(f"{path}/uevent", "rb") as file:
+            said = _pairs(file.read(), b"")
+        name = said.get(b"DEVNAME")
+        if name is None:
+            return None, None, None
+        node = os.fsdecode(b"/dev/" + name)
+        try:
+            numbers = f"{int(said[b'MAJOR'])}:{int(said[b'MINOR'])}"
+            with open(f"{self._udev}/b{numbers}", "rb") as file:
+                recorded = _pairs(file.read(), b"E:")
+        except (OSError, KeyError):
+            disk = path.rpartition("/")[0] if said.get(b"DEVTYPE") == b"partition" else path
+            return node, _line(f"{disk}/serial"), _line(f"{path}/dm/name")
+        return node, _text(recorded.get(b"ID_SERIAL")), _text(recorded.get(b"DM_NAME"))
+
+    # ---- file systems ----
+
+    def filesystem(self, mount: "Mount") -> FilesystemInfo:
+        """What is mounted, and where the disks are that it is on."""
+        major, minor = mount.device
+        if major == 0:  # Btrfs: the number is its own; its device is what it was mounted from
+            number = os.stat(mount.source).st_rdev
+            major, minor = os.major(number), os.minor(number)
+        name = f"{major}:{minor}"
+        disks: list[DiskAddress] = []
+        try:
+            path = _follow(self._numbers, name)
+            name = path.rpartition("/")[2]
+            self._add_addresses(path, disks)
+        except OSError:
+            pass  # a container that does not see the devices, or a device that has gone
+        used = total = privileged = None
+        try:
+            if is_of(mount, os.stat(mount.path).st_dev):
+                sizes = os.statvfs(mount.path)
+                used = (sizes.f_blocks - sizes.f_bfree) * sizes.f_frsize
+                total = used + sizes.f_bavail * sizes.f_frsize
+                privileged = sizes.f_blocks * sizes.f_frsize
+        except OSError:
+            pass
+        return FilesystemInfo(
+            name=name,
+            mountpoint=mount.path,
+            type=mount.kind,
+            used_bytes=used,
+            total_bytes=total,
+            total_bytes_privileged=privileged,
+            disk=disks,
+        )
+
+    def _add_addresses(self, path: str, disks: list[DiskAddress]) -> None:
+        """Add where the device at *path* is attached, or what a virtual one is made of."""
+        if _VIRTUAL not in path:
+            node, serial, _ = self._describe(path)
+            address = locate(path, node, serial)
+            if address is not None:
+                disks.append(address)
+            return
+        slaves = f"{path}/slaves"
+        if not os.path.isdir(slaves):
+            slaves = f"{path.rpartition('/')[0]}/slaves"  # it is a partition of one
+        for slave in reversed(os.listdir(slaves)):
+            self._add_addresses(_follow(slaves, slave), disks)
+
+    def trim(self, fd: int, minimum: int) -> "tuple[int, int]":
+        """Discard what the file system behind *fd* does not use."""
+        argument = bytearray(_RANGE.pack(0, _ALL, minimum & _ALL))
+        fcntl.ioctl(fd, _FITRIM, argument)
+        _, trimmed, minimum = _RANGE.unpack(argument)
+        return trimmed, minimum
+
+    # ---- counters ----
+
+    def counters(self) -> list[DiskStatsInfo]:
+        """What each disk and partition has done, in the kernel's order."""
+        with open(self._diskstats, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+        found = []
+        for line in lines:
+            fields = line.split()
+            if len(fields) < 7:
+                continue
+            values = map(int, fields[3:20])
+            found.append(
+                DiskStatsInfo(
+                    name=fields[2],
+                    major=int(fields[0]),
+                    minor=int(fields[1]),
+                    stats=DiskStats(**dict(zip(_counted(len(fields)), values, strict=False))),
+                )
+            )
+        return found
+
+
+def _counted(fields: int) -> "tuple[str, ...]":
+    """What a line of so many fields tells; newer kernels have added to it."""
+    if fields == 7:  # partitions in kernels before 2.6.25
+        return _OLD_NAMES
+    return _NAMES[: 17 if fields >= 20 else 15 if fields >= 18 else 11 if fields >= 14 else 0]
+
+
+def _follow(directory: str, name: str) -> str:
+    """Where the symbolic link *name* leads. (Nothing on the way is a link, in sysfs.)"""
+    return os.path.normpath(f"{directory}/{os.readlink(f'{directory}/{name}')}")
+
+
+def _pairs(text: bytes, mark: bytes) -> "dict[bytes, bytes]":
+    """The lines KEY=VALUE of *text* that begin with *mark*."""
+    pairs = {}
+    for line in text.split(b"\n"):
+        if line.startswith(mark):
+            key, _, value = line[len(mark) :].partition(b"=")
+            pairs[key] = value
+    return pairs
+
+
+def _text(value: "bytes | None") -> "str | None":
+    return value.decode("utf-8", "replace") if value else None
+
+
+def _line(path: str) -> "str | None":
+    """What is in a file of sysfs; None if there is nothing, or no such file."""
+    try:
+        with open(path, "rb") as file:
+            return _text(file.read().strip())
+    except OSError:
+        return None
