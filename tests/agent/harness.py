@@ -73,6 +73,22 @@ def call(agent: Agent, name: str, **arguments: Any) -> Any:
     return answer(agent, request(name, arguments))["return"]
 
 
+def call_later(agent: Agent, name: str, *, whole: bool = False, **arguments: Any) -> Any:
+    """What a command returns that is answered from the agent's loop; or its *whole* reply."""
+    reply = raw_answer(agent, request(name, arguments))
+    assert isinstance(reply, Deferred)
+    replies: list[list[bytes]] = []
+
+    def done(pieces: list[bytes]) -> None:
+        replies.append(pieces)
+        agent.loop.stop()
+
+    agent.loop.soon(lambda: reply.when_done(done))
+    agent.loop.run()
+    found = json.loads(b"".join(replies[0]))
+    return found if whole else found["return"]
+
+
 def refusal(agent: Agent, name: str, **arguments: Any) -> str:
     """The text of the error with which a command is answered."""
     arguments = {member.replace("_", "-"): value for member, value in arguments.items()}

@@ -1,4 +1,4 @@
-"""Freezes a real file system: one in an image, mounted in a mount namespace of its own.
+"""Freezes and trims a real file system: one in an image, mounted in a mount namespace of its own.
 
 Run by test_freeze_loop, as `unshare --mount python -m tests.agent.on_loop CASE IMAGE FOLDER`.
 Before anything is frozen it is certain that FOLDER is the image, and a process of its own is there
@@ -13,8 +13,9 @@ from pathlib import Path
 
 from qga.agent.system.fake import FakePower
 from qga.agent.system.linux.freezer import LinuxFreezer, parse_mountinfo
+from qga.agent.system.linux.storage import LinuxStorage
 from qga.agent.system.mounts import Mount
-from tests.agent.harness import call, make_agent, refusal, until
+from tests.agent.harness import call, call_later, make_agent, refusal, until
 
 FITHAW = 0xC0045878
 
@@ -52,11 +53,24 @@ class OwnFreezer(LinuxFreezer):
         assert (os.major(device), os.minor(device)) == self.device
 
 
+class OwnStorage(LinuxStorage):
+    """The real thing, which trims that device only."""
+
+    def __init__(self, freezer: OwnFreezer) -> None:
+        super().__init__()
+        self.freezer = freezer
+
+    def trim(self, fd: int, minimum: int) -> tuple[int, int]:
+        self.freezer.check(fd)
+        return super().trim(fd, minimum)
+
+
 class OwnSystem:
     """A platform whose only file system is that one."""
 
     def __init__(self, freezer: OwnFreezer) -> None:
         self.freezer = freezer
+        self.storage = OwnStorage(freezer)
         self.power = FakePower(["/bin/true"])
 
 
@@ -174,8 +188,43 @@ def watchdog(freezer: OwnFreezer, folder: Path, _: Path) -> None:
     assert freezer.freeze(freezer.open(mount))
 
 
+def trim(freezer: OwnFreezer, folder: Path, state: Path) -> None:
+    image = folder.parent / "image"
+    blocks = image.stat().st_blocks
+    (folder / "big").write_bytes(os.urandom(4 << 20))
+    os.sync()
+    assert image.stat().st_blocks > blocks + 4096
+    (folder / "big").unlink()
+    os.sync()
+    made = make_agent(state, OwnSystem(freezer))
+    (result,) = call_later(made, "guest-fstrim")["paths"]
+    assert result["path"] == str(folder)
+    assert result["trimmed"] > 4 << 20
+    assert result["minimum"] < 1 << 20
+    # The loop device has punched a hole into its file.
+    until(lambda: image.stat().st_blocks < blocks + 4096, "the image to shrink")
+    # No free range is that long. (More than the file system has is refused.)
+    (result,) = call_later(made, "guest-fstrim", minimum=1 << 30)["paths"]
+    assert result == {"path": str(folder), "error": "failed to trim: Invalid argument"}
+    (result,) = call_later(made, "guest-fstrim", minimum=-1)["paths"]
+    assert result == {"path": str(folder), "error": "failed to trim: Invalid argument"}
+    (info,) = call(made, "guest-get-fsinfo")
+    sizes = os.statvfs(folder)
+    used = (sizes.f_blocks - sizes.f_bfree) * sizes.f_frsize
+    assert info == {
+        "name": f"loop{freezer.device[1]}",
+        "mountpoint": str(folder),
+        "type": "ext4",
+        "used-bytes": used,
+        "total-bytes": used + sizes.f_bavail * sizes.f_frsize,
+        "total-bytes-privileged": sizes.f_blocks * sizes.f_frsize,
+        "disk": [],
+    }
+    made.close()
+
+
 CASES: dict[str, Callable[[OwnFreezer, Path, Path], None]] = {
-    case.__name__: case for case in (linux_freezer, agent, guardian, bind_mount, watchdog)
+    case.__name__: case for case in (linux_freezer, agent, guardian, bind_mount, watchdog, trim)
 }
 
 

@@ -19,7 +19,8 @@ class Devices:
         self.root = root
         self.sys = root / "sys"
         self.udev = root / "run/udev/data"
-        self._minor = 0
+        self.numbers: dict[str, str] = {}
+        """Major and minor number of each device, by its name."""
         for path in (self.sys / "block", self.sys / "dev/block", self.sys / "bus", self.udev):
             path.mkdir(parents=True)
 
@@ -51,8 +52,8 @@ class Devices:
         udev: Mapping[str, str] = {},
         serial: str | None = None,
         node: bool = True,
-    ) -> str:
-        """A block device under /sys/devices/*parent*, with its partitions; its numbers.
+    ) -> None:
+        """A block device under /sys/devices/*parent*, with its partitions.
 
         Args:
             parent: without the ``block`` that most have; for virtual ones `virtual`.
@@ -70,12 +71,24 @@ class Devices:
         for slave in slaves:
             link = directory / "slaves" / slave.rpartition("/")[2]
             link.symlink_to(_up(link.parent, self.sys) + f"devices/{slave}")
-        numbers = (directory / "dev").read_text().strip() if node else ""
         for partition in partitions:
             self._device(f"{path}/{partition}", partition, "partition", size // 2, udev)
         (directory / "queue").mkdir()
         (directory / "holders").mkdir()
-        return numbers
+
+    def scsi(
+        self,
+        parent: str,
+        address: str,
+        name: str,
+        *,
+        partitions: Sequence[str] = (),
+        udev: Mapping[str, str] = {},
+    ) -> None:
+        """A SCSI disk at *address*, such as 2:0:0:0, of a controller."""
+        host, channel, target, _ = address.split(":")
+        place = f"{parent}/host{host}/target{host}:{channel}:{target}/{address}/block"
+        self.disk(place, name, partitions=partitions, udev=udev)
 
     def _device(
         self,
@@ -94,8 +107,7 @@ class Devices:
         if not node:
             (directory / "uevent").write_text(f"DEVTYPE={kind}\n")
             return path
-        numbers = f"8:{self._minor}"
-        self._minor += 1
+        numbers = self.numbers[name] = f"8:{len(self.numbers)}"
         (directory / "dev").write_text(numbers + "\n")
         major, _, minor = numbers.partition(":")
         (directory / "uevent").write_text(
@@ -114,14 +126,10 @@ def _up(directory: Path, root: Path) -> str:
 
 
 def every_controller(root: Path) -> Devices:
-    """A machine with a disk on each controller that there is a rule for, and some without."""
+    """A machine with a disk on each controller that qemu-ga 7.2 has a rule for, and some others."""
     made = Devices(root)
+    scsi = made.scsi
     pci = "pci0000:00"
-
-    def scsi(parent: str, address: str, name: str, **more: object) -> str:
-        host, channel, target, _ = address.split(":")
-        place = f"{parent}/host{host}/target{host}:{channel}:{target}/{address}/block"
-        return made.disk(place, name, **more)  # type: ignore[arg-type]
 
     made.pci(f"{pci}/0000:00:01.1", "ata_piix")
     made.directory(f"{pci}/0000:00:01.1/ata1/host0")

@@ -1,0 +1,170 @@
+"""The commands about disks and file systems, on a made-up platform."""
+
+import errno
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qga.agent.app import Agent
+from qga.agent.system.fake import FakeSystem
+from qga.agent.system.mounts import Mount
+from qga.protocol.codec import reader
+from qga.protocol.stats import DiskStats, DiskStatsInfo
+from qga.protocol.storage import DiskInfo, FilesystemInfo, Fstrim
+from tests.agent.conftest import AgentFactory, Starter
+from tests.agent.harness import answer, call, call_later, refusal, request, until
+
+
+class FakeStorage:
+    """Disks on paper; *trimming* is what becomes of the trimming of each file system, in turn."""
+
+    def __init__(self, *trimming: Any) -> None:
+        self.trimming = list(trimming)
+
+    def disks(self) -> list[DiskInfo]:
+        return [
+            DiskInfo(name="/dev/sda", partition=False, dependencies=[]),
+            DiskInfo(name="/dev/sda1", partition=True, dependencies=["/dev/sda"]),
+        ]
+
+    def filesystem(self, mount: Mount) -> FilesystemInfo:
+        return FilesystemInfo(name="sda1", mountpoint=mount.path, type=mount.kind, disk=[])
+
+    def trim(self, fd: int, minimum: int) -> tuple[int, int]:
+        result = self.trimming.pop(0)
+        if isinstance(result, OSError):
+            raise result
+        if isinstance(result, int):
+            os.kill(os.getpid(), result)
+        return int(result), minimum
+
+    def counters(self) -> list[DiskStatsInfo]:
+        return [DiskStatsInfo(name="sda", major=8, minor=0, stats=DiskStats(read_ios=1))]
+
+
+def platform(*trimming: Any, paths: tuple[str, ...] = ("/", "/data")) -> FakeSystem:
+    return FakeSystem(*paths, storage=FakeStorage(*trimming))
+
+
+@pytest.fixture
+def agent(make: AgentFactory) -> Agent:
+    return make(platform())
+
+
+def test_the_last_comes_first(agent: Agent) -> None:
+    assert [disk["name"] for disk in call(agent, "guest-get-disks")] == ["/dev/sda1", "/dev/sda"]
+    infos = call(agent, "guest-get-fsinfo")
+    assert infos == [
+        {"name": "sda1", "mountpoint": path, "type": "ext4", "disk": []} for path in ("/data", "/")
+    ]
+
+
+def test_counters(agent: Agent) -> None:
+    (disk,) = call(agent, "guest-get-diskstats")
+    assert disk == {"name": "sda", "major": 8, "minor": 0, "stats": {"read-ios": 1}}
+
+
+def test_what_becomes_of_each_trimming(make: AgentFactory) -> None:
+    failures = [OSError(n, os.strerror(n)) for n in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EIO)]
+    paths = ("/a", "/b", "/c", "/d", "/e")
+    system = platform("512", *failures, paths=paths)
+    system.freezer.fail_open["/b"] = [OSError(errno.ESTALE, "something else is there")]
+    result = call_later(make(system), "guest-fstrim", minimum=4096)
+    assert result == {
+        "paths": [
+            {"path": "/e", "trimmed": 512, "minimum": 4096},
+            {"path": "/d", "error": "trim not supported"},
+            {"path": "/c", "error": "trim not supported"},
+            {"path": "/b", "error": "failed to open: something else is there"},
+            {"path": "/a", "error": "failed to trim: Input/output error"},
+        ]
+    }
+
+
+def test_nothing_to_trim(make: AgentFactory) -> None:
+    assert call_later(make(platform(paths=())), "guest-fstrim") == {"paths": []}
+
+
+def test_a_mount_table_that_cannot_be_read(
+    make: AgentFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = platform()
+    monkeypatch.setattr(system.freezer, "mounts", lambda: Path("/absent").read_bytes())
+    agent = make(system)
+    for command in ("guest-fstrim", "guest-get-fsinfo"):
+        assert refusal(agent, command) == "No such file or directory"
+
+
+def test_a_trimming_that_is_killed(make: AgentFactory) -> None:
+    agent = make(platform("1", signal.SIGKILL))
+    reply = call_later(agent, "guest-fstrim", whole=True)
+    assert reply["error"]["desc"] == (
+        "the agent's process for this has ended by signal 9, before it was done"
+    )
+
+
+def test_before_2_4_the_reply_said_nothing(make: AgentFactory) -> None:
+    assert call_later(make(platform("1", "2"), compat="2.3"), "guest-fstrim") == {}
+    # And our client takes that for what it is.
+    assert reader(Fstrim.result())({}).paths == []
+
+
+@pytest.mark.parametrize("minimum", ["1", 1.0, True, 1 << 63])
+def test_what_is_no_minimum(agent: Agent, minimum: Any) -> None:
+    assert refusal(agent, "guest-fstrim", minimum=minimum) == (
+        "Invalid parameter type for 'minimum', expected: integer"
+    )
+
+
+def test_frozen(agent: Agent) -> None:
+    call(agent, "guest-fsfreeze-freeze")
+    for command in ("guest-fstrim", "guest-get-disks", "guest-get-fsinfo", "guest-get-diskstats"):
+        assert "disabled" in refusal(agent, command)
+    call(agent, "guest-fsfreeze-thaw")
+    assert "error" not in answer(agent, request("guest-get-disks"))
+
+
+# The trimming waits for a file, in place of a disk.
+_SLOW = """
+import os, time
+from qga.agent.system.linux.freezer import LinuxFreezer
+from qga.agent.system.linux.storage import LinuxStorage
+from qga.agent.system.mounts import Mount
+def trim(self, fd, minimum):
+    while not os.path.exists({path!r}):
+        time.sleep(0.01)
+    return len(os.listdir("/proc/self/fd")), minimum
+LinuxStorage.trim = trim
+LinuxFreezer.mounts = lambda self: [Mount("/proc", (0, 0), "btrfs", "proc")]
+"""
+
+
+def test_others_are_served_while_a_disk_is_trimmed(start: Starter) -> None:
+    go = start.folder / "go"
+    running = start(changes=_SLOW.format(path=str(go)), blocked="guest-exec")
+    with running.connect() as waiting, running.connect() as other:
+        waiting.send(request("guest-fstrim", {"minimum": 7}), request("guest-sync", {"id": 1}))
+        for _ in range(3):
+            assert other.call("guest-ping") == {}
+        go.touch()
+        (result,) = waiting.reply()["return"]["paths"]
+        assert waiting.reply() == {"return": 1}
+    # Nothing of the agent's was open in that process: its port could be opened by a new agent.
+    # What was: three standard ones, the pipe to the agent, the file system and the listing.
+    assert result == {"path": "/proc", "trimmed": 6, "minimum": 7}
+    assert running.end(signal.SIGTERM) == 0
+
+
+def test_a_client_that_left_during_a_trimming_is_forgotten(start: Starter) -> None:
+    go = start.folder / "go"
+    running = start(changes=_SLOW.format(path=str(go)), blocked="guest-exec")
+    before = running.descriptors()
+    with running.connect() as waiting:
+        waiting.send(request("guest-fstrim"), *[request("guest-ping")] * 3)
+    assert running.call("guest-ping") == {}
+    go.touch()
+    until(lambda: running.descriptors() <= before, "the agent to forget its client")
+    assert running.call("guest-ping") == {}
