@@ -22,6 +22,13 @@ ROOT_MODULES = (
     "loop",
     "vsock_loopback",
     "vmw_vsock_virtio_transport",
+    # For disks of all kinds.
+    "virtio_scsi",
+    "vmw_pvscsi",
+    "ata_piix",
+    "sd_mod",
+    "dm_mod",
+    "btrfs",
 )
 # fmt: off
 DIRECTORIES = (

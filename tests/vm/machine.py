@@ -25,6 +25,8 @@ class Machine:
 
     memory: int = 256
     cpus: int = 1
+    options: tuple[str, ...] = ()
+    """More options of QEMU; images that they name are the test's own."""
 
 
 PLAIN = Machine()
@@ -97,4 +99,5 @@ def command_line(
         *disk("root"),
         *disk("data"),
         *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
+        *machine.options,
     ]
