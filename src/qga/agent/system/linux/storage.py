@@ -15,10 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.system.mounts import Mount
 
-# From linux/fs.h: _IOWR('X', 121, struct fstrim_range), and that: start, length, minimum.
+# From linux/fs.h: _IOWR('X', 121, struct fstrim_range), and that: start, length, minimum. To the
+# kernel they have no sign, to the protocol they do.
 _FITRIM = 0xC0185879
-_RANGE = Struct("=QQQ")
-_ALL = (1 << 64) - 1
+_RANGE = Struct("=qqq")
+_ALL = -1
 
 _VIRTUAL = "/devices/virtual/block/"
 
@@ -183,7 +184,7 @@ class LinuxStorage:
 
     def trim(self, fd: int, minimum: int) -> "tuple[int, int]":
         """Discard what the file system behind *fd* does not use."""
-        argument = bytearray(_RANGE.pack(0, _ALL, minimum & _ALL))
+        argument = bytearray(_RANGE.pack(0, _ALL, minimum))
         fcntl.ioctl(fd, _FITRIM, argument)
         _, trimmed, minimum = _RANGE.unpack(argument)
         return trimmed, minimum
