@@ -44,12 +44,24 @@ DEVICES = (
     "pvscsi,id=foreign",
     "scsi-hd,bus=foreign.0,drive=foreign,serial=FOREIGN",
 )
-# /dev/sda and so on are in the order in which the modules are loaded.
+# Which of them is /dev/sda is left to chance; the links in /dev/disks tell.
+SCSI = ("unit", "target", "first", "fourth", "foreign")
 SET_UP = """
 set -e
 for module in virtio_scsi vmw_pvscsi ata_piix sd_mod dm_mod btrfs; do modprobe $module; done
 for disk in vdc2 vdd nvme0n1 sda sdb sdc sdd sde; do
   for try in $(seq 300); do [ -b /dev/$disk ] && break; sleep 0.1; done
+done
+mkdir /dev/disks
+for disk in /sys/block/sd*; do
+  case $(readlink $disk) in
+    */ata*:0:1:0/block/*) name=fourth;;
+    */ata*) name=first;;
+    *:0:0:5/block/*) name=unit;;
+    *:0:3:1/block/*) name=target;;
+    *) name=foreign;;
+  esac
+  ln -s ../${disk##*/} /dev/disks/$name
 done
 mkdir /mnt/part /mnt/volume /mnt/nvme /mnt/btrfs /mnt/sub /mnt/loop
 /usr/sbin/mke2fs -q -t ext4 /dev/vdc1
@@ -60,8 +72,9 @@ printf 'activation { udev_sync=0 udev_rules=0 }\\ndevices { obtain_device_list_f
   > /run/lvm.conf
 mkdir -p /etc/lvm /run/lvm
 mv /run/lvm.conf /etc/lvm/lvm.conf
-lvm pvcreate -q /dev/vdc2 /dev/sda
-lvm vgcreate -q group /dev/vdc2 /dev/sda
+unit=$(readlink -f /dev/disks/unit)
+lvm pvcreate -q /dev/vdc2 $unit
+lvm vgcreate -q group /dev/vdc2 $unit
 lvm lvcreate -q -y -i 2 -l 100%FREE -n volume group
 /usr/sbin/mke2fs -q -t ext4 /dev/mapper/group-volume
 mount /dev/mapper/group-volume /mnt/volume
@@ -76,13 +89,14 @@ mount -o loop /root/image /mnt/loop
 # What udev's own rules would record of these disks.
 UDEV = """
 mkdir -p /run/udev/data
+foreign=$(basename $(readlink -f /dev/disks/foreign))
 for disk in /sys/block/*; do
   read -r number < $disk/dev
   serial=
   case ${disk##*/} in
     vd*) read -r serial < $disk/serial || true;;
     nvme*) serial=QEMU_NVMe_Ctrl_NVME;;
-    sdc) serial=0QEMU_QEMU_HARDDISK_FOREIGN;;
+    $foreign) serial=0QEMU_QEMU_HARDDISK_FOREIGN;;
     dm-*) read -r name < $disk/dm/name; echo "E:DM_NAME=$name" > /run/udev/data/b$number;;
   esac
   [ "$serial" ] || continue
@@ -131,6 +145,13 @@ def rich(images: Path) -> Iterator[Guest]:
         yield guest
 
 
+@pytest.fixture(scope="module")
+def nodes(rich: Guest) -> dict[str, str]:
+    """The device file of each SCSI disk."""
+    loop = f"for name in {' '.join(SCSI)}; do readlink -f /dev/disks/$name; done"
+    return dict(zip(SCSI, rich.sh(loop).out.split(), strict=True))
+
+
 @pytest.fixture
 def client(rich: Guest) -> Iterator[qga.Client]:
     with connect(rich) as client:
@@ -155,7 +176,7 @@ def without(value: Any, *names: str) -> Any:
 
 
 @pytest.mark.usefixtures("udev")
-def test_disks_with_udev(rich: Guest, client: qga.Client) -> None:
+def test_disks_with_udev(rich: Guest, client: qga.Client, nodes: dict[str, str]) -> None:
     stock = rich.control.execute("guest-get-disks")
     ours = client.call("guest-get-disks")
     # The first call has made the NVMe disk read its log.
@@ -164,17 +185,20 @@ def test_disks_with_udev(rich: Guest, client: qga.Client) -> None:
     kinds = {name: disk["address"]["bus-type"] for name, disk in disks.items() if "address" in disk}
     assert kinds == {
         **dict.fromkeys(("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd"), "virtio"),
-        **dict.fromkeys(("/dev/sda", "/dev/sdb"), "scsi"),
-        **dict.fromkeys(("/dev/sdd", "/dev/sde"), "ide"),
-        "/dev/sdc": "unknown",
+        **dict.fromkeys((nodes["unit"], nodes["target"]), "scsi"),
+        **dict.fromkeys((nodes["first"], nodes["fourth"]), "ide"),
+        nodes["foreign"]: "unknown",
         "/dev/nvme0n1": "nvme",
     }
     assert disks["/dev/vdc"]["address"]["serial"] == "PARTS"
     assert disks["/dev/vdc2"]["dependencies"] == ["/dev/vdc"]
     assert disks["/dev/nvme0n1"]["address"]["serial"] == "QEMU_NVMe_Ctrl_NVME"
     assert disks["/dev/dm-0"]["alias"] == "group-volume"
-    assert sorted(disks["/dev/dm-0"]["dependencies"]) == ["/dev/sda", "/dev/vdc2"]
-    assert (disks["/dev/sde"]["address"]["bus"], disks["/dev/sde"]["address"]["unit"]) == (1, 1)
+    assert sorted(disks["/dev/dm-0"]["dependencies"]) == [nodes["unit"], "/dev/vdc2"]
+    fourth = disks[nodes["fourth"]]["address"]
+    assert (fourth["bus"], fourth["unit"]) == (1, 1)
+    assert disks[nodes["unit"]]["address"]["unit"] == 5
+    assert disks[nodes["foreign"]]["address"]["serial"].endswith("FOREIGN")
 
 
 def test_disks_without_udev(rich: Guest, client: qga.Client) -> None:
@@ -214,7 +238,7 @@ def by_mountpoint(infos: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("udev")
-def test_file_systems(rich: Guest, client: qga.Client) -> None:
+def test_file_systems(rich: Guest, client: qga.Client, nodes: dict[str, str]) -> None:
     rich.sh("sync")
     stock = rich.control.execute("guest-get-fsinfo")
     ours = client.call("guest-get-fsinfo")
@@ -234,7 +258,7 @@ def test_file_systems(rich: Guest, client: qga.Client) -> None:
         "/mnt/data": ("vdb", "ext4", ["/dev/vdb"]),
         "/mnt/part": ("vdc1", "ext4", ["/dev/vdc1"]),
         "/mnt/nvme": ("nvme0n1", "ext4", ["/dev/nvme0n1"]),
-        "/mnt/volume": ("dm-0", "ext4", ["/dev/sda", "/dev/vdc2"]),
+        "/mnt/volume": ("dm-0", "ext4", [nodes["unit"], "/dev/vdc2"]),
         "/mnt/btrfs": ("vdd", "btrfs", ["/dev/vdd"]),
         "/mnt/loop": ("loop0", "ext4", []),
     }
@@ -281,14 +305,14 @@ def test_five_hundred_mounts(rich: Guest, client: qga.Client) -> None:
 COUNTERS = 17
 
 
-def test_counters(rich: Guest, client: qga.Client) -> None:
+def test_counters(rich: Guest, client: qga.Client, nodes: dict[str, str]) -> None:
     def named(infos: list[dict[str, Any]]) -> list[tuple[object, ...]]:
         return [(i["name"], i["major"], i["minor"], sorted(i["stats"])) for i in infos]
 
     stock = rich.control.execute("guest-get-diskstats")
     ours = client.call("guest-get-diskstats")
     assert named(ours) == named(stock)
-    quiet = {"sdd", "sde", "sdc"}
+    quiet = {nodes[name].removeprefix("/dev/") for name in ("first", "foreign", "target")}
     assert [i for i in ours if i["name"] in quiet] == [i for i in stock if i["name"] in quiet]
     before = {info["name"]: info["stats"] for info in ours}
     assert {len(stats) for stats in before.values()} == {COUNTERS}
@@ -355,8 +379,9 @@ def test_trimming_as_the_stock_agent_does(rich: Guest, client: qga.Client) -> No
 
 
 def test_what_cannot_be_trimmed(rich: Guest, client: qga.Client) -> None:
-    rich.sh("mkdir /mnt/ide; /usr/sbin/mke2fs -q -t ext4 /dev/sde; mount -o ro /dev/sde /mnt/ide")
-    rich.sh("echo 0 > /sys/block/sde/queue/discard_max_bytes")
+    rich.sh("mkdir /mnt/ide; /usr/sbin/mke2fs -q -t ext4 /dev/disks/fourth")
+    name = rich.sh("basename $(readlink -f /dev/disks/fourth)").out.strip()
+    rich.sh(f"echo 0 > /sys/block/{name}/queue/discard_max_bytes; mount /dev/{name} /mnt/ide")
     ours = {result["path"]: result for result in client.call("guest-fstrim")["paths"]}
     stock = {r["path"]: r for r in rich.control.execute("guest-fstrim")["paths"]}
     rich.sh("umount /mnt/ide; rmdir /mnt/ide")
