@@ -13,11 +13,11 @@ from qga.wire.envelope import NO_ID, check_request, failure, success
 
 from . import commands
 from .accounting import ACCOUNTS
-from .later import Pending, Stream
+from .later import Pending, Stream, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from qga.protocol.model import Command
@@ -116,7 +116,9 @@ class Dispatcher:
                     pending, lambda: self._outcome(entry, command, pending.result, request_id)
                 )
             if isinstance(result, Stream):
-                return self._streamed(result, request_id)
+                return self._streamed(result.pieces, request_id)
+            if isinstance(result, Text):
+                return [b"".join(self._streamed((result.json,), request_id))]
             return self._success(entry, command, result, request_id)
         except Exception as error:  # noqa: BLE001 - whatever a handler does, the agent goes on
             return self._failure(entry, command, error, request_id)
@@ -147,9 +149,9 @@ class Dispatcher:
             reply.insert(0, entry.prefix)
         return reply
 
-    def _streamed(self, result: "Stream[Any]", request_id: object) -> "Iterator[bytes]":
+    def _streamed(self, pieces: "Iterable[bytes]", request_id: object) -> "Iterator[bytes]":
         yield b'{"return": '
-        yield from result.pieces
+        yield from pieces
         if request_id is not NO_ID:
             yield b', "id": ' + b"".join(text.encode(request_id))
         yield b"}\n"

@@ -1,7 +1,8 @@
-"""Results that are not there when a handler returns.
+"""Results that are not there when a handler returns, or that are there as text.
 
 A handler may return one of these in place of its result: `Pending` when a program has to end first,
-`Stream` when the reply is too large to be held in memory.
+`Stream` when the reply is too large to be held in memory, `Text` when it is made of many numbers
+that are text to begin with.
 """
 
 from qga.protocol.model import Later
@@ -52,3 +53,10 @@ class Stream(Later[R]):
 
     def __init__(self, pieces: "Iterator[bytes]") -> None:
         self.pieces = pieces
+
+
+class Text(Later[R]):
+    """A result that is JSON text already."""
+
+    def __init__(self, json: bytes) -> None:
+        self.json = json

@@ -1,12 +1,46 @@
 """Handlers of `qga.protocol.stats`."""
 
+from qga.agent.later import Text
 from qga.protocol.stats import DiskStatsInfo, GetDiskStats
+from qga.wire import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
 
+# The counters of a disk in the kernel's order, and how many of them a line of so many fields has:
+# newer kernels have added to it. Partitions before Linux 2.6.25 had fewer, of their own.
+_COUNTERS = (
+    *("read-ios", "read-merges", "read-sectors", "read-ticks"),
+    *("write-ios", "write-merges", "write-sectors", "write-ticks"),
+    *("ios-pgr", "total-ticks", "weight-ticks"),
+    *("discard-ios", "discard-merges", "discard-sectors", "discard-ticks"),
+    *("flush-ios", "flush-ticks"),
+)
+_OLD_COUNTERS = ("read-ios", "read-sectors", "write-ios", "write-sectors")
+_LENGTHS = ((20, 17), (18, 15), (14, 11), (8, 0))
+_FEWEST = 7
+
+
+def _template(names: "tuple[str, ...]") -> bytes:
+    """The JSON text of a disk's entry, for the % operator: major, minor, name and counters."""
+    counters = ", ".join(f'"{name}": %b' for name in names)
+    return f'{{"major": %b, "minor": %b, "name": %b, "stats": {{{counters}}}}}'.encode()
+
+
+_TEMPLATES = [(fields, 3 + count, _template(_COUNTERS[:count])) for fields, count in _LENGTHS]
+_TEMPLATES.append((_FEWEST, _FEWEST, _template(_OLD_COUNTERS)))
+
 
 @GetDiskStats.handler
-def disks(agent: "Agent", command: GetDiskStats) -> list[DiskStatsInfo]:
-    return agent.system.storage.counters()
+def disks(agent: "Agent", command: GetDiskStats) -> Text[list[DiskStatsInfo]]:
+    # The kernel's decimal numbers go into the reply as they are: there are many of them, and to
+    # decode and encode each would take longer than all the rest.
+    entries = []
+    for fields in agent.system.storage.counters():
+        for least, used, template in _TEMPLATES:
+            if len(fields) >= least:
+                fields[2] = text.quote(fields[2].decode("utf-8", "replace")).encode()
+                entries.append(template % tuple(fields[:used]))
+                break
+    return Text(b"[" + b", ".join(entries) + b"]")

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from abc import abstractmethod
     from typing import Protocol
 
-    from qga.protocol.stats import DiskStatsInfo
     from qga.protocol.storage import DiskInfo, FilesystemInfo
 
     from .mounts import Mount
@@ -85,8 +84,8 @@ if TYPE_CHECKING:
             """
 
         @abstractmethod
-        def counters(self) -> list[DiskStatsInfo]:
-            """What each disk and partition has done, in the kernel's order.
+        def counters(self) -> list[list[bytes]]:
+            """What each disk and partition has done: the fields of the lines of /proc/diskstats.
 
             Raises:
                 OSError: the kernel does not tell.

@@ -64,16 +64,18 @@ def parse_mountinfo(table: bytes) -> "list[list[Mount]]":
     """
     devices: dict[tuple[int, int], list[Mount]] = {}
     for line in table.split(b"\n"):
-        before, dash, after = line.partition(b" - ")
-        fields, source_fields = before.split(b" "), after.split(b" ")
-        if not dash or len(fields) < 5 or len(source_fields) < 2:
+        fields = line.split(b" ", 5)
+        # Major 0 has no device behind it: proc, tmpfs, overlay, network file systems. Btrfs is
+        # the exception, and looks so although it has. (Most lines end here, and quickly.)
+        if len(fields) < 6 or (fields[2].startswith(b"0:") and b"- btrfs " not in fields[5]):
+            continue
+        source_fields = (b" " + fields[5]).partition(b" - ")[2].split(b" ")
+        if len(source_fields) < 2:
             continue
         major, _, minor = fields[2].partition(b":")
         device = int(major), int(minor)
         kind = source_fields[0].decode("utf-8", "replace")
         source = _unescape(source_fields[1])
-        # Major 0 has no device behind it: proc, tmpfs, overlay, network file systems. Btrfs is
-        # the exception, and looks so although it has.
         if device[0] == 0 and not (kind == "btrfs" and _is_block_device(source)):
             continue
         mount = Mount(_unescape(fields[4]), device, kind, source)

@@ -5,7 +5,6 @@ import os
 from _struct import Struct
 
 from qga.errors import GuestOSError
-from qga.protocol.stats import DiskStats, DiskStatsInfo
 from qga.protocol.storage import DiskAddress, DiskBusType, DiskInfo, FilesystemInfo
 
 from .diskaddress import locate
@@ -23,14 +22,7 @@ _ALL = -1
 
 _VIRTUAL = "/devices/virtual/block/"
 
-_OLD_NAMES = ("read_ios", "read_sectors", "write_ios", "write_sectors")
-_NAMES = (
-    *("read_ios", "read_merges", "read_sectors", "read_ticks"),
-    *("write_ios", "write_merges", "write_sectors", "write_ticks"),
-    *("ios_pgr", "total_ticks", "weight_ticks"),
-    *("discard_ios", "discard_merges", "discard_sectors", "discard_ticks"),
-    *("flush_ios", "flush_ticks"),
-)
+_PIECE = 1 << 13
 
 
 class LinuxStorage:
@@ -64,10 +56,9 @@ class LinuxStorage:
         found = []
         for name in names:
             try:
+                if int(_read(f"{self._block}/{name}/size")) == 0:
+                    continue
                 path = _follow(self._block, name)
-                with open(f"{path}/size", "rb") as file:
-                    if int(file.read()) == 0:
-                        continue
                 node, serial, alias = self._describe(path)
                 if node is not None:
                     found.append(self._disk(path, node, serial, alias))
@@ -115,23 +106,23 @@ class LinuxStorage:
     def _describe(self, path: str) -> "tuple[str | None, str | None, str | None]":
         """The device file, serial number and alias of the block device at *path*.
 
-        The kernel says the first, udev the others. In a guest without udev, it is the kernel who
-        says what udev would have taken over from it.
+        The kernel says the first, udev the others. Where there is no udev, the kernel knows the
+        name of a volume, too; a serial number it would have to ask the disk for, which may hang.
         """
-        with open(f"{path}/uevent", "rb") as file:
-            said = _pairs(file.read(), b"")
-        name = said.get(b"DEVNAME")
+        said = _read(f"{path}/uevent")
+        name = _value(said, "DEVNAME")
         if name is None:
             return None, None, None
-        node = os.fsdecode(b"/dev/" + name)
+        node = f"/dev/{name}"
+        numbers = f"{_value(said, 'MAJOR')}:{_value(said, 'MINOR')}"
         try:
-            numbers = f"{int(said[b'MAJOR'])}:{int(said[b'MINOR'])}"
-            with open(f"{self._udev}/b{numbers}", "rb") as file:
-                recorded = _pairs(file.read(), b"E:")
-        except (OSError, KeyError):
-            disk = path.rpartition("/")[0] if said.get(b"DEVTYPE") == b"partition" else path
-            return node, _line(f"{disk}/serial"), _line(f"{path}/dm/name")
-        return node, _text(recorded.get(b"ID_SERIAL")), _text(recorded.get(b"DM_NAME"))
+            recorded = _read(f"{self._udev}/b{numbers}")
+        except OSError:
+            try:
+                return node, None, os.fsdecode(_read(f"{path}/dm/name").strip())
+            except OSError:
+                return node, None, None
+        return node, _value(recorded, "E:ID_SERIAL"), _value(recorded, "E:DM_NAME")
 
     # ---- file systems ----
 
@@ -191,32 +182,9 @@ class LinuxStorage:
 
     # ---- counters ----
 
-    def counters(self) -> list[DiskStatsInfo]:
-        """What each disk and partition has done, in the kernel's order."""
-        with open(self._diskstats, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
-        found = []
-        for line in lines:
-            fields = line.split()
-            if len(fields) < 7:
-                continue
-            values = map(int, fields[3:20])
-            found.append(
-                DiskStatsInfo(
-                    name=fields[2],
-                    major=int(fields[0]),
-                    minor=int(fields[1]),
-                    stats=DiskStats(**dict(zip(_counted(len(fields)), values, strict=False))),
-                )
-            )
-        return found
-
-
-def _counted(fields: int) -> "tuple[str, ...]":
-    """What a line of so many fields tells; newer kernels have added to it."""
-    if fields == 7:  # partitions in kernels before 2.6.25
-        return _OLD_NAMES
-    return _NAMES[: 17 if fields >= 20 else 15 if fields >= 18 else 11 if fields >= 14 else 0]
+    def counters(self) -> "list[list[bytes]]":
+        """What each disk and partition has done: the fields of the lines of /proc/diskstats."""
+        return [line.split() for line in _read(self._diskstats).splitlines()]
 
 
 def _follow(directory: str, name: str) -> str:
@@ -224,24 +192,19 @@ def _follow(directory: str, name: str) -> str:
     return os.path.normpath(f"{directory}/{os.readlink(f'{directory}/{name}')}")
 
 
-def _pairs(text: bytes, mark: bytes) -> "dict[bytes, bytes]":
-    """The lines KEY=VALUE of *text* that begin with *mark*."""
-    pairs = {}
-    for line in text.split(b"\n"):
-        if line.startswith(mark):
-            key, _, value = line[len(mark) :].partition(b"=")
-            pairs[key] = value
-    return pairs
+def _value(text: bytes, key: str) -> "str | None":
+    """The value in the line KEY=VALUE of *text*; None if there is none, or an empty one."""
+    _, _, rest = (b"\n" + text).partition(f"\n{key}=".encode())
+    return os.fsdecode(rest.partition(b"\n")[0]) or None
 
 
-def _text(value: "bytes | None") -> "str | None":
-    return value.decode("utf-8", "replace") if value else None
-
-
-def _line(path: str) -> "str | None":
-    """What is in a file of sysfs; None if there is nothing, or no such file."""
+def _read(path: str) -> bytes:
+    """A whole file. (By hand, which takes a fraction of the time for files as short as these.)"""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with open(path, "rb") as file:
-            return _text(file.read().strip())
-    except OSError:
-        return None
+        data = b""
+        while piece := os.read(fd, _PIECE):
+            data += piece
+    finally:
+        os.close(fd)
+    return data
