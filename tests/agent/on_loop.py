@@ -208,7 +208,7 @@ def trim(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     assert result == {"path": str(folder), "error": "failed to trim: Invalid argument"}
     (result,) = call_later(made, "guest-fstrim", minimum=-1)["paths"]
     assert result == {"path": str(folder), "error": "failed to trim: Invalid argument"}
-    (info,) = call(made, "guest-get-fsinfo")
+    (info,) = (i for i in call(made, "guest-get-fsinfo") if i["mountpoint"] == str(folder))
     sizes = os.statvfs(folder)
     used = (sizes.f_blocks - sizes.f_bfree) * sizes.f_frsize
     assert info == {

@@ -1,8 +1,9 @@
 """Handlers of `qga.protocol.stats`."""
 
+from _json import encode_basestring_ascii as quote
+
 from qga.agent.later import Text
 from qga.protocol.stats import DiskStatsInfo, GetDiskStats
-from qga.wire import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def disks(agent: "Agent", command: GetDiskStats) -> Text[list[DiskStatsInfo]]:
     for fields in agent.system.storage.counters():
         for least, used, template in _TEMPLATES:
             if len(fields) >= least:
-                fields[2] = text.quote(fields[2].decode("utf-8", "replace")).encode()
+                fields[2] = quote(fields[2].decode("utf-8", "replace")).encode()
                 entries.append(template % tuple(fields[:used]))
                 break
     return Text(b"[" + b", ".join(entries) + b"]")

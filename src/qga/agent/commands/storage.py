@@ -32,8 +32,7 @@ def disks(agent: "Agent", command: GetDisks) -> list[DiskInfo]:
 
 @GetFsinfo.handler
 def filesystems(agent: "Agent", command: GetFsinfo) -> list[FilesystemInfo]:
-    describe = agent.system.storage.filesystem
-    return [describe(mount) for mount in reversed(agent.system.freezer.mounts())]
+    return agent.system.storage.filesystems()[::-1]
 
 
 @Fstrim.handler

@@ -66,11 +66,11 @@ if TYPE_CHECKING:
             """
 
         @abstractmethod
-        def filesystem(self, mount: Mount) -> FilesystemInfo:
-            """What is mounted, and where the disks are that it is on.
+        def filesystems(self) -> list[FilesystemInfo]:
+            """The mounted file systems that are on block devices, in the order of the mount table.
 
             Raises:
-                OSError: what *mount* tells of its device is wrong.
+                OSError: the mount table cannot be read.
             """
 
         @abstractmethod

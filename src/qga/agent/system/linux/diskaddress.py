@@ -1,4 +1,4 @@
-"""Where a disk is attached, read out of its path under /sys/devices. Used by `storage`.
+"""Where a disk is attached, read out of its path under /sys/devices. Used by `blockdevices`.
 
 On its way from the root, such a path names each bridge, controller, host and target:
 
@@ -14,6 +14,9 @@ from itertools import pairwise
 from qga.protocol.storage import CcwAddress, DiskAddress, DiskBusType, PciAddress
 
 _UNKNOWN_PCI = PciAddress(domain=-1, bus=-1, slot=-1, function=-1)
+UNKNOWN = DiskAddress(
+    pci_controller=_UNKNOWN_PCI, bus_type=DiskBusType.UNKNOWN, bus=0, target=0, unit=0
+)
 
 # The drivers of PCI controllers that are known, and the bus that they drive. To virtio_pci belong
 # disks of their own and SCSI controllers.
@@ -28,11 +31,8 @@ _BUSES = {
 }
 
 
-def locate(path: str, node: "str | None", serial: "str | None") -> "DiskAddress | None":
-    """The address of the disk (or partition) at *path*, which has no symbolic links.
-
-    None if it is on no hardware that is known, and has neither a device file nor a serial number.
-    """
+def locate(path: str) -> DiskAddress:
+    """The address of the disk (or partition) at *path*, which has no symbolic links."""
     parts = path.split("/")
     pci, ccw = _UNKNOWN_PCI, None
     place: tuple[DiskBusType, int, int, int] | None = None
@@ -44,19 +44,13 @@ def locate(path: str, node: "str | None", serial: "str | None") -> "DiskAddress 
         ccw = _ccw_address(parts)
         if any(part.startswith("virtio") for part in parts):
             place = _on_virtio(parts)
-    if place is None:
-        if node is None and serial is None and pci is _UNKNOWN_PCI and ccw is None:
-            return None
-        place = DiskBusType.UNKNOWN, 0, 0, 0
-    bus_type, bus, target, unit = place
+    bus_type, bus, target, unit = place or (DiskBusType.UNKNOWN, 0, 0, 0)
     return DiskAddress(
         pci_controller=pci,
         bus_type=bus_type,
         bus=bus,
         target=target,
         unit=unit,
-        serial=serial,
-        dev=node,
         ccw_address=ccw,
     )
 

@@ -25,13 +25,12 @@ class LinuxFreezer:
     def mounts(self) -> list[Mount]:
         """The mounts that may be frozen, in the order of the mount table, one a device."""
         with open(_MOUNTINFO, "rb") as file:
-            places = parse_mountinfo(file.read())
-        return [_reachable(mounts) for mounts in places]
+            return mounts_in(file.read())
 
     def open(self, mount: Mount) -> int:
         """A descriptor by which *mount* is frozen and thawed."""
         fd = os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        if not is_of(mount, os.fstat(fd).st_dev):
+        if not _is_of(mount, os.fstat(fd).st_dev):
             os.close(fd)
             raise OSError(errno.ESTALE, "another file system is mounted there")
         return fd
@@ -55,6 +54,11 @@ class LinuxFreezer:
                 return False
             raise
         return True
+
+
+def mounts_in(table: bytes) -> "list[Mount]":
+    """The mounts that *table* tells of, one for each local block device, in its order."""
+    return [_reachable(mounts) for mounts in parse_mountinfo(table)]
 
 
 def parse_mountinfo(table: bytes) -> "list[list[Mount]]":
@@ -90,16 +94,20 @@ def _reachable(mounts: "list[Mount]") -> Mount:
     """
     if len(mounts) > 1:
         for mount in mounts:
-            try:
-                if is_of(mount, os.stat(mount.path).st_dev):
-                    return mount
-            except OSError:
-                pass
+            if leads_to(mount):
+                return mount
     return mounts[0]
 
 
-def is_of(mount: Mount, device: int) -> bool:
-    """Whether a file with the device number *device* is on the file system of *mount*."""
+def leads_to(mount: Mount) -> bool:
+    """Whether its path leads to *mount*: it may have gone, or be mounted over."""
+    try:
+        return _is_of(mount, os.stat(mount.path).st_dev)
+    except OSError:
+        return False
+
+
+def _is_of(mount: Mount, device: int) -> bool:
     # Btrfs has device numbers of its own for each subvolume, other than the mount table's.
     return mount.kind == "btrfs" or (os.major(device), os.minor(device)) == mount.device
 
