@@ -1,22 +1,31 @@
-"""File systems on Linux and the disks that they are on; and the disks' counters."""
+"""File systems on Linux, and the disks that they are on."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from qga.agent.system.linux.freezer import parse_mountinfo
+from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
-from qga.agent.system.mounts import Mount
-from qga.protocol.stats import DiskStats, DiskStatsInfo
 from qga.protocol.storage import FilesystemInfo
 from tests.support.devices import Devices, every_controller
 
 
-def describe(devices: Devices, numbers: str, path: str = "/", kind: str = "ext4") -> FilesystemInfo:
-    major, _, minor = numbers.partition(":")
-    mount = Mount(path, (int(major), int(minor)), kind, "/dev/x")
-    return LinuxStorage(str(devices.sys), str(devices.udev)).filesystem(mount)
+def storage(devices: Devices, *mounts: str) -> LinuxStorage:
+    """A platform with a table of these *mounts*: numbers, path, kind and source of each."""
+    table = devices.root / "mountinfo"
+    lines = []
+    for at, mount in enumerate(mounts):
+        numbers, path, kind, source = mount.split()
+        lines.append(f"{at} 1 {numbers} / {path} rw - {kind} {source} rw\n")
+    table.write_text("".join(lines))
+    return LinuxStorage(str(devices.sys), str(devices.udev), str(table))
+
+
+def describe(devices: Devices, numbers: str, path: str = "/") -> FilesystemInfo:
+    """The entry for one mount."""
+    (info,) = storage(devices, f"{numbers} {path} ext4 /dev/x").filesystems()
+    return info
 
 
 def nodes(info: FilesystemInfo) -> list[str]:
@@ -71,10 +80,10 @@ def test_a_device_that_goes(tmp_path: Path) -> None:
 
 def test_sizes(tmp_path: Path) -> None:
     device = tmp_path.stat().st_dev
-    here = f"{os.major(device)}:{os.minor(device)}"
-    info = describe(
-        Devices(tmp_path / "made"), here, str(tmp_path), "btrfs" if here[0] == "0" else "x"
-    )
+    if os.major(device) == 0:
+        pytest.skip("temporary files are on no block device here")
+    devices = Devices(tmp_path / "made")
+    info = describe(devices, f"{os.major(device)}:{os.minor(device)}", str(tmp_path))
     sizes = os.statvfs(tmp_path)
     assert info.total_bytes_privileged == sizes.f_blocks * sizes.f_frsize
     assert info.used_bytes is not None
@@ -96,67 +105,59 @@ def test_btrfs_is_on_the_device_that_it_was_mounted_from(tmp_path: Path) -> None
     link = devices.sys / f"dev/block/{os.major(number)}:{os.minor(number)}"
     link.unlink(missing_ok=True)
     link.symlink_to((devices.sys / "dev/block" / devices.numbers["sdc1"]).readlink())
-    mount = Mount("/absent", (0, 47), "btrfs", str(block))
-    info = LinuxStorage(str(devices.sys), str(devices.udev)).filesystem(mount)
+    (info,) = storage(devices, f"0:47 /absent btrfs {block}").filesystems()
     assert (info.name, nodes(info)) == ("sdc1", ["/dev/sdc1"])
 
 
 def test_ten_thousand_mounts(tmp_path: Path) -> None:
     devices = Devices(tmp_path)
     devices.disk("virtio1/block", "vda")
-    lines = [f"{n} 1 8:0 /{n} /absent/{n} rw - ext4 /dev/vda rw\n" for n in range(5000)]
-    lines += [f"{n} 1 9:{n} / /absent/x{n} rw - ext4 /dev/x rw\n" for n in range(5000)]
-    places = parse_mountinfo("".join(lines).encode())
-    linux = LinuxStorage(str(devices.sys), str(devices.udev))
-    infos = [linux.filesystem(mounts[0]) for mounts in places]
+    many = [f"8:0 /absent/{n} ext4 /dev/vda" for n in range(5000)]
+    many += [f"9:{n} /absent/x{n} ext4 /dev/x" for n in range(5000)]
+    infos = storage(devices, *many).filesystems()
     assert [info.name for info in infos] == ["vda", *(f"9:{n}" for n in range(5000))]
 
 
-# Counters.
+def test_what_may_change_is_read_again(tmp_path: Path) -> None:
+    devices = Devices(tmp_path)
+    devices.disk("virtio1/block", "vda")
+    devices.disk("virtio2/block", "vdb")
+    devices.disk("virtual/block", "dm-0", slaves=("virtio1/block/vda",))
+    linux = storage(devices, f"{devices.numbers['dm-0']} /absent ext4 x")
+
+    def disks() -> list[tuple[str | None, str | None]]:
+        (info,) = linux.filesystems()
+        return sorted((disk.dev, disk.serial) for disk in info.disk)
+
+    assert disks() == [("/dev/vda", None)]
+    (devices.udev / f"b{devices.numbers['vda']}").write_text("E:ID_SERIAL=late\n")
+    assert disks() == [("/dev/vda", "late")]
+    # A volume that grows onto another disk.
+    link = devices.sys / "devices/virtual/block/dm-0/slaves/vdb"
+    link.symlink_to("../../../../virtio2/block/vdb")
+    assert disks() == [("/dev/vda", "late"), ("/dev/vdb", None)]
 
 
-def counters(tmp_path: Path, table: str) -> list[DiskStatsInfo]:
-    path = tmp_path / "diskstats"
-    path.write_text(table)
-    return LinuxStorage(diskstats=str(path)).counters()
+def test_mount_points_that_move(tmp_path: Path) -> None:
+    """A directory on the way was renamed: the kernel does not say that the table has changed."""
+    devices = Devices(tmp_path)
+    linux = storage(devices, "77:1 /absent/a ext4 x")
+    assert [info.mountpoint for info in linux.filesystems()] == ["/absent/a"]
+    storage(devices, "77:1 /absent/b ext4 x")
+    assert [info.mountpoint for info in linux.filesystems()] == ["/absent/b"]
 
 
-FIRST = {
-    "read_ios": 1, "read_merges": 2, "read_sectors": 3, "read_ticks": 4, "write_ios": 5,
-    "write_merges": 6, "write_sectors": 7, "write_ticks": 8, "ios_pgr": 9, "total_ticks": 10,
-    "weight_ticks": 11,
-}  # fmt: skip
-DISCARD = {"discard_ios": 12, "discard_merges": 13, "discard_sectors": 14, "discard_ticks": 15}
-FLUSH = {"flush_ios": 16, "flush_ticks": 17}
+def test_a_mount_table_that_is_not_there(tmp_path: Path) -> None:
+    linux = LinuxStorage(mountinfo=str(tmp_path / "mountinfo"))
+    with pytest.raises(FileNotFoundError):
+        linux.filesystems()
+    (tmp_path / "mountinfo").write_text("")
+    assert linux.filesystems() == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "stats"),
-    [
-        (4, {"read_ios": 1, "read_sectors": 2, "write_ios": 3, "write_sectors": 4}),
-        (5, {}),
-        (10, {}),
-        (11, FIRST),
-        (12, FIRST),
-        (14, FIRST),
-        (15, FIRST | DISCARD),
-        (16, FIRST | DISCARD),
-        (17, FIRST | DISCARD | FLUSH),
-        (25, FIRST | DISCARD | FLUSH),
-    ],
-)
-def test_counters_of_all_kernels(tmp_path: Path, fields: int, stats: dict[str, int]) -> None:
-    line = " 254       0 vda " + " ".join(str(n + 1) for n in range(fields)) + "\n"
-    expected = DiskStatsInfo(name="vda", major=254, minor=0, stats=DiskStats(**stats))
-    assert counters(tmp_path, line) == [expected]
-
-
-def test_counters_in_the_kernels_order(tmp_path: Path) -> None:
-    line = " ".join("0" * 17)
-    table = f"8 16 sdb {line}\n\n8 0 sda {line}\n8 1 sda1 1 2 3\n104 0 cciss/c0d0 {line}\n"
-    assert [info.name for info in counters(tmp_path, table)] == ["sdb", "sda", "cciss/c0d0"]
-
-
-def test_the_counters_of_this_machine() -> None:
-    names = [info.name for info in LinuxStorage().counters()]
-    assert names == [line.split()[2] for line in Path("/proc/diskstats").read_text().splitlines()]
+def test_the_file_systems_of_this_machine() -> None:
+    linux = LinuxStorage()
+    for _ in range(2):
+        assert [info.mountpoint for info in linux.filesystems()] == [
+            mount.path for mount in LinuxFreezer().mounts()
+        ]

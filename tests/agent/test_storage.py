@@ -10,9 +10,7 @@ import pytest
 
 from qga.agent.app import Agent
 from qga.agent.system.fake import FakeSystem
-from qga.agent.system.mounts import Mount
 from qga.protocol.codec import reader
-from qga.protocol.stats import DiskStats, DiskStatsInfo
 from qga.protocol.storage import DiskInfo, FilesystemInfo, Fstrim
 from tests.agent.conftest import AgentFactory, Starter
 from tests.agent.harness import answer, call, call_later, refusal, request, until
@@ -23,6 +21,7 @@ class FakeStorage:
 
     def __init__(self, *trimming: Any) -> None:
         self.trimming = list(trimming)
+        self.unreadable = False
 
     def disks(self) -> list[DiskInfo]:
         return [
@@ -30,8 +29,13 @@ class FakeStorage:
             DiskInfo(name="/dev/sda1", partition=True, dependencies=["/dev/sda"]),
         ]
 
-    def filesystem(self, mount: Mount) -> FilesystemInfo:
-        return FilesystemInfo(name="sda1", mountpoint=mount.path, type=mount.kind, disk=[])
+    def filesystems(self) -> list[FilesystemInfo]:
+        if self.unreadable:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return [
+            FilesystemInfo(name="sda1", mountpoint=path, type="ext4", disk=[])
+            for path in ("/", "/data")
+        ]
 
     def trim(self, fd: int, minimum: int) -> tuple[int, int]:
         result = self.trimming.pop(0)
@@ -40,9 +44,6 @@ class FakeStorage:
         if isinstance(result, int):
             os.kill(os.getpid(), result)
         return int(result), minimum
-
-    def counters(self) -> list[DiskStatsInfo]:
-        return [DiskStatsInfo(name="sda", major=8, minor=0, stats=DiskStats(read_ios=1))]
 
 
 def platform(*trimming: Any, paths: tuple[str, ...] = ("/", "/data")) -> FakeSystem:
@@ -60,11 +61,6 @@ def test_the_last_comes_first(agent: Agent) -> None:
     assert infos == [
         {"name": "sda1", "mountpoint": path, "type": "ext4", "disk": []} for path in ("/data", "/")
     ]
-
-
-def test_counters(agent: Agent) -> None:
-    (disk,) = call(agent, "guest-get-diskstats")
-    assert disk == {"name": "sda", "major": 8, "minor": 0, "stats": {"read-ios": 1}}
 
 
 def test_what_becomes_of_each_trimming(make: AgentFactory) -> None:
@@ -92,6 +88,7 @@ def test_a_mount_table_that_cannot_be_read(
     make: AgentFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = platform()
+    system.storage.unreadable = True
     monkeypatch.setattr(system.freezer, "mounts", lambda: Path("/absent").read_bytes())
     agent = make(system)
     for command in ("guest-fstrim", "guest-get-fsinfo"):
@@ -121,7 +118,7 @@ def test_what_is_no_minimum(agent: Agent, minimum: Any) -> None:
 
 def test_frozen(agent: Agent) -> None:
     call(agent, "guest-fsfreeze-freeze")
-    for command in ("guest-fstrim", "guest-get-disks", "guest-get-fsinfo", "guest-get-diskstats"):
+    for command in ("guest-fstrim", "guest-get-disks", "guest-get-fsinfo"):
         assert "disabled" in refusal(agent, command)
     call(agent, "guest-fsfreeze-thaw")
     assert "error" not in answer(agent, request("guest-get-disks"))

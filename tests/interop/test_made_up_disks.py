@@ -4,7 +4,6 @@ Each runs in a mount namespace of its own, where a made-up tree is /sys, made-up
 and a made-up table is /proc/self/mountinfo.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -117,24 +116,16 @@ def test_a_device_mounted_twice_is_listed_once(tmp_path: Path) -> None:
 
 
 def test_the_kernel_tells_what_udev_would(tmp_path: Path) -> None:
-    """In a guest without udev, qemu-ga has no serial numbers and no aliases."""
+    """In a guest without udev, qemu-ga has no aliases."""
     devices = Devices(tmp_path)
     devices.pci("pci0000:00/0000:00:04.0", "virtio-pci")
-    parent = "pci0000:00/0000:00:04.0/virtio1/block"
-    devices.disk(parent, "vda", partitions=("vda1",), serial="DISK-1")
+    devices.disk("pci0000:00/0000:00:04.0/virtio1/block", "vda", partitions=("vda1",))
     devices.disk("virtual/block", "dm-0")
     (devices.sys / "devices/virtual/block/dm-0/dm").mkdir()
     (devices.sys / "devices/virtual/block/dm-0/dm/name").write_text("volume\n")
     stock, ours = both(devices, mounts(devices))
-    told = json.dumps(ours)
-    assert told.count('"serial": "DISK-1"') == 3
-    assert told.count('"alias": "volume"') == 1
-    for disk in ours["guest-get-disks"]:
-        disk.pop("alias", None)
-        disk.get("address", {}).pop("serial", None)
-    for info in ours["guest-get-fsinfo"]:
-        for address in info["disk"]:
-            address.pop("serial", None)
+    aliases = [disk.pop("alias") for disk in ours["guest-get-disks"] if "alias" in disk]
+    assert aliases == ["volume"]
     assert ours == stock
 
 

@@ -65,14 +65,14 @@ class Filesystems:
         return self._mounts
 
     def _info(self, mount: "Mount", leads: bool) -> FilesystemInfo:  # noqa: FBT001
+        name = ""
         disks: list[DiskAddress] = []
         try:
             path = self._path(mount)
             name = path.rpartition("/")[2]
             self._add_addresses(path, disks)
         except OSError:
-            # A container that does not see the devices, or a device that has gone.
-            name = "{}:{}".format(*_numbers(mount))
+            pass  # a container that does not see the devices, or a device that has gone
         used = total = privileged = None
         if leads:
             try:
@@ -83,7 +83,7 @@ class Filesystems:
             except OSError:
                 pass
         return FilesystemInfo(
-            name=name,
+            name=name or "{}:{}".format(*_numbers(mount)),
             mountpoint=mount.path,
             type=mount.kind,
             used_bytes=used,
