@@ -285,6 +285,25 @@ def test_file_systems_that_are_covered(rich: Guest, client: qga.Client) -> None:
     assert "error" not in {result["path"]: result for result in trimmed}["/mnt/other"]
 
 
+def test_mounts_that_come_and_move_and_go(rich: Guest, client: qga.Client) -> None:
+    """The agent keeps the mount table; it must not keep it too long."""
+
+    def points() -> set[str]:
+        return set(by_mountpoint(client.call("guest-get-fsinfo")))
+
+    before = points()
+    made = rich.sh(
+        "mkdir -p /mnt/outer/inner; /usr/sbin/mke2fs -q -t ext4 /dev/disks/first; "
+        "mount /dev/disks/first /mnt/outer/inner"
+    )
+    assert made.code == 0, made
+    assert points() - before == {"/mnt/outer/inner"}
+    rich.sh("mv /mnt/outer /mnt/renamed")
+    assert points() - before == {"/mnt/renamed/inner"}
+    rich.sh("umount /mnt/renamed/inner; rm -r /mnt/renamed")
+    assert points() == before
+
+
 MOUNT_MANY = b"""
 import ctypes, os
 def mount(source, target, kind, flags):
