@@ -187,7 +187,8 @@ def test_disks_that_go_while_they_are_listed(devices: Devices) -> None:
 def test_without_sysfs(tmp_path: Path) -> None:
     with pytest.raises(GuestOSError) as caught:
         LinuxStorage(str(tmp_path)).disks()
-    assert caught.value.desc == f'open("{tmp_path}/block/"): No such file or directory'
+    expected = f'Can\'t open directory "{tmp_path}/block": No such file or directory'
+    assert caught.value.desc == expected
 
 
 def test_a_thousand_disks(devices: Devices) -> None:

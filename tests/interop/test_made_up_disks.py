@@ -5,6 +5,7 @@ and a made-up table is /proc/self/mountinfo.
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,12 @@ def answers(agent: str, root: Path) -> dict[str, Any]:
         running([*command, str(root), "/usr/bin/env", *TRUST, *agent.split()]) as started,
         qga.connect(started.target) as client,
     ):
-        commands = ("guest-get-disks", "guest-get-fsinfo")
-        return {command: client.call(command) for command in commands}
+        found = {"guest-get-fsinfo": client.call("guest-get-fsinfo")}
+        try:
+            found["guest-get-disks"] = client.call("guest-get-disks")
+        except qga.CommandError as error:
+            found["guest-get-disks"] = error.desc
+        return found
 
 
 def both(devices: Devices, table: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -77,6 +82,27 @@ def test_every_controller(tmp_path: Path) -> None:
     stock, ours = both(devices, mounts(devices))
     assert len(stock["guest-get-disks"]) == 21
     assert len(stock["guest-get-fsinfo"]) == len(devices.numbers)
+    assert ours == stock
+
+
+def test_without_sysfs(tmp_path: Path) -> None:
+    devices = every_controller(tmp_path)
+    for path in ("block", "dev/block"):
+        shutil.rmtree(devices.sys / path)
+    stock, ours = both(devices, mounts(devices))
+    assert "/sys/block" in stock["guest-get-disks"]
+    assert ours == stock
+
+
+def test_records_of_udev(tmp_path: Path) -> None:
+    devices = Devices(tmp_path)
+    devices.disk("virtio1/block", "vda", udev={"ID_SERIAL": "é x"}, partitions=("vda1",))
+    devices.disk("virtio2/block", "vdb", udev={"DM_NAME": "name", "ID_SERIAL_SHORT": "short"})
+    devices.disk("virtual/block", "dm-0", udev={"DM_NAME": "", "ID_SERIAL": '"quoted\\'})
+    devices.disk("virtual/block", "md0", udev={"DM_NAME": "odd"}, partitions=("md0p1",))
+    devices.disk("virtio4/block", "vdd", partitions=("vdd1",))
+    shutil.rmtree(devices.sys / "devices/virtio4/block/vdd/slaves")
+    stock, ours = both(devices, mounts(devices))
     assert ours == stock
 
 

@@ -44,7 +44,8 @@ class LinuxStorage:
         try:
             names = os.listdir(directory)
         except OSError as error:
-            raise GuestOSError(f'open("{directory}/"): {error.strerror}', error.errno) from None
+            reason = f'Can\'t open directory "{directory}": {error.strerror}'
+            raise GuestOSError(reason, error.errno) from None
         found = []
         for name in names:
             try:
@@ -89,11 +90,8 @@ class LinuxStorage:
             if entry.startswith(name):
                 device = self._devices.device(f"{disk.path}/{entry}")
                 if device is not None:
-                    alias = self._devices.recorded(device)[1]
                     found.append(
-                        DiskInfo(
-                            name=device.node, partition=True, dependencies=[disk.node], alias=alias
-                        )
+                        DiskInfo(name=device.node, partition=True, dependencies=[disk.node])
                     )
         return found
 
