@@ -131,8 +131,10 @@ from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
 from qga.agent.system.mounts import Mount
 def trim(self, fd, minimum):
+    os.mkdir({path!r} + "-began")
     while not os.path.exists({path!r}):
         time.sleep(0.01)
+    os.mkdir({path!r} + "-ended")
     return len(os.listdir("/proc/self/fd")), minimum
 LinuxStorage.trim = trim
 LinuxFreezer.mounts = lambda self: [Mount("/proc", (0, 0), "btrfs", "proc")]
@@ -153,6 +155,20 @@ def test_others_are_served_while_a_disk_is_trimmed(start: Starter) -> None:
     # What was: three standard ones, the pipe to the agent, the file system and the listing.
     assert result == {"path": "/proc", "trimmed": 6, "minimum": 7}
     assert running.end(signal.SIGTERM) == 0
+
+
+def test_an_agent_that_ends_during_a_trimming(start: Starter) -> None:
+    """It does not wait for the trimming, which goes on to its end."""
+    go = start.folder / "go"
+    began, ended = start.folder / "go-began", start.folder / "go-ended"
+    running = start(changes=_SLOW.format(path=str(go)), blocked="guest-exec")
+    with running.connect() as waiting:
+        waiting.send(request("guest-fstrim"))
+        until(began.exists, "the trimming to begin")
+        assert running.end(signal.SIGTERM) == 0
+    assert not ended.exists()
+    go.touch()
+    until(ended.exists, "the trimming to end")
 
 
 def test_a_client_that_left_during_a_trimming_is_forgotten(start: Starter) -> None:
