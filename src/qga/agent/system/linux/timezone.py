@@ -1,0 +1,39 @@
+"""The time zone on Linux: as the C library has it, which reads the same files as all programs."""
+
+import os
+import time
+
+from qga.protocol.clock import Timezone
+
+from .reading import shown
+
+_ZONES = "/usr/share/zoneinfo"
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class LinuxTimezone:
+    """See `qga.agent.system.Timezone`."""
+
+    def now(self) -> Timezone:
+        """The one at this moment, which may be another the next time."""
+        name = os.environ.get("TZ")
+        if name and not _understood(name.removeprefix(":")):
+            # The C library would take the name's beginning for the abbreviation.
+            return Timezone(zone="UTC", offset=0)
+        if name is None:
+            # Not every C library looks at /etc/localtime again, unless the zone was another one.
+            os.environ["TZ"] = "UTC0"
+            time.tzset()
+            del os.environ["TZ"]
+        time.tzset()
+        local = time.localtime()
+        return Timezone(zone=shown(local.tm_zone), offset=local.tm_gmtoff)
+
+
+def _understood(name: str) -> bool:
+    """Whether *name* is a zone's file, or what POSIX has in its place, such as CET-1CEST."""
+    end = name.find(">") + 1 if name.startswith("<") else len(name) - len(name.lstrip(_LETTERS))
+    sign = name[end : end + 1]
+    if end >= 3 and (sign.isdecimal() or sign in ("+", "-")):
+        return True
+    return os.path.isfile(os.path.join(os.environ.get("TZDIR", _ZONES), name))
