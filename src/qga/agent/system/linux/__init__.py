@@ -9,11 +9,26 @@ from .power import LinuxPower
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builtins import property as kept
+    from collections.abc import Callable
+    from typing import Any
+
     from .counters import LinuxCounters
     from .identity import LinuxIdentity
     from .logins import LinuxLogins
     from .network import LinuxNetwork
     from .timezone import LinuxTimezone
+else:
+
+    class kept:  # noqa: N801 - in place of `property`
+        """A property that is made when first asked for, and kept."""
+
+        def __init__(self, make: "Callable[[Any], Any]") -> None:
+            self._make = make
+
+        def __get__(self, system: "Any", _: type) -> "Any":
+            made = system.__dict__[self._make.__name__] = self._make(system)
+            return made
 
 
 class LinuxSystem:
@@ -23,31 +38,31 @@ class LinuxSystem:
         self.freezer = LinuxFreezer()
         self.power = LinuxPower()
 
-    @property
+    @kept
     def network(self) -> "LinuxNetwork":
         from .network import LinuxNetwork
 
         return LinuxNetwork()
 
-    @property
+    @kept
     def counters(self) -> "LinuxCounters":
         from .counters import LinuxCounters
 
         return LinuxCounters()
 
-    @property
+    @kept
     def identity(self) -> "LinuxIdentity":
         from .identity import LinuxIdentity
 
         return LinuxIdentity()
 
-    @property
+    @kept
     def logins(self) -> "LinuxLogins":
         from .logins import LinuxLogins
 
         return LinuxLogins()
 
-    @property
+    @kept
     def timezone(self) -> "LinuxTimezone":
         from .timezone import LinuxTimezone
 

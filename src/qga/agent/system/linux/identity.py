@@ -27,6 +27,8 @@ class LinuxIdentity:
 
     def __init__(self, etc: str = "/etc", lib: str = "/usr/lib") -> None:
         self._places = (f"{etc}/os-release", f"{lib}/os-release")
+        # What was read the last time, and what it means.
+        self._known: tuple[bytes, dict[str, str]] = (b"", {})
 
     def host_name(self) -> str:
         """Its name, which may change at any time."""
@@ -46,9 +48,12 @@ class LinuxIdentity:
         named = os.environ.get("QGA_OS_RELEASE")
         for path in self._places if named is None else (named,):
             try:
-                return parse_os_release(read_file(path))
+                data = read_file(path)
             except OSError:
-                pass
+                continue
+            if data != self._known[0]:
+                self._known = data, parse_os_release(data)
+            return self._known[1]
         return {}
 
 

@@ -43,10 +43,9 @@ class LinuxLogins:
 
     def current(self) -> list[tuple[str, float]]:
         """The user's name of each login, and when it was, in seconds since the epoch."""
-        try:
-            records = read_file(self._utmp)
-        except FileNotFoundError:
+        if not os.access(self._utmp, os.F_OK):
             return self._logind()
+        records = read_file(self._utmp)
         size = self._record.size
         whole = memoryview(records)[: len(records) // size * size]
         return [
@@ -57,12 +56,10 @@ class LinuxLogins:
 
     def _logind(self) -> list[tuple[str, float]]:
         """The same from logind's sessions, the oldest first."""
-        try:
-            names = os.listdir(self._sessions)
-        except FileNotFoundError:
+        if not os.access(self._sessions, os.F_OK):
             return []
         found = []
-        for name in names:
+        for name in os.listdir(self._sessions):
             if name.endswith(".ref"):
                 continue  # a pipe, by which logind notices the end
             try:

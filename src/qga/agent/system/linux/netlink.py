@@ -34,67 +34,80 @@ class _Again(Exception):
     """The answer is not whole."""
 
 
-def dump(*questions: tuple[int, bytes]) -> list[list[bytes]]:
-    """The kernel's answers to *questions*, each a message's type and what follows its header.
+class Netlink:
+    """A socket to ask the kernel by. It is opened at the first question."""
 
-    An answer is a list of messages without their headers. All are of one moment, if that can be
-    had: what changes while the kernel answers is asked again, a few times.
+    def __init__(self) -> None:
+        self._stream: socket.socket | None = None
+        self._size = _SIZE
 
-    Raises:
-        OSError: the kernel refused, or there is no netlink here.
+    def dump(self, *questions: tuple[int, bytes]) -> list[list[bytes]]:
+        """The kernel's answers to *questions*, each a message's type and what follows its header.
+
+        An answer is a list of messages without their headers. All are of one moment, if that can
+        be had: what changes while the kernel answers is asked again, a few times.
+
+        Raises:
+            OSError: the kernel refused, or there is no netlink here.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return [
+                    self._answer(kind, body, accept_interrupted=not left)
+                    for kind, body in questions
+                ]
+            except _Again:
+                self.close()
+            except BaseException:
+                self.close()
+                raise
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    def _answer(self, kind: int, body: bytes, *, accept_interrupted: bool) -> list[bytes]:
+        stream = self._stream
+        if stream is None:
+            stream = self._stream = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+            )
+        length = _MESSAGE.size + len(body)
+        stream.send(_MESSAGE.pack(length, kind, _NLM_F_REQUEST | _NLM_F_DUMP, kind, 0) + body)
+        messages: list[bytes] = []
+        interrupted = 0
+        while True:
+            data, _, received, sender = stream.recvmsg(self._size)
+            if received & socket.MSG_TRUNC:
+                self._size *= 2
+                raise _Again
+            if sender[0]:
+                continue  # not the kernel
+            position, end = 0, len(data)
+            while position < end:
+                length, found, flags, _, _ = _MESSAGE.unpack_from(data, position)
+                interrupted |= flags & _NLM_F_DUMP_INTR
+                start = position + _MESSAGE.size
+                if found in (_NLMSG_DONE, _NLMSG_ERROR):
+                    number = _ERROR.unpack_from(data, start)[0]
+                    if number < 0:
+                        raise OSError(-number, os.strerror(-number))
+                    if interrupted and not accept_interrupted:
+                        raise _Again
+                    return messages
+                messages.append(data[start : position + length])
+                position += (length + 3) & ~3
+
+    def close(self) -> None:
+        """Close the socket, with what may still come; the next question opens another."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def attributes(message: bytes, start: int, wanted: frozenset[int]) -> dict[int, tuple[int, int]]:
+    """Where in *message* those attributes are that are *wanted*: begin and end, by their types.
+
+    They come behind the first *start* bytes. Of a type there is one in a message.
     """
-    size = _SIZE
-    for left in reversed(range(_ATTEMPTS)):
-        stream = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
-        try:
-            return [
-                _answer(stream, kind, body, size, accept_interrupted=not left)
-                for kind, body in questions
-            ]
-        except _Again:
-            size *= 2
-        finally:
-            stream.close()
-    raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
-
-
-def _answer(
-    stream: socket.socket, kind: int, body: bytes, size: int, *, accept_interrupted: bool
-) -> list[bytes]:
-    length = _MESSAGE.size + len(body)
-    stream.send(_MESSAGE.pack(length, kind, _NLM_F_REQUEST | _NLM_F_DUMP, kind, 0) + body)
-    messages: list[bytes] = []
-    interrupted = 0
-    while True:
-        data, _, received, sender = stream.recvmsg(size)
-        if received & socket.MSG_TRUNC:
-            raise _Again
-        if sender[0]:
-            continue  # not the kernel
-        position, end = 0, len(data)
-        while position < end:
-            length, found, flags, _, _ = _MESSAGE.unpack_from(data, position)
-            interrupted |= flags & _NLM_F_DUMP_INTR
-            start = position + _MESSAGE.size
-            if found in (_NLMSG_DONE, _NLMSG_ERROR):
-                number = _ERROR.unpack_from(data, start)[0] if length > _MESSAGE.size else 0
-                if number < 0:
-                    raise OSError(-number, os.strerror(-number))
-                if interrupted and not accept_interrupted:
-                    raise _Again
-                return messages
-            messages.append(data[start : position + length])
-            position += (length + 3) & ~3
-
-
-def attributes(message: bytes, start: int, wanted: frozenset[int]) -> dict[int, bytes]:
-    """Those of the attributes behind the first *start* bytes of *message* that are *wanted*.
-
-    Of the same type there is one in a message. It is over when all are found.
-    """
-    found: dict[int, bytes] = {}
+    found: dict[int, tuple[int, int]] = {}
     left = len(wanted)
     end = len(message)
     unpack = _ATTRIBUTE.unpack_from
@@ -102,7 +115,7 @@ def attributes(message: bytes, start: int, wanted: frozenset[int]) -> dict[int, 
         length, kind = unpack(message, start)
         kind &= _TYPE
         if kind in wanted:
-            found[kind] = message[start + 4 : start + length]
+            found[kind] = start + 4, start + length
             left -= 1
         start += (length + 3) & ~3
     return found

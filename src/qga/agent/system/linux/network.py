@@ -40,6 +40,69 @@ _FAMILIES = {
 
 _UINT32 = 0xFFFFFFFF
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class _Link:
+    """What is known of a link, for as long as the kernel's message about it begins with *head*.
+
+    That is all before the counters, which change with every packet.
+    """
+
+    __slots__ = ("counts", "hardware_address", "head", "name")
+
+    def __init__(self, message: bytes) -> None:
+        places = netlink.attributes(message, _IFINFOMSG.size, _OF_LINKS)
+        start, end = places[_IFLA_IFNAME]
+        self.name = _name(message[start:end])
+        start, end = places.get(_IFLA_ADDRESS, (0, 0))
+        # Six bytes, whatever the link has, as programs get them from ioctl(SIOCGIFHWADDR).
+        self.hardware_address = message[start:end][:6].ljust(6, b"\0").hex(":")
+        self.counts = _IFLA_STATS64 in places
+        self.head = message[: places.get(_IFLA_STATS64, (len(message), 0))[0]]
+
+    def statistics(self, message: bytes) -> InterfaceStatistics | None:
+        """The numbers that /proc/net/dev shows."""
+        if not self.counts:
+            return None
+        counters = _STATS.unpack_from(message, len(self.head))
+        return InterfaceStatistics(
+            rx_bytes=counters[2],
+            rx_packets=counters[0],
+            rx_errs=counters[4],
+            # Dropped, and missed because there was no room for them.
+            rx_dropped=counters[6] + counters[15],
+            tx_bytes=counters[3],
+            tx_packets=counters[1],
+            tx_errs=counters[5],
+            tx_dropped=counters[7],
+        )
+
+
+class _Address:
+    """An address, and where it belongs: to the link of that index, or to a label of its own."""
+
+    __slots__ = ("address", "index", "label")
+
+    def __init__(self, message: bytes, family: int) -> None:
+        _, prefix, _, _, self.index = _IFADDRMSG.unpack_from(message)
+        kind, wanted = _FAMILIES[family]
+        places = netlink.attributes(message, _IFADDRMSG.size, wanted)
+        # Of a link with two ends, IFA_ADDRESS is the other one.
+        start, end = places.get(_IFA_LOCAL) or places.get(_IFA_ADDRESS, (0, 0))
+        # The kernel leaves out 0.0.0.0.
+        self.address: IpAddress | None = None
+        if start:
+            self.address = IpAddress(
+                ip_address=socket.inet_ntop(family, message[start:end]),
+                ip_address_type=kind,
+                prefix=prefix,
+            )
+        start, end = places.get(_IFA_LABEL, (0, 0))
+        self.label = _name(message[start:end])
+
 
 class LinuxNetwork:
     """See `qga.agent.system.Network`.
@@ -51,11 +114,47 @@ class LinuxNetwork:
     def __init__(self, proc: str = "/proc") -> None:
         self._routes = f"{proc}/net/route"
         self._routes6 = f"{proc}/net/ipv6_route"
+        self._netlink = netlink.Netlink()
+        # What the kernel said the last time, taken apart: most of it comes again.
+        self._links: dict[int, _Link] = {}
+        self._addresses: dict[bytes, _Address] = {}
 
     def interfaces(self) -> list[NetworkInterface]:
-        """All interfaces with their addresses."""
-        links, addresses = netlink.dump(_ALL_LINKS, _ALL_ADDRESSES)
-        return list_interfaces(links, addresses)
+        """All interfaces with their addresses.
+
+        One for each link, in the kernel's order; then one for each label of an IPv4 address that
+        is no link's name, such as eth0:1. What has no address has no statistics either, as
+        upstream.
+        """
+        links, addresses = self._netlink.dump(_ALL_LINKS, _ALL_ADDRESSES)
+        messages: dict[str, tuple[_Link, bytes]] = {}
+        known: dict[int, _Link] = {}
+        found: dict[str, list[IpAddress]] = {}
+        for message in links:
+            index = _IFINFOMSG.unpack_from(message)[2]
+            link = self._links.get(index)
+            if link is None or not message.startswith(link.head):
+                link = _Link(message)
+            known[index] = link
+            messages[link.name] = link, message
+            found[link.name] = []
+        self._links = known
+        for address in self._apart(addresses):
+            # What belongs to a link newer than the list of links is left out with it.
+            if address.address is not None and address.index in known:
+                name = address.label or known[address.index].name
+                found.setdefault(name, []).append(address.address)
+        return [_interface(name, own, messages) for name, own in found.items()]
+
+    def _apart(self, messages: list[bytes]) -> "Iterator[_Address]":
+        known: dict[bytes, _Address] = {}
+        for message in messages:
+            # The other families' have no type in a reply.
+            if (family := message[0]) in _FAMILIES:
+                address = self._addresses.get(message) or _Address(message, family)
+                known[message] = address
+                yield address
+        self._addresses = known
 
     def routes(self) -> list[NetworkRoute]:
         """The routes of IPv4, then those of IPv6."""
@@ -70,81 +169,29 @@ class LinuxNetwork:
         return found
 
 
-def list_interfaces(links: list[bytes], addresses: list[bytes]) -> list[NetworkInterface]:
-    """The interfaces that the kernel's answers tell of.
-
-    One for each link, in the kernel's order; then one for each label of an IPv4 address that is no
-    link's name, such as eth0:1. What has no address has no statistics either, as upstream.
-    """
-    names: dict[int, str] = {}
-    details: dict[str, dict[int, bytes]] = {}
-    found: dict[str, list[IpAddress]] = {}
-    for message in links:
-        link = netlink.attributes(message, _IFINFOMSG.size, _OF_LINKS)
-        name = _name(link[_IFLA_IFNAME])
-        names[_IFINFOMSG.unpack_from(message)[2]] = name
-        details[name] = link
-        found[name] = []
-    for message in addresses:
-        family, prefix, _, _, index = _IFADDRMSG.unpack_from(message)
-        # The rest belongs to protocols that replies have no type for, or to a link that is newer
-        # than the list of links.
-        if family in _FAMILIES and index in names:
-            kind, wanted = _FAMILIES[family]
-            given = netlink.attributes(message, _IFADDRMSG.size, wanted)
-            # Of a link with two ends, IFA_ADDRESS is the other one.
-            address = given.get(_IFA_LOCAL) or given.get(_IFA_ADDRESS)
-            if address:
-                label = given.get(_IFA_LABEL)
-                found.setdefault(_name(label) if label else names[index], []).append(
-                    IpAddress(
-                        ip_address=socket.inet_ntop(family, address),
-                        ip_address_type=kind,
-                        prefix=prefix,
-                    )
-                )
-    return [
-        NetworkInterface(
+def _interface(
+    name: str, addresses: list[IpAddress], links: "dict[str, tuple[_Link, bytes]]"
+) -> NetworkInterface:
+    if name in links:
+        link, message = links[name]
+        return NetworkInterface(
             name=name,
-            hardware_address=_hardware_address(details, name),
-            ip_addresses=own or None,
-            statistics=_statistics(details.get(name, {})) if own else None,
+            hardware_address=link.hardware_address,
+            ip_addresses=addresses or None,
+            statistics=link.statistics(message) if addresses else None,
         )
-        for name, own in found.items()
-    ]
+    # A label such as eth0:1 has the hardware address of what is before the colon.
+    base = links.get(name.partition(":")[0])
+    return NetworkInterface(
+        name=name,
+        hardware_address=base[0].hardware_address if base else None,
+        ip_addresses=addresses,
+        statistics=None,
+    )
 
 
 def _name(attribute: bytes) -> str:
     return text(attribute.rstrip(b"\0"))
-
-
-def _hardware_address(details: dict[str, dict[int, bytes]], name: str) -> str | None:
-    """Six bytes, whatever the link has, as programs get them from ioctl(SIOCGIFHWADDR).
-
-    An alias has its link's.
-    """
-    link = details.get(name.partition(":")[0])
-    if link is None:
-        return None
-    return link.get(_IFLA_ADDRESS, b"")[:6].ljust(6, b"\0").hex(":")
-
-
-def _statistics(link: dict[int, bytes]) -> InterfaceStatistics | None:
-    """The numbers that /proc/net/dev shows."""
-    if _IFLA_STATS64 not in link:
-        return None
-    counters = _STATS.unpack_from(link[_IFLA_STATS64])
-    return InterfaceStatistics(
-        rx_bytes=counters[2],
-        rx_packets=counters[0],
-        rx_errs=counters[4],
-        # Dropped, and missed because there was no room for them.
-        rx_dropped=counters[6] + counters[15],
-        tx_bytes=counters[3],
-        tx_packets=counters[1],
-        tx_errs=counters[5],
-        tx_dropped=counters[7],
-    )
 
 
 def _lines(path: str) -> list[bytes]:
