@@ -101,6 +101,9 @@ class Netlink:
             self._stream.close()
             self._stream = None
 
+    def __del__(self) -> None:
+        self.close()
+
 
 def attributes(message: bytes, start: int, wanted: frozenset[int]) -> dict[int, tuple[int, int]]:
     """Where in *message* those attributes are that are *wanted*: begin and end, by their types.
