@@ -1,5 +1,6 @@
 """The time zone, as the C library of this machine has it."""
 
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,19 +65,15 @@ def test_summer_time(make: AgentFactory, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_of_its_own(
     make: AgentFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # The smallest there is: an empty table, and the rule.
-    head = b"TZif2" + bytes(15)
-    empty = head + struct_counts(1, 4) + bytes(6) + b"XYZ\0"
-    (tmp_path / "Zone").write_bytes(empty + empty + b"\nXYZ-2\n")
+    # The smallest there is: no transitions, one kind of local time, its abbreviation.
+    one = (7200).to_bytes(4, "big") + bytes(2) + b"XYZ\0"
+    table = b"TZif2" + bytes(15) + struct.pack(">6i", 0, 0, 0, 0, 1, 4) + one
+    (tmp_path / "Zone").write_bytes(table + table + b"\nXYZ-2\n")
     monkeypatch.setenv("TZ", str(tmp_path / "Zone"))
     assert zone(make) == ("XYZ", 7200)
     monkeypatch.setenv("TZDIR", str(tmp_path))
     monkeypatch.setenv("TZ", "Zone")
     assert zone(make) == ("XYZ", 7200)
-
-
-def struct_counts(types: int, characters: int) -> bytes:
-    return bytes(16) + types.to_bytes(4, "big") + characters.to_bytes(4, "big")
 
 
 def test_without_a_name_local_time_is_that_of_the_machine(

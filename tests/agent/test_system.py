@@ -46,6 +46,7 @@ def test_all_that_is_known(
         ('NAME=""', ""),
         ("NAME=''", ""),
         ("  NAME=plain\t\r", "plain"),
+        ("NAME = plain", "plain"),
         ("NAME=cut off", "cut"),
         ("NAME=cut;off", "cut"),
         ('NAME="My OS; not cut"', "My OS; not cut"),
@@ -70,7 +71,7 @@ def test_values_are_those_of_a_shell(line: str, value: str) -> None:
     assert parse_os_release(line.encode()) == {"name": value}
 
 
-@pytest.mark.parametrize("line", ["# NAME=x", "NAME", "NAME x", "name=x", "xNAME=x", "NAME =x", ""])
+@pytest.mark.parametrize("line", ["# NAME=x", "NAME", "NAME x", "name=x", "xNAME=x", ""])
 def test_lines_that_name_nothing(line: str) -> None:
     assert parse_os_release(line.encode()) == {}
 

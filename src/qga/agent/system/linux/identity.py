@@ -65,8 +65,8 @@ def parse_os_release(data: bytes) -> dict[str, str]:
     found = {}
     for line in text(data).split("\n"):
         key, assigned, value = line.strip().partition("=")
-        if assigned and key in _MEMBERS:
-            found[_MEMBERS[key]] = _unquoted(value)
+        if assigned and (member := _MEMBERS.get(key.rstrip())):
+            found[member] = _unquoted(value.lstrip())
     return found
 
 
