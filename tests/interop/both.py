@@ -1,6 +1,6 @@
-"""Prints what both agents return to the commands named as arguments: ``python -m tests.interop.both``.
+"""Prints what both agents return to the commands that its arguments name.
 
-Run by `test_facts`, in a surrounding that was made for it.
+Run by `test_facts` (``python -m tests.interop.both``) in a surrounding that was made for it.
 """
 
 import json

@@ -22,6 +22,11 @@ ROOT_MODULES = (
     "loop",
     "vsock_loopback",
     "vmw_vsock_virtio_transport",
+    "dummy",
+    "ip6_tunnel",
+    "ipip",
+    "sit",
+    "veth",
 )
 # fmt: off
 DIRECTORIES = (
