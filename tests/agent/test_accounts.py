@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def record_64(user: bytes, seconds: int, microseconds: int = 0, kind: int = USER
     ],
 )  # fmt: skip
 def test_each_user_once_with_the_earliest_login(
-    tmp_path: Path, make: AgentFactory, machine: str, made: type[bytes], size: int
+    tmp_path: Path, make: AgentFactory, machine: str, made: Callable[..., bytes], size: int
 ) -> None:
     whole = [
         made(b"reboot", 1, kind=BOOT),

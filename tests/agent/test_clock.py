@@ -58,7 +58,7 @@ def test_summer_time(make: AgentFactory, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     localtime = time.localtime
     for moment, expected in ((WINTER, ("CET", 3600)), (SUMMER, ("CEST", 7200))):
-        monkeypatch.setattr(timezone.time, "localtime", lambda moment=moment: localtime(moment))
+        monkeypatch.setattr("time.localtime", lambda moment=moment: localtime(moment))
         assert zone(make) == expected
 
 
@@ -95,9 +95,8 @@ def test_another_local_time_is_noticed(
     monkeypatch.delenv("TZ", raising=False)
     local = tmp_path / "localtime"
     monkeypatch.setattr(timezone, "_LOCAL", str(local))
-    looked = []
-    tzset = time.tzset
-    monkeypatch.setattr(timezone.time, "tzset", lambda: looked.append(1) or tzset())
+    looked: list[None] = []
+    monkeypatch.setattr("time.tzset", lambda: looked.append(None))
     agent = make(FakeSystem(timezone=LinuxTimezone()))
     call(agent, "guest-get-timezone")
     once = len(looked)

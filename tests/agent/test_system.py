@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from qga.agent.system.fake import FakeSystem
-from qga.agent.system.linux import identity
 from qga.agent.system.linux.identity import LinuxIdentity, parse_os_release
 from tests.agent.conftest import AgentFactory
 from tests.agent.harness import call
@@ -111,5 +110,5 @@ def test_the_host_name_is_asked_for_each_time(
     assert call(agent, "guest-get-host-name") == {"host-name": os.uname().nodename}
     for name, shown in (("other.example.org", "other.example.org"), ("a\udcffb", "a\ufffdb")):
         uname = os.uname_result(("Linux", name, "6", "#1", "x86_64"))
-        monkeypatch.setattr(identity.os, "uname", lambda uname=uname: uname)
+        monkeypatch.setattr("os.uname", lambda uname=uname: uname)
         assert call(agent, "guest-get-host-name") == {"host-name": shown}
