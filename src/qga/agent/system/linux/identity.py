@@ -27,8 +27,9 @@ class LinuxIdentity:
 
     def __init__(self, etc: str = "/etc", lib: str = "/usr/lib") -> None:
         self._places = (f"{etc}/os-release", f"{lib}/os-release")
-        # What was read the last time, and what it means.
-        self._known: tuple[bytes, dict[str, str]] = (b"", {})
+        # What was asked and read the last time, and what it means.
+        self._known: tuple[os.uname_result, bytes] | None = None
+        self._info = OsInfo()
 
     def host_name(self) -> str:
         """Its name, which may change at any time."""
@@ -36,25 +37,25 @@ class LinuxIdentity:
 
     def os_info(self) -> OsInfo:
         """Its kernel, and what is known of its operating system."""
-        kernel = os.uname()
-        return OsInfo(
-            kernel_release=shown(kernel.release),
-            kernel_version=shown(kernel.version),
-            machine=shown(kernel.machine),
-            **self._release(),
-        )
+        kernel, release = known = os.uname(), self._release()
+        if known != self._known:
+            self._info = OsInfo(
+                kernel_release=shown(kernel.release),
+                kernel_version=shown(kernel.version),
+                machine=shown(kernel.machine),
+                **parse_os_release(release),
+            )
+            self._known = known
+        return self._info
 
-    def _release(self) -> dict[str, str]:
+    def _release(self) -> bytes:
         named = os.environ.get("QGA_OS_RELEASE")
         for path in self._places if named is None else (named,):
             try:
-                data = read_file(path)
+                return read_file(path)
             except OSError:
-                continue
-            if data != self._known[0]:
-                self._known = data, parse_os_release(data)
-            return self._known[1]
-        return {}
+                pass
+        return b""
 
 
 def parse_os_release(data: bytes) -> dict[str, str]:

@@ -39,6 +39,7 @@ _FAMILIES = {
 }
 
 _UINT32 = 0xFFFFFFFF
+_UINT64 = 0xFFFFFFFFFFFFFFFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class _Link:
             rx_packets=counters[0],
             rx_errs=counters[4],
             # Dropped, and missed because there was no room for them.
-            rx_dropped=counters[6] + counters[15],
+            rx_dropped=(counters[6] + counters[15]) & _UINT64,
             tx_bytes=counters[3],
             tx_packets=counters[1],
             tx_errs=counters[5],
