@@ -98,6 +98,7 @@ def test_the_first_file_that_can_be_read(tmp_path: Path, monkeypatch: pytest.Mon
     (etc / "os-release").write_text("NAME=new\n")
     assert found.os_info().name == "new"
     monkeypatch.setenv("QGA_OS_RELEASE", str(named))
+    found = LinuxIdentity(str(etc), str(lib))
     assert found.os_info().name is None
     named.write_text("NAME=named\n")
     assert found.os_info().name == "named"

@@ -22,11 +22,14 @@ class LinuxIdentity:
     """See `qga.agent.system.Identity`.
 
     Args:
-        etc, lib: the directories where os-release is looked for, one after the other.
+        etc, lib: the directories where os-release is looked for, one after the other, unless
+            $QGA_OS_RELEASE names a file.
     """
 
     def __init__(self, etc: str = "/etc", lib: str = "/usr/lib") -> None:
-        self._places = (f"{etc}/os-release", f"{lib}/os-release")
+        named = os.environ.get("QGA_OS_RELEASE")
+        usual = (f"{etc}/os-release", f"{lib}/os-release")
+        self._places = usual if named is None else (named,)
         # What was asked and read the last time, and what it means.
         self._known: tuple[os.uname_result, bytes] | None = None
         self._info = OsInfo()
@@ -49,8 +52,7 @@ class LinuxIdentity:
         return self._info
 
     def _release(self) -> bytes:
-        named = os.environ.get("QGA_OS_RELEASE")
-        for path in self._places if named is None else (named,):
+        for path in self._places:
             try:
                 return read_file(path)
             except OSError:

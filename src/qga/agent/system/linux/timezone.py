@@ -17,11 +17,12 @@ class LinuxTimezone:
     """See `qga.agent.system.Timezone`."""
 
     def __init__(self) -> None:
+        self._name = os.environ.get("TZ")
         self._seen: tuple[int, int, int, int] | None = None
 
     def now(self) -> Timezone:
         """The one at this moment, which may be another the next time."""
-        name = os.environ.get("TZ")
+        name = self._name
         if name and not _understood(name.removeprefix(":")):
             # The C library would take the name's beginning for the abbreviation.
             return Timezone(zone="UTC", offset=0)
