@@ -99,6 +99,13 @@ def test_the_rest_of_what_it_loads_is_written_in_c() -> None:
     assert written_in_python - of_os <= {"types"}
 
 
+def test_what_it_loads_for_a_command_is_no_more() -> None:
+    folders = ("commands", "system/linux")
+    paths = (path for name in folders for path in (SOURCES / "qga/agent" / name).glob("*.py"))
+    names = (".".join(path.relative_to(SOURCES).with_suffix("").parts) for path in paths)
+    assert loaded(*(name.removesuffix(".__init__") for name in names)) & UNWANTED == set()
+
+
 def serve_one_of_each(running: RunningAgent) -> None:
     path = running.folder / "file"
     path.write_bytes(bytes(1 << 20))

@@ -29,6 +29,11 @@ ROOT_MODULES = (
     "sd_mod",
     "dm_mod",
     "btrfs",
+    "dummy",
+    "ip6_tunnel",
+    "ipip",
+    "sit",
+    "veth",
 )
 # fmt: off
 DIRECTORIES = (

@@ -3,7 +3,14 @@
 from _json import encode_basestring_ascii as quote
 
 from qga.agent.later import Text
-from qga.protocol.stats import DiskStatsInfo, GetDiskStats
+from qga.protocol.stats import (
+    CpuStats,
+    DiskStatsInfo,
+    GetCpuStats,
+    GetDiskStats,
+    GetLoad,
+    LoadAverage,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,3 +52,13 @@ def disks(agent: "Agent", command: GetDiskStats) -> Text[list[DiskStatsInfo]]:
                 entries.append(template % tuple(fields[:used]))
                 break
     return Text(b"[" + b", ".join(entries) + b"]")
+
+
+@GetCpuStats.handler
+def get_cpu_stats(agent: "Agent", command: GetCpuStats) -> list[CpuStats]:
+    return agent.system.counters.cpus()
+
+
+@GetLoad.handler
+def get_load(agent: "Agent", command: GetLoad) -> LoadAverage:
+    return agent.system.counters.load()

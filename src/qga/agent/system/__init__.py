@@ -8,7 +8,11 @@ if TYPE_CHECKING:
     from abc import abstractmethod
     from typing import Protocol
 
+    from qga.protocol.clock import Timezone as TimezoneNow
+    from qga.protocol.network import NetworkInterface, NetworkRoute
+    from qga.protocol.stats import CpuStats, LoadAverage
     from qga.protocol.storage import DiskInfo, FilesystemInfo
+    from qga.protocol.system import OsInfo
 
     from .mounts import Mount
 
@@ -91,6 +95,73 @@ if TYPE_CHECKING:
                 OSError: the kernel does not tell.
             """
 
+    class Network(Protocol):
+        """Interfaces and routes."""
+
+        @abstractmethod
+        def interfaces(self) -> list[NetworkInterface]:
+            """All interfaces with their addresses.
+
+            Raises:
+                OSError: the kernel does not tell.
+            """
+
+        @abstractmethod
+        def routes(self) -> list[NetworkRoute]:
+            """The routes of IPv4, then those of IPv6.
+
+            Raises:
+                OSError: the kernel does not tell.
+            """
+
+    class Counters(Protocol):
+        """What the kernel counts."""
+
+        @abstractmethod
+        def cpus(self) -> list[CpuStats]:
+            """How each processor that is online has spent its time.
+
+            Raises:
+                OSError: the kernel does not tell.
+            """
+
+        @abstractmethod
+        def load(self) -> LoadAverage:
+            """How many processes were running or about to run, on average.
+
+            Raises:
+                OSError: the kernel does not tell.
+            """
+
+    class Identity(Protocol):
+        """What the guest is."""
+
+        @abstractmethod
+        def host_name(self) -> str:
+            """Its name, which may change at any time."""
+
+        @abstractmethod
+        def os_info(self) -> OsInfo:
+            """Its kernel, and what is known of its operating system."""
+
+    class Logins(Protocol):
+        """Who is logged in."""
+
+        @abstractmethod
+        def current(self) -> list[tuple[str, float]]:
+            """The user's name of each login, and when it was, in seconds since the epoch.
+
+            Raises:
+                OSError: the records of logins cannot be read.
+            """
+
+    class Timezone(Protocol):
+        """The time zone."""
+
+        @abstractmethod
+        def now(self) -> TimezoneNow:
+            """The one at this moment, which may be another the next time."""
+
     class System(Protocol):
         """The platform."""
 
@@ -102,3 +173,18 @@ if TYPE_CHECKING:
 
         @property
         def storage(self) -> Storage: ...
+
+        @property
+        def network(self) -> Network: ...
+
+        @property
+        def counters(self) -> Counters: ...
+
+        @property
+        def identity(self) -> Identity: ...
+
+        @property
+        def logins(self) -> Logins: ...
+
+        @property
+        def timezone(self) -> Timezone: ...

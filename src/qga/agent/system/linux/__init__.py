@@ -9,7 +9,27 @@ from .power import LinuxPower
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builtins import property as kept
+    from collections.abc import Callable
+    from typing import Any
+
+    from .counters import LinuxCounters
+    from .identity import LinuxIdentity
+    from .logins import LinuxLogins
+    from .network import LinuxNetwork
     from .storage import LinuxStorage
+    from .timezone import LinuxTimezone
+else:
+
+    class kept:  # noqa: N801 - in place of `property`
+        """A property that is made when first asked for, and kept."""
+
+        def __init__(self, make: "Callable[[Any], Any]") -> None:
+            self._make = make
+
+        def __get__(self, system: "Any", _: type) -> "Any":
+            made = system.__dict__[self._make.__name__] = self._make(system)
+            return made
 
 
 class LinuxSystem:
@@ -18,12 +38,39 @@ class LinuxSystem:
     def __init__(self) -> None:
         self.freezer = LinuxFreezer()
         self.power = LinuxPower()
-        self._storage: LinuxStorage | None = None
 
-    @property
+    @kept
+    def network(self) -> "LinuxNetwork":
+        from .network import LinuxNetwork
+
+        return LinuxNetwork()
+
+    @kept
+    def counters(self) -> "LinuxCounters":
+        from .counters import LinuxCounters
+
+        return LinuxCounters()
+
+    @kept
+    def identity(self) -> "LinuxIdentity":
+        from .identity import LinuxIdentity
+
+        return LinuxIdentity()
+
+    @kept
+    def logins(self) -> "LinuxLogins":
+        from .logins import LinuxLogins
+
+        return LinuxLogins()
+
+    @kept
+    def timezone(self) -> "LinuxTimezone":
+        from .timezone import LinuxTimezone
+
+        return LinuxTimezone()
+
+    @kept
     def storage(self) -> "LinuxStorage":
-        if self._storage is None:
-            from .storage import LinuxStorage
+        from .storage import LinuxStorage
 
-            self._storage = LinuxStorage()
-        return self._storage
+        return LinuxStorage()

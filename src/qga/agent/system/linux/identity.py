@@ -1,0 +1,99 @@
+"""What a Linux guest is: uname, and os-release(5)."""
+
+import os
+
+from qga.protocol.system import OsInfo
+
+from .reading import read_file, shown, text
+
+_MEMBERS = {
+    "ID": "id",
+    "NAME": "name",
+    "PRETTY_NAME": "pretty_name",
+    "VERSION": "version",
+    "VERSION_ID": "version_id",
+    "VARIANT": "variant",
+    "VARIANT_ID": "variant_id",
+}
+_ESCAPABLE = "\"$\\`'"
+
+
+class LinuxIdentity:
+    """See `qga.agent.system.Identity`.
+
+    Args:
+        etc, lib: the directories where os-release is looked for, one after the other, unless
+            $QGA_OS_RELEASE names a file.
+    """
+
+    def __init__(self, etc: str = "/etc", lib: str = "/usr/lib") -> None:
+        named = os.environ.get("QGA_OS_RELEASE")
+        usual = (f"{etc}/os-release", f"{lib}/os-release")
+        self._places = usual if named is None else (named,)
+        # What was asked and read the last time, and what it means.
+        self._known: tuple[os.uname_result, bytes] | None = None
+        self._info = OsInfo()
+
+    def host_name(self) -> str:
+        """Its name, which may change at any time."""
+        return shown(os.uname().nodename)
+
+    def os_info(self) -> OsInfo:
+        """Its kernel, and what is known of its operating system."""
+        kernel, release = known = os.uname(), self._release()
+        if known != self._known:
+            self._info = OsInfo(
+                kernel_release=shown(kernel.release),
+                kernel_version=shown(kernel.version),
+                machine=shown(kernel.machine),
+                **parse_os_release(release),
+            )
+            self._known = known
+        return self._info
+
+    def _release(self) -> bytes:
+        for path in self._places:
+            try:
+                return read_file(path)
+            except OSError:
+                pass
+        return b""
+
+
+def parse_os_release(data: bytes) -> dict[str, str]:
+    """The members of `OsInfo` that an os-release file names; of repeated ones the last.
+
+    What is no assignment is left out, and does no harm to the rest.
+    """
+    found = {}
+    for line in text(data).split("\n"):
+        key, assigned, value = line.strip().partition("=")
+        if assigned and (member := _MEMBERS.get(key.rstrip())):
+            found[member] = _unquoted(value.lstrip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    """The word that a shell would assign: up to the first blank or semicolon outside of quotes."""
+    quote = value[:1]
+    if quote in ('"', "'") and value.find(quote, 1) == len(value) - 1 and "\\" not in value:
+        return value[1:-1]  # as almost all are
+    word, quote, escaped = "", "", False
+    for character in value:
+        if escaped:
+            # In double quotes a backslash stands for itself before other characters.
+            word += character if not quote or character in _ESCAPABLE else "\\" + character
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif character == quote:
+            quote = ""
+        elif quote:
+            word += character
+        elif character in "\"'":
+            quote = character
+        elif character in " \t;":
+            break
+        else:
+            word += character
+    return word

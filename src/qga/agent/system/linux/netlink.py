@@ -1,0 +1,124 @@
+"""Questions to the kernel's network side, over rtnetlink. Used by `network`.
+
+The kernel answers a *dump* with one message for each thing it has, in datagrams of some KiB.
+"""
+
+import errno
+import os
+from _struct import Struct
+
+from qga.agent.lean import socket
+
+RTM_GETLINK = 18
+RTM_GETADDR = 22
+
+_NLMSG_ERROR = 2
+_NLMSG_DONE = 3
+_NLM_F_REQUEST = 1
+_NLM_F_DUMP = 0x300
+# Set by the kernel on messages of a dump during which something came or went.
+_NLM_F_DUMP_INTR = 0x10
+
+_MESSAGE = Struct("=IHHII")  # length, type, flags, sequence number, port
+_ERROR = Struct("=i")
+_ATTRIBUTE = Struct("=HH")  # length, type
+# Flags in an attribute's type, about what it holds.
+_TYPE = 0x3FFF
+
+# The kernel fills 32 KiB at most, unless a single message needs more.
+_SIZE = 1 << 16
+_ATTEMPTS = 20
+
+
+class _Again(Exception):
+    """The answer is not whole."""
+
+
+class Netlink:
+    """A socket to ask the kernel by. It is opened at the first question."""
+
+    def __init__(self) -> None:
+        self._stream: socket.socket | None = None
+        self._size = _SIZE
+
+    def dump(self, *questions: tuple[int, bytes]) -> list[list[bytes]]:
+        """The kernel's answers to *questions*, each a message's type and what follows its header.
+
+        An answer is a list of messages without their headers. All are of one moment, if that can
+        be had: what changes while the kernel answers is asked again, a few times.
+
+        Raises:
+            OSError: the kernel refused, or there is no netlink here.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return [
+                    self._answer(kind, body, accept_interrupted=not left)
+                    for kind, body in questions
+                ]
+            except _Again:
+                self.close()
+            except BaseException:
+                self.close()
+                raise
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    def _answer(self, kind: int, body: bytes, *, accept_interrupted: bool) -> list[bytes]:
+        stream = self._stream
+        if stream is None:
+            stream = self._stream = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+            )
+        length = _MESSAGE.size + len(body)
+        stream.send(_MESSAGE.pack(length, kind, _NLM_F_REQUEST | _NLM_F_DUMP, kind, 0) + body)
+        messages: list[bytes] = []
+        interrupted = 0
+        while True:
+            data, _, received, sender = stream.recvmsg(self._size)
+            if received & socket.MSG_TRUNC:
+                self._size *= 2
+                raise _Again
+            if sender[0]:
+                continue  # not the kernel
+            position, end = 0, len(data)
+            while position < end:
+                length, found, flags, _, _ = _MESSAGE.unpack_from(data, position)
+                interrupted |= flags & _NLM_F_DUMP_INTR
+                start = position + _MESSAGE.size
+                if found in (_NLMSG_DONE, _NLMSG_ERROR):
+                    number = _ERROR.unpack_from(data, start)[0]
+                    if number < 0:
+                        raise OSError(-number, os.strerror(-number))
+                    if interrupted and not accept_interrupted:
+                        raise _Again
+                    return messages
+                messages.append(data[start : position + length])
+                position += (length + 3) & ~3
+
+    def close(self) -> None:
+        """Close the socket, with what may still come; the next question opens another."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def attributes(message: bytes, start: int, wanted: frozenset[int]) -> dict[int, tuple[int, int]]:
+    """Where in *message* those attributes are that are *wanted*: begin and end, by their types.
+
+    They come behind the first *start* bytes. Of a type there is one in a message.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    left = len(wanted)
+    end = len(message)
+    unpack = _ATTRIBUTE.unpack_from
+    while left and start < end:
+        length, kind = unpack(message, start)
+        kind &= _TYPE
+        if kind in wanted:
+            found[kind] = start + 4, start + length
+            left -= 1
+        start += (length + 3) & ~3
+    return found

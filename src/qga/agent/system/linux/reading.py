@@ -1,0 +1,36 @@
+"""What the topics of this package share: files read whole, names made fit for a reply."""
+
+import os
+
+# The files of /proc give a few KiB at a time, whatever the buffer.
+_CHUNK = 1 << 16
+
+
+def read_file(path: str) -> bytes:
+    """All that is in the file at *path*; one of /proc or /sys may be longer than it says.
+
+    Raises:
+        OSError: it cannot be read; its text names the file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            first = os.read(fd, _CHUNK)
+            pieces = [first]
+            while piece := os.read(fd, _CHUNK):
+                pieces.append(piece)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise OSError(error.errno, f'open("{path}"): {error.strerror}') from None
+    return first if len(pieces) == 1 else b"".join(pieces)
+
+
+def text(data: bytes) -> str:
+    """*data* as text; bytes that are not UTF-8 become U+FFFD, for JSON has no room for them."""
+    return data.decode("utf-8", "replace")
+
+
+def shown(name: str) -> str:
+    """The same for what Python has decoded already, by the rules for file names."""
+    return text(os.fsencode(name))
