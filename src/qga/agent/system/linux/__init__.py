@@ -7,6 +7,13 @@ frozen.
 from .freezer import LinuxFreezer
 from .power import LinuxPower
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .accounts import LinuxAccounts
+    from .clock import LinuxClock
+    from .cpu import LinuxProcessors
+    from .memory import LinuxMemory
+
 
 class LinuxSystem:
     """See `qga.agent.system.System`."""
@@ -14,3 +21,27 @@ class LinuxSystem:
     def __init__(self) -> None:
         self.freezer = LinuxFreezer()
         self.power = LinuxPower()
+
+    @property
+    def processors(self) -> "LinuxProcessors":
+        from .cpu import LinuxProcessors
+
+        return LinuxProcessors()
+
+    @property
+    def memory(self) -> "LinuxMemory":
+        from .memory import LinuxMemory
+
+        return LinuxMemory()
+
+    @property
+    def clock(self) -> "LinuxClock":
+        from .clock import LinuxClock
+
+        return LinuxClock()
+
+    @property
+    def accounts(self) -> "LinuxAccounts":
+        from .accounts import LinuxAccounts
+
+        return LinuxAccounts()
