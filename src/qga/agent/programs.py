@@ -28,7 +28,7 @@ class Programs:
     """The programs that are running. `on_child_ended` has to be called after each SIGCHLD."""
 
     def __init__(self) -> None:
-        self._running: dict[int, tuple[Pending[None], str, int, bytes | None]] = {}
+        self._running: dict[int, tuple[Pending[None], str, int, bytes]] = {}
 
     def run(
         self,
@@ -36,7 +36,7 @@ class Programs:
         action: str,
         *,
         stdin: bytes = b"",
-        secret: "bytes | None" = None,
+        secret: bytes = b"",
     ) -> Pending[None]:
         """Start the program *argv* in a session of its own.
 
@@ -44,7 +44,7 @@ class Programs:
             argv: path of the program, or its name to look for in PATH, and its arguments.
             action: what it is to do, for error texts.
             stdin: its input.
-            secret: what its output is not quoted with, where it is in there.
+            secret: its output is not quoted if it has this in it.
 
         Raises:
             ProgramFailed: it cannot be started.
@@ -100,12 +100,12 @@ class Programs:
                 work()
                 code = 0
             except OSError as error:
-                os.write(output, str(error).encode())
+                os.write(output, (error.strerror or str(error)).encode())
             finally:
                 os._exit(code)
-        return self._started(pid, action, output, None)
+        return self._started(pid, action, output, b"")
 
-    def _started(self, pid: int, action: str, output: int, secret: "bytes | None") -> Pending[None]:
+    def _started(self, pid: int, action: str, output: int, secret: bytes) -> Pending[None]:
         pending: Pending[None] = Pending()
         self._running[pid] = (pending, action, output, secret)
         return pending
@@ -118,7 +118,7 @@ class Programs:
                 del self._running[pid]
                 said = os.pread(output, _OUTPUT, 0)
                 os.close(output)
-                if secret is not None and secret in said:
+                if secret and secret in said:
                     said = b""
                 code = os.waitstatus_to_exitcode(status)
                 pending.resolve(_verdict(code, said.decode("utf-8", "replace"), action))

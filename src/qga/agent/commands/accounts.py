@@ -68,8 +68,8 @@ def ssh_get(agent: "Agent", command: SshGetAuthorizedKeys) -> AuthorizedKeys:
 
 @SshAddAuthorizedKeys.handler
 def ssh_add(agent: "Agent", command: SshAddAuthorizedKeys) -> None:
-    file = _key_file(agent, command.username)
     keys = _checked(command.keys)
+    file = _key_file(agent, command.username)
     # Read in any case: what is in the way of reading it should not be replaced.
     content = file.read()
     lines = [] if command.reset else _lines(content)

@@ -23,7 +23,9 @@ class LinuxProcessors:
         try:
             names = os.listdir(self._root)
         except OSError as error:
-            raise _failed("open", self._root, error) from None
+            raise GuestOSError(
+                f"failed to list entries: {self._root}: {error.strerror}", error.errno
+            ) from None
         found = []
         for name in names:
             number = name[3:]

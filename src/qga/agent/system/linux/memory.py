@@ -7,6 +7,7 @@ from qga.errors import CommandError, GuestOSError
 from qga.protocol.memory import MemoryBlock, MemoryBlockOutcome, MemoryBlockResponse
 
 _ROOT = "/sys/devices/system/memory/"
+_SIZE = "block_size_bytes"
 
 # More than any of the files has.
 _ENOUGH = 64
@@ -47,35 +48,29 @@ class LinuxMemory:
         return found
 
     def _block(self, folder: int, name: str, number: int) -> "MemoryBlock | None":
-        path = f"{name}/state"
         try:
+            state = _read(f"{name}/state", folder)
+        except FileNotFoundError:
+            # An old kernel: its memory is all there, for good. Or it was unplugged just now.
             try:
-                state = _read(path, folder)
+                os.stat(name, dir_fd=folder)
             except FileNotFoundError:
-                # An old kernel: its memory is all there, for good. Or it was unplugged just now.
-                try:
-                    os.stat(name, dir_fd=folder)
-                except FileNotFoundError:
-                    return None
-                return MemoryBlock(phys_index=number, online=True, can_offline=False)
-            path = f"{name}/removable"
-            try:
-                removable = not _read(path, folder).startswith(b"0")
-            except FileNotFoundError:
-                removable = False
-        except OSError as error:
-            raise GuestOSError(
-                f'open("{self._root}{path}"): {error.strerror}', error.errno
-            ) from None
+                return None
+            return MemoryBlock(phys_index=number, online=True, can_offline=False)
+        try:
+            removable = not _read(f"{name}/removable", folder).startswith(b"0")
+        except FileNotFoundError:
+            removable = False
         return MemoryBlock(
             phys_index=number, online=state.startswith(b"online"), can_offline=removable
         )
 
     def set_online(self, number: int, *, online: bool) -> MemoryBlockResponse:
         """Take one online or offline; what became of it."""
+        code: int | None
         try:
             outcome, code = self._change(f"{self._root}memory{number}", online=online)
-        except OSError as error:
+        except (OSError, GuestOSError) as error:
             outcome, code = MemoryBlockOutcome.OPERATION_FAILED, error.errno
         return MemoryBlockResponse(phys_index=number, response=outcome, error_code=code)
 
@@ -83,7 +78,9 @@ class LinuxMemory:
         try:
             os.stat(folder + "/")
         except FileNotFoundError:
-            return MemoryBlockOutcome.NOT_FOUND, errno.ENOENT
+            if os.path.isdir(self._root):
+                return MemoryBlockOutcome.NOT_FOUND, errno.ENOENT
+            return MemoryBlockOutcome.OPERATION_NOT_SUPPORTED, errno.ENOENT
         try:
             state = _read(f"{folder}/state")
         except FileNotFoundError:
@@ -100,22 +97,34 @@ class LinuxMemory:
 
     def block_size(self) -> int:
         """Bytes of a block."""
-        path = self._root
+        path = f"{self._root}{_SIZE}"
         try:
-            os.stat(path)
-            path = f"{path}/block_size_bytes"  # with upstream's doubled slash
+            os.stat(self._root)
             text = _read(path)
-        except OSError as error:
-            raise GuestOSError(f'open("{path}"): {error.strerror}', error.errno) from None
+        except FileNotFoundError as error:
+            what = f'("{self._root}")' if error.filename == self._root else f' sysfs file "{_SIZE}"'
+            raise GuestOSError(f"open{what}: {error.strerror}", error.errno) from None
         try:
-            return int(text, 16)
+            size = int(text, 16)
         except ValueError:
-            raise CommandError(f'"{path}" does not hold a hexadecimal number: {text!r}') from None
+            size = 0
+        if not 0 < size < 1 << 64:
+            raise CommandError(f"{path} does not hold a size, but {text!r}")
+        return size
 
 
 def _read(path: str, folder: "int | None" = None) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    """What is in a file of the kernel's; FileNotFoundError if it is not there."""
+    call = "open"
     try:
-        return os.read(fd, _ENOUGH)
-    finally:
-        os.close(fd)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        call = "pread"
+        try:
+            return os.read(fd, _ENOUGH)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        name = path.rpartition("/")[2]
+        raise GuestOSError(f'{call} sysfs file "{name}": {error.strerror}', error.errno) from None
