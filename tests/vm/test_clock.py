@@ -1,5 +1,7 @@
 """The clocks of a guest, set by both agents."""
 
+from functools import partial
+
 import pytest
 
 from tests.vm.observe import connect
@@ -43,12 +45,9 @@ def test_what_time_it_is(guest: Guest) -> None:
 
 def test_set_by_the_host_and_by_the_hardware(guest: Guest) -> None:
     with connect(guest) as client:
-        for setter, other in (
-            (lambda **a: ask(client, "guest-set-time", **a),
-             lambda **a: ask_stock(guest, "guest-set-time", **a)),
-            (lambda **a: ask_stock(guest, "guest-set-time", **a),
-             lambda **a: ask(client, "guest-set-time", **a)),
-        ):  # fmt: skip
+        ours = partial(ask, client, "guest-set-time")
+        stock = partial(ask_stock, guest, "guest-set-time")
+        for setter, other in ((ours, stock), (stock, ours)):
             # Both clocks are set.
             assert setter(time=SOMETIME) == {}
             assert shows(system_clock(guest), SOMETIME // SECOND)

@@ -1,5 +1,6 @@
 """Processors and memory taken offline and back, by both agents in the same guest."""
 
+from functools import partial
 from typing import Any
 
 from tests.vm.conftest import GuestFactory
@@ -41,10 +42,8 @@ def test_processors_offline_and_back(guest_factory: GuestFactory) -> None:
             return {"vcpus": [{"logical-id": n, "online": online} for n, online in wanted]}
 
         assert online() == {0: True, 1: True}
-        for ask_it in (
-            lambda **arguments: ask(client, "guest-set-vcpus", **arguments),
-            lambda **arguments: ask_stock(guest, "guest-set-vcpus", **arguments),
-        ):
+        name = "guest-set-vcpus"
+        for ask_it in (partial(ask, client, name), partial(ask_stock, guest, name)):
             assert ask_it(**switch((1, False))) == 1
             assert online() == {0: True, 1: False}
             assert guest.read(f"{CPUS}/online") == b"0\n"
@@ -82,10 +81,8 @@ def test_memory_offline_and_back(guest_factory: GuestFactory) -> None:
         before = total()
         success = {"phys-index": plugged, "response": "success"}
         missing = {"phys-index": 99, "response": "not-found", "error-code": 2}
-        for ask_it in (
-            lambda **arguments: ask(client, "guest-set-memory-blocks", **arguments),
-            lambda **arguments: ask_stock(guest, "guest-set-memory-blocks", **arguments),
-        ):
+        name = "guest-set-memory-blocks"
+        for ask_it in (partial(ask, client, name), partial(ask_stock, guest, name)):
             assert ask_it(**switch((plugged, True))) == [success]
             assert total() == before + (128 << 10)
             sides.agreed("guest-get-memory-blocks")
