@@ -121,7 +121,8 @@ def test_what_the_program_says_without_the_password(
     assert desc(change(agent, b"secret")) == text
 
 
-def test_no_program(agent: Agent, accounts: FakeAccounts) -> None:
+def test_no_program(agent: Agent, accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     accounts.program = ["no-such-chpasswd"]
     text = FAILED + "failed to exec 'no-such-chpasswd': No such file or directory"
     assert desc(change(agent, b"secret")) == text
