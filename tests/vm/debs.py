@@ -32,6 +32,9 @@ USERLAND = (
     "passwd", "libpam0g", "libpam-modules", "libaudit1", "libcap-ng0", "libgssapi-krb5-2",
     "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libnsl2", "libselinux1",
     "libsemanage2", "libsepol2", "libtirpc3",
+    # sshd, the judge of SSH keys, and ssh to try them
+    "openssh-server", "openssh-client", "libcap2", "libgcrypt20", "libgpg-error0", "liblz4-1",
+    "libsystemd0", "libwrap0", "libzstd1",
 )
 # fmt: on
 MULTIARCH = "usr/lib/x86_64-linux-gnu"

@@ -243,3 +243,41 @@ def test_traps(guest: Guest) -> None:
                 assert "secret" not in answer.desc
             guest.sh(f"rm -rf {SSH}; rmdir /root/.ssh")
     assert guest.sh("ls -laR /root; cat /root/secret").out == before
+
+
+SSHD = """
+echo sshd:x:74:74::/run/sshd:/bin/false >> /etc/passwd
+mkdir -p /run/sshd
+ssh-keygen -q -t ed25519 -N '' -f /run/host_key
+ssh-keygen -q -t ed25519 -N '' -C alice@here -f /run/key
+ssh-keygen -q -t ed25519 -N '' -C alice@there -f /run/other
+/usr/sbin/sshd -f /dev/null -h /run/host_key -o ListenAddress=127.0.0.1 -o StrictModes=yes \\
+    -o UsePAM=no -o PasswordAuthentication=no -o KbdInteractiveAuthentication=no
+"""
+LOG_IN = (
+    "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+    "-o IdentitiesOnly=yes -i %s alice@127.0.0.1 id -un"
+)
+
+
+def test_keys_open_the_door(guest: Guest) -> None:
+    """Also that sshd, which is strict about who may write to the file, likes what it finds."""
+    started = guest.sh(SSHD)
+    assert started.code == 0, started.err
+
+    def lets_in(key: str) -> bool:
+        done = guest.sh(LOG_IN % key)
+        assert (done.code, done.out) == (0, "alice\n") or "Permission denied" in done.err, done
+        return done.code == 0
+
+    with connect(guest) as client:
+        keys = [guest.read(f"{path}.pub").decode().strip() for path in ("/run/key", "/run/other")]
+        assert not lets_in("/run/key")
+        arguments = {"username": "alice", "keys": keys}
+        assert ask(client, "guest-ssh-add-authorized-keys", **arguments) == {}
+        assert lets_in("/run/key")
+        assert lets_in("/run/other")
+        arguments["keys"] = keys[:1]
+        assert ask(client, "guest-ssh-remove-authorized-keys", **arguments) == {}
+        assert not lets_in("/run/key")
+        assert lets_in("/run/other")
