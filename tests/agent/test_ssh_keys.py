@@ -234,12 +234,13 @@ def test_files_of_others(agent: Agent, file: Path, tmp_path: Path) -> None:
     need_root("files of several users")
     secret = tmp_path / "secret"
     secret.write_text("secret\n")
+    secret.chmod(0o600)
     write(file, "")
     file.unlink()
-    # Of root's files those that have no other name.
+    # Of root's files those that the user may read.
     file.hardlink_to(secret)
     assert tried(agent) == {f"'{file}' belongs to another user (0)"}
-    secret.unlink()
+    secret.chmod(0o644)
     assert get(agent) == ["secret"]
     os.chown(file, 77, 77)
     assert tried(agent) == {f"'{file}' belongs to another user (77)"}

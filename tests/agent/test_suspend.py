@@ -10,8 +10,8 @@ import pytest
 from qga.agent.app import Agent
 from qga.agent.system.fake import FakeSystem
 from qga.agent.system.linux.power import LinuxPower
-from tests.agent.conftest import AgentFactory
-from tests.agent.harness import own_descriptors
+from tests.agent.conftest import AgentFactory, Starter
+from tests.agent.harness import own_descriptors, request
 from tests.agent.pending import desc, finish
 
 UNSUPPORTED = "the requested suspend mode is not supported by the guest"
@@ -148,3 +148,23 @@ def test_the_programs_of_linux(tmp_path: Path) -> None:
         state.write_text("")
         power.suspend(mode)
         assert state.read_text() == word
+
+
+# No program is run, and the kernel is not asked.
+_SLOW_SLEEP = """
+import time
+from qga.agent.system.linux.power import LinuxPower
+LinuxPower.suspend_commands = lambda self, mode: []
+LinuxPower.can_suspend = lambda self, mode: True
+LinuxPower.suspend = lambda self, mode: time.sleep(1)
+"""
+
+
+def test_others_are_served_until_the_guest_sleeps(start: Starter) -> None:
+    running = start(changes=_SLOW_SLEEP, blocked="guest-fsfreeze-freeze")
+    with running.connect() as waiting, running.connect() as other:
+        waiting.send(request("guest-suspend-ram"), request("guest-sync", {"id": 1}))
+        assert other.call("guest-ping") == {}
+        # There is no reply to the first when it is over.
+        assert waiting.reply() == {"return": 1}
+    assert running.end() == 0

@@ -224,7 +224,7 @@ TRAPS = {
 
 
 def test_traps(guest: Guest) -> None:
-    guest.sh("echo secret > /root/secret")
+    guest.sh("umask 77; echo secret > /root/secret")
     before = guest.sh("ls -laR /root; cat /root/secret").out
     with connect(guest) as client:
         for name, trap in TRAPS.items():

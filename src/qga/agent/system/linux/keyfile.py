@@ -68,9 +68,10 @@ class LinuxKeyFile:
     def _check_file(self, info: os.stat_result) -> None:
         if not stat.S_ISREG(info.st_mode):
             raise _refused(self.path, "is not a file")
-        # Root's, with another name elsewhere: it would be shown, or given, to the user.
-        theirs = info.st_uid == self._uid or (info.st_uid == 0 and info.st_nlink == 1)
-        if not theirs:
+        # A file of root's that only root may read would be given to the user. sshd, which reads as
+        # the user, could not read it either.
+        readable = info.st_uid == 0 and info.st_mode & stat.S_IROTH
+        if info.st_uid != self._uid and not readable:
             raise _refused(self.path, f"belongs to another user ({info.st_uid})")
         if info.st_size >= _MOST:
             raise _refused(self.path, f"is too large: {info.st_size} bytes")
