@@ -49,7 +49,8 @@ def make_agent(statedir: Path, system: Any = None, **settings: Any) -> Agent:
         else:
             assert hasattr(config, key)
             setattr(config, key, value)
-    return Agent(config, FakeSystem("/", "/data") if system is None else system)
+    platform: Any = FakeSystem("/", "/data") if system is None else system
+    return Agent(config, platform)
 
 
 def raw_answer(agent: Agent, message: Any) -> bytes | Deferred:

@@ -1,7 +1,14 @@
-"""What is tried with the commands of `qga.protocol.cpu`, and where the answers differ."""
+"""What is tried with the commands of `qga.protocol.cpu`, and where the answers differ.
 
-from tests.interop.case import Case, Difference
+Processors are taken offline in a guest only: tests/vm/test_cpu.py.
+"""
 
-CASES: tuple[Case, ...] = ()
+from tests.interop.case import Case, Difference, call, request
+
+CASES: tuple[Case, ...] = (
+    call("vcpus", "guest-get-vcpus"),
+    call("vcpus with an argument", "guest-get-vcpus", x=1),
+    request("vcpus with null", {"execute": "guest-get-vcpus", "arguments": {"vcpus": None}}),
+)
 
 DIFFERENCES: tuple[Difference, ...] = ()

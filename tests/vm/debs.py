@@ -35,7 +35,9 @@ USERLAND = (
     # volumes and btrfs
     "lvm2", "dmsetup", "libdevmapper1.02.1", "libdevmapper-event1.02.1", "libaio1", "libedit2",
     "libbsd0", "libmd0", "libtinfo6", "libsystemd0", "libcap2", "libgcrypt20", "libgpg-error0",
-    "liblz4-1", "liblzma5", "libzstd1", "btrfs-progs", "liblzo2-2",
+    "liblz4-1", "libzstd1", "btrfs-progs", "liblzo2-2",
+    # sshd, the judge of SSH keys, and ssh to try them
+    "openssh-server", "openssh-client", "libwrap0",
 )
 # fmt: on
 MULTIARCH = "usr/lib/x86_64-linux-gnu"

@@ -27,6 +27,8 @@ class Machine:
     cpus: int = 1
     options: tuple[str, ...] = ()
     """More options of QEMU; images that they name are the test's own."""
+    slots: int = 0
+    """For memory that is plugged in later."""
 
 
 PLAIN = Machine()
@@ -76,11 +78,14 @@ def command_line(
             *("-device", f"virtio-blk-pci,drive={name},serial={name}"),
         ]
 
+    memory_size = str(machine.memory)
+    if machine.slots:
+        memory_size += f",slots={machine.slots},maxmem={2 * machine.memory}M"
     return [
         str(qemu_program()),
         *("-nodefaults", "-no-user-config", "-display", "none"),
         # Never KVM: where it opens but does not work, a guest hangs.
-        *("-accel", "tcg", "-cpu", "qemu64", "-smp", str(machine.cpus), "-m", str(machine.memory)),
+        *("-accel", "tcg", "-cpu", "qemu64", "-smp", str(machine.cpus), "-m", memory_size),
         *("-M", "q35,memory-backend=memory" if memory else "q35"),
         *memory,
         *("-kernel", str(kernel), "-initrd", str(initrd)),

@@ -9,8 +9,8 @@ from qga.protocol.model import Later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TypeVar
+    from collections.abc import Callable, Generator, Iterator
+    from typing import Any, NoReturn, TypeVar
 
     R = TypeVar("R")
 else:
@@ -46,6 +46,42 @@ class Pending(Later[R]):
         if self._outcome is None:
             raise RuntimeError("the event has not come yet")
         return self._outcome()
+
+
+def in_steps(work: "Generator[Pending[Any], Any, R]") -> Pending[R]:
+    """The result of *work*, which yields each `Pending` that it has to wait for.
+
+    It goes on with what that results in, be it an exception.
+    """
+    whole: Pending[R] = Pending()
+
+    def go_on(step: "Callable[[], Pending[Any]]") -> None:
+        try:
+            pending = step()
+        except StopIteration as end:
+            result: R = end.value
+            whole.resolve(lambda: result)
+        except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
+            whole.resolve(_raising(error))
+        else:
+            pending.listen(lambda: go_on(lambda: resume(pending)))
+
+    def resume(pending: "Pending[Any]") -> "Pending[Any]":
+        try:
+            result = pending.result()
+        except Exception as error:  # noqa: BLE001 - it is the work's
+            return work.throw(error)
+        return work.send(result)
+
+    go_on(lambda: next(work))
+    return whole
+
+
+def _raising(error: Exception) -> "Callable[[], NoReturn]":
+    def raise_it() -> "NoReturn":
+        raise error
+
+    return raise_it
 
 
 class Stream(Later[R]):

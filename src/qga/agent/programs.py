@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 _OUTPUT = 4096
 
 
+class ProgramFailed(CommandError):
+    """A program could not be started, or failed; `code` is its exit code if it has one."""
+
+    def __init__(self, desc: str, code: "int | None" = None) -> None:
+        super().__init__(desc)
+        self.code = code
+
+
 class Program(Pending[None]):
     """A program that was started; its result is there when it has ended."""
 
@@ -33,30 +41,40 @@ class Programs:
     """The programs that are running. `on_child_ended` has to be called after each SIGCHLD."""
 
     def __init__(self) -> None:
-        self._running: dict[int, tuple[Program, str, int]] = {}
+        self._running: dict[int, tuple[Program, str, int, bytes]] = {}
 
-    def run(self, argv: list[str], action: str) -> Program:
+    def run(
+        self,
+        argv: list[str],
+        action: str,
+        *,
+        stdin: bytes = b"",
+        secret: bytes = b"",
+    ) -> Program:
         """Start the program *argv* in a session of its own.
 
         Args:
-            argv: absolute path of the program, and its arguments.
+            argv: path of the program, or its name to look for in PATH, and its arguments.
             action: what it is to do, for error texts.
+            stdin: its input.
+            secret: its output is not quoted if it has this in it.
 
         Raises:
-            CommandError: it cannot be started.
+            ProgramFailed: it cannot be started.
 
-        The result is there when the program ends; it is an error that quotes the program's output
-        if it failed.
+        The result is there when the program ends; it is a `ProgramFailed` that quotes the program's
+        output if it failed.
         """
         # In memory: a pipe would have to be read, or it fills up and the program waits for ever.
         output = os.memfd_create("output", os.MFD_CLOEXEC)
+        source = _input(stdin)
         try:
-            pid = os.posix_spawn(
+            pid = os.posix_spawnp(
                 argv[0],
                 argv,
                 os.environ,
                 file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, source, 0),
                     (os.POSIX_SPAWN_DUP2, output, 1),
                     (os.POSIX_SPAWN_DUP2, output, 2),
                 ],
@@ -66,32 +84,78 @@ class Programs:
         except OSError as error:
             os.close(output)
             reason = os.strerror(error.errno or errno.ENOEXEC)
-            raise CommandError(
+            raise ProgramFailed(
                 f"child process has failed to {action}: failed to exec '{argv[0]}': {reason}"
             ) from None
+        finally:
+            os.close(source)
+        return self._started(pid, action, output, secret)
+
+    def fork(self, work: "Callable[[], None]", action: str) -> Program:
+        """Have *work* done by a process of its own, because the kernel may take long for it.
+
+        Args:
+            work: what it does; it may raise OSError.
+            action: what that is, for error texts.
+
+        The result is as that of `run`; the error is quoted.
+        """
+        output = os.memfd_create("output", os.MFD_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                # A signal is no longer the agent's business.
+                signal.set_wakeup_fd(-1)
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, signal.SIG_DFL)
+                os.setsid()
+                work()
+                code = 0
+            except OSError as error:
+                os.write(output, (error.strerror or str(error)).encode())
+            finally:
+                os._exit(code)
+        return self._started(pid, action, output, b"")
+
+    def _started(self, pid: int, action: str, output: int, secret: bytes) -> Program:
         program = Program(pid)
-        self._running[pid] = (program, action, output)
+        self._running[pid] = (program, action, output, secret)
         return program
 
     def on_child_ended(self) -> None:
         """A child process has ended: resolve what waited for it."""
-        for pid, (program, action, output) in list(self._running.items()):
+        for pid, (program, action, output, secret) in list(self._running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._running[pid]
-                said = os.pread(output, _OUTPUT, 0).decode("utf-8", "replace")
+                said = os.pread(output, _OUTPUT, 0)
                 os.close(output)
+                if secret and secret in said:
+                    said = b""
                 code = os.waitstatus_to_exitcode(status)
-                program.resolve(_verdict(code, said, action))
+                program.resolve(_verdict(code, said.decode("utf-8", "replace"), action))
+
+
+def _input(data: bytes) -> int:
+    """A descriptor to read *data* from."""
+    if not data:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    # In memory, too: nobody has to wait until all of it is read.
+    fd = os.memfd_create("input", os.MFD_CLOEXEC)
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _verdict(code: int, said: str, action: str) -> "Callable[[], None]":
     def judge() -> None:
         if code < 0:
             tail = f": {said}" if said else ""
-            raise CommandError(f"child process has terminated abnormally{tail}")
+            raise ProgramFailed(f"child process has terminated abnormally{tail}")
         if code:
             reason = said or f"exit status {code}"
-            raise CommandError(f"child process has failed to {action}: {reason}")
+            raise ProgramFailed(f"child process has failed to {action}: {reason}", code)
 
     return judge

@@ -1,11 +1,15 @@
 """Handlers of `qga.protocol.power`."""
 
-from qga.agent.later import Pending
-from qga.errors import BadArgument
-from qga.protocol.power import Shutdown
+from qga.agent.later import Pending, in_steps
+from qga.agent.programs import ProgramFailed
+from qga.errors import BadArgument, CommandError
+from qga.protocol.power import Shutdown, SuspendDisk, SuspendHybrid, SuspendRam
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
     from qga.agent.app import Agent
 
 _MODES = ("halt", "powerdown", "reboot")
@@ -23,3 +27,43 @@ def shutdown(agent: "Agent", command: Shutdown) -> "Pending[None] | None":
     pending = agent.programs.run(agent.system.power.shutdown_command(mode), "shutdown")
     # Before 1.1 the reply did not wait for the program.
     return None if agent.config.compat < (1, 1) else pending
+
+
+@SuspendDisk.handler
+def suspend_disk(agent: "Agent", command: SuspendDisk) -> Pending[None]:
+    return in_steps(_suspend(agent, "disk"))
+
+
+@SuspendRam.handler
+def suspend_ram(agent: "Agent", command: SuspendRam) -> Pending[None]:
+    return in_steps(_suspend(agent, "ram"))
+
+
+@SuspendHybrid.handler
+def suspend_hybrid(agent: "Agent", command: SuspendHybrid) -> Pending[None]:
+    return in_steps(_suspend(agent, "hybrid"))
+
+
+def _suspend(agent: "Agent", mode: str) -> "Generator[Pending[Any], Any, None]":
+    """Try one way after the other; what the last one that is there said is the error."""
+    power, programs = agent.system.power, agent.programs
+    failure = CommandError("the requested suspend mode is not supported by the guest")
+    for ask, yes, act in power.suspend_commands(mode):
+        try:
+            yield programs.run(ask, "suspend")
+            code: int | None = 0
+        except ProgramFailed as error:
+            code = error.code
+        if code not in yes:
+            continue
+        try:
+            yield programs.run(act, "suspend")
+            return
+        except ProgramFailed as error:
+            failure = error
+    if power.can_suspend(mode):
+        # The kernel holds whoever asks it until the guest is awake again. The agent is held as well
+        # then, like all processes, but not before, nor when it takes long to fail.
+        yield programs.fork(lambda: power.suspend(mode), "suspend")
+        return
+    raise failure

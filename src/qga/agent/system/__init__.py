@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qga.protocol.clock import Timezone as TimezoneNow
+    from qga.protocol.cpu import LogicalProcessor
+    from qga.protocol.memory import MemoryBlock, MemoryBlockResponse
     from qga.protocol.network import NetworkInterface, NetworkRoute
     from qga.protocol.stats import CpuStats, LoadAverage
     from qga.protocol.storage import DiskInfo, FilesystemInfo
@@ -52,11 +54,34 @@ if TYPE_CHECKING:
             """
 
     class Power(Protocol):
-        """Turning the guest off."""
+        """Turning the guest off, and having it sleep."""
 
         @abstractmethod
         def shutdown_command(self, mode: str) -> list[str]:
             """The program and its arguments for *mode*: halt, powerdown or reboot."""
+
+        @abstractmethod
+        def suspend_commands(self, mode: str) -> list[tuple[list[str], tuple[int, ...], list[str]]]:
+            """The programs that may suspend, in the order in which to try them.
+
+            Each a program that tells whether the next will do, the exit codes by which it says so,
+            and that next one.
+
+            Args:
+                mode: disk, ram or hybrid.
+            """
+
+        @abstractmethod
+        def can_suspend(self, mode: str) -> bool:
+            """Whether `suspend` could, without any program."""
+
+        @abstractmethod
+        def suspend(self, mode: str) -> None:
+            """Suspend, and return when the guest is awake again.
+
+            Raises:
+                OSError: the kernel refused.
+            """
 
     class Storage(Protocol):
         """Disks, and the file systems on them."""
@@ -162,6 +187,130 @@ if TYPE_CHECKING:
         def now(self) -> TimezoneNow:
             """The one at this moment, which may be another the next time."""
 
+    class Processors(Protocol):
+        """The processors."""
+
+        @abstractmethod
+        def list(self) -> list[LogicalProcessor]:
+            """All of them.
+
+            Raises:
+                CommandError: they cannot be listed.
+            """
+
+        @abstractmethod
+        def set_online(self, number: int, *, online: bool) -> None:
+            """Take one online or offline; nothing happens if it is so already.
+
+            Raises:
+                CommandError: there is no such processor, or it cannot be done.
+            """
+
+    class Memory(Protocol):
+        """The memory, in blocks that can be taken offline."""
+
+        @abstractmethod
+        def blocks(self) -> list[MemoryBlock]:
+            """All blocks; none where the kernel does not tell.
+
+            Raises:
+                CommandError: they cannot be listed.
+            """
+
+        @abstractmethod
+        def set_online(self, number: int, *, online: bool) -> MemoryBlockResponse:
+            """Take one online or offline; what became of it."""
+
+        @abstractmethod
+        def block_size(self) -> int:
+            """Bytes of a block.
+
+            Raises:
+                CommandError: the kernel does not tell.
+            """
+
+    class HardwareClock(Protocol):
+        """A clock that goes on while the guest sleeps or is off; it holds whole seconds."""
+
+        path: str
+        tick_delay: float
+        """How long after it was set its next second begins."""
+
+        @abstractmethod
+        def read(self) -> int:
+            """Seconds since 1970-01-01 00:00 UTC.
+
+            Raises:
+                OSError: it cannot be read, or does not hold a time.
+            """
+
+        @abstractmethod
+        def write(self, seconds: int) -> None:
+            """Set it.
+
+            Raises:
+                OSError: it cannot be set.
+            """
+
+        @abstractmethod
+        def close(self) -> None:
+            """Leave it to others."""
+
+    class Clock(Protocol):
+        """The system's clock, in nanoseconds since 1970-01-01 00:00 UTC."""
+
+        @abstractmethod
+        def now(self) -> int: ...
+
+        @abstractmethod
+        def set(self, time: int) -> None:
+            """Set it.
+
+            Raises:
+                OSError: it cannot be set.
+            """
+
+        @abstractmethod
+        def hardware(self) -> HardwareClock:
+            """The hardware clock, to be closed after use.
+
+            Raises:
+                FileNotFoundError: there is none.
+                OSError: it cannot be opened.
+            """
+
+    class KeyFile(Protocol):
+        """A user's authorized_keys."""
+
+        path: str
+
+        @abstractmethod
+        def read(self) -> bytes | None:
+            """What is in it; None if there is no such file.
+
+            Raises:
+                CommandError: it cannot be read, or is not the user's alone to write.
+            """
+
+        @abstractmethod
+        def replace(self, content: bytes) -> None:
+            """Have it hold *content*, from one moment to the next; it is made if it is not there.
+
+            Raises:
+                CommandError: it cannot be written, or is not the user's alone to write.
+            """
+
+    class Accounts(Protocol):
+        """The users of the guest."""
+
+        @abstractmethod
+        def key_file(self, user: str) -> KeyFile | None:
+            """The authorized_keys of the user of that name; None if there is no such user."""
+
+        @abstractmethod
+        def password_command(self, *, crypted: bool) -> list[str]:
+            """The program that reads lines of `user:password`, and its arguments."""
+
     class System(Protocol):
         """The platform."""
 
@@ -188,3 +337,15 @@ if TYPE_CHECKING:
 
         @property
         def timezone(self) -> Timezone: ...
+
+        @property
+        def processors(self) -> Processors: ...
+
+        @property
+        def memory(self) -> Memory: ...
+
+        @property
+        def clock(self) -> Clock: ...
+
+        @property
+        def accounts(self) -> Accounts: ...

@@ -6,6 +6,7 @@ from .mounts import Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -68,11 +69,29 @@ class FakePower:
     def __init__(self, command: list[str]) -> None:
         self.command = command
         self.modes: list[str] = []
+        # The programs that may suspend, and what happens in place of the kernel's suspending; None
+        # if it cannot.
+        self.ways: list[tuple[list[str], tuple[int, ...], list[str]]] = []
+        self.sleep: Callable[[], None] | None = None
 
     def shutdown_command(self, mode: str) -> list[str]:
         """See `Power`."""
         self.modes.append(mode)
         return self.command
+
+    def suspend_commands(self, mode: str) -> "list[tuple[list[str], tuple[int, ...], list[str]]]":
+        """See `Power`."""
+        self.modes.append(mode)
+        return self.ways
+
+    def can_suspend(self, mode: str) -> bool:
+        """See `Power`."""
+        return self.sleep is not None
+
+    def suspend(self, mode: str) -> None:
+        """See `Power`."""
+        if self.sleep is not None:
+            self.sleep()
 
 
 class FakeSystem:

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .accounts import LinuxAccounts
+    from .clock import LinuxClock
     from .counters import LinuxCounters
+    from .cpu import LinuxProcessors
     from .identity import LinuxIdentity
     from .logins import LinuxLogins
+    from .memory import LinuxMemory
     from .network import LinuxNetwork
     from .storage import LinuxStorage
     from .timezone import LinuxTimezone
@@ -74,3 +78,27 @@ class LinuxSystem:
         from .storage import LinuxStorage
 
         return LinuxStorage()
+
+    @kept
+    def accounts(self) -> "LinuxAccounts":
+        from .accounts import LinuxAccounts
+
+        return LinuxAccounts()
+
+    @kept
+    def clock(self) -> "LinuxClock":
+        from .clock import LinuxClock
+
+        return LinuxClock()
+
+    @kept
+    def processors(self) -> "LinuxProcessors":
+        from .cpu import LinuxProcessors
+
+        return LinuxProcessors()
+
+    @kept
+    def memory(self) -> "LinuxMemory":
+        from .memory import LinuxMemory
+
+        return LinuxMemory()
