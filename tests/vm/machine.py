@@ -25,9 +25,12 @@ class Machine:
 
     memory: int = 256
     cpus: int = 1
+    systemd: bool = False
+    """A Debian system with systemd, udev and dpkg; otherwise busybox does it all."""
 
 
 PLAIN = Machine()
+SYSTEMD = Machine(memory=512, cpus=2, systemd=True)
 
 
 def qemu_program() -> Path:
