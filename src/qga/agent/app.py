@@ -8,6 +8,7 @@ from .freeze import Freeze
 from .lean import signal
 from .log import Log
 from .loop import Loop
+from .notify import Notifier
 from .policy import Policy
 from .programs import Programs
 from .state import State
@@ -48,6 +49,8 @@ class Agent:
         self.programs = Programs()
         self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)
         self.loop = Loop()
+        self.notifier = Notifier(self.loop)
+        self.freeze.on_change = self._on_freeze
         self._channel: channels.Port | channels.Listener | None = None
 
     def open(self) -> None:
@@ -67,6 +70,7 @@ class Agent:
         self._channel = self._make_channel()
         self._channel.open()
         bytes(_WARM_UP)
+        self.notifier.ready()
 
     def _open_files(self) -> None:
         if self.config.daemon:
@@ -89,12 +93,18 @@ class Agent:
             return channels.Listener(loop, dispatcher, log, channels.vsock_socket(path))
         prepare = channels.raw_serial if method == "isa-serial" else None
         return channels.Port(
-            loop, dispatcher, log, path, loop.stop, retry=self.config.retry_path, prepare=prepare
-        )
+            loop, dispatcher, log, path, loop.stop, retry=self.config.retry_path, prepare=prepare,
+            tell=self.notifier.status,
+        )  # fmt: skip
 
     def serve(self) -> None:
         """Answer requests until SIGTERM or SIGINT, or until the device has gone."""
         self.loop.run()
+
+    def _on_freeze(self, frozen: bool) -> None:  # noqa: FBT001
+        # Freezing writes out what waits in memory, which may take minutes, and the agent waits for
+        # it. To be killed for that, in a frozen guest, would be the worst of times.
+        self.notifier.patience(self.config.fsfreeze_timeout if frozen else 0)
 
     def _child_ended(self) -> None:
         self.programs.on_child_ended()
@@ -102,6 +112,7 @@ class Agent:
 
     def close(self) -> None:
         """Thaw, close the channel and keep the state."""
+        self.notifier.stopping()
         if self.freeze.frozen:
             self.freeze.thaw_at_end()
         if self._channel is not None:
@@ -109,6 +120,7 @@ class Agent:
         for file in self.files.values():
             os.close(file.fd)
         self.loop.close()
+        self.notifier.close()
         if self.freeze.frozen:
             return  # and writing might wait for ever
         try:

@@ -60,6 +60,8 @@ class Freeze:
         self._token = b""
         self._restarts = 0
         self._failed = False
+        self.on_change: Callable[[bool], None] = lambda _: None
+        """Called with True before anything freezes, and with False when all is thawed."""
 
     @property
     def frozen(self) -> bool:
@@ -144,6 +146,7 @@ class Freeze:
         self._restarts = 0
         self._start_guardian(token, self._timeout)
         self._policy.frozen = True
+        self.on_change(True)
 
     def _start_guardian(self, token: bytes, seconds: float) -> None:
         fds = [fd for _, fd in self._held]
@@ -236,6 +239,7 @@ class Freeze:
                 self._log.error(f"after the thaw: {where}{error.strerror}")
         self._log.release()
         if was_frozen:
+            self.on_change(False)
             self._log.info("thawed file systems")
 
     def when_thawed(self, callback: "Callable[[], None]") -> None:
@@ -276,6 +280,7 @@ class Freeze:
         self._stuck = sorted(wanted)
         self._token = token.strip()
         self._start_guardian(self._token, self._timeout)
+        self.on_change(True)
         return True
 
     def thaw_at_end(self) -> None:
