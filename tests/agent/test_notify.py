@@ -31,14 +31,14 @@ class Manager:
 
     def messages(self, last: str) -> list[str]:
         """All up to and including *last*."""
-        found = []
+        found: list[str] = []
         while not found or found[-1] != last:
             found.append(self.message())
         return found
 
     def pending(self) -> list[str]:
         """Those that have arrived."""
-        found = []
+        found: list[str] = []
         self.socket.setblocking(False)
         try:
             while True:

@@ -7,7 +7,7 @@ import pytest
 from tests.vm.conftest import GuestFactory
 from tests.vm.control import Control
 from tests.vm.debs import stock_agent
-from tests.vm.installing import install_stock
+from tests.vm.installing import install_stock, shown
 from tests.vm.machine import Machine
 from tests.vm.qemu import AGENT_PORT, SERIAL_PORT, STOCK_AGENT, Guest
 
@@ -145,9 +145,7 @@ def test_a_guest_with_systemd(systemd_guest: Guest) -> None:
     ]
     assert "10.0.2.15/24" in guest.sh("ip -4 addr show dev eth0").out
     install_stock(guest)
-    guest.unplug_agent_port()
-    guest.plug_agent_port()
-    guest.wait_agent()
+    assert shown(guest, "ExecStart").startswith("{ path=/usr/sbin/qemu-ga ")
 
 
 def test_stock_agent_of_the_host() -> None:
