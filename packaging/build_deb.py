@@ -33,7 +33,7 @@ FILES = {
     "60-qemu-guest-agent.rules": "usr/lib/udev/rules.d/60-qemu-guest-agent.rules",
     "debian/rtupdate": f"usr/share/python3/runtime.d/{NAME}.rtupdate",
     "debian/copyright": f"usr/share/doc/{NAME}/copyright",
-    "restricted.conf": f"usr/share/doc/{NAME}/examples/restricted.conf",
+    "restricted.conf": f"usr/share/{NAME}/restricted.conf",
 }
 LINKS = {"usr/sbin/qemu-ga": "qga-agent"}  # some tools know the agent by this name
 SCRIPTS = ("postinst", "prerm", "postrm")

@@ -60,6 +60,8 @@ def populate(packages: Packages, tree: Path) -> list[Change]:
     tree.mkdir()
     with _bootstrapped() as archive:
         changes = _extract(archive, tree)
+    # What was left out then is not left out of the packages that a test installs.
+    (tree / "etc/dpkg/dpkg.cfg.d/99mmdebstrap").unlink()
     shutil.copytree(OVERLAY, tree, dirs_exist_ok=True)
     for name, line in ACCOUNT.items():
         with (tree / "etc" / name).open("a") as file:

@@ -269,7 +269,7 @@ def test_the_restricted_unit(guest: Guest) -> None:
     drop_in = f"/etc/systemd/system/{UNIT}.service.d"
     succeeded(
         guest.sh(
-            f"mkdir -p {drop_in}; cp /usr/share/doc/qga-agent/examples/restricted.conf {drop_in};"
+            f"mkdir -p {drop_in}; cp /usr/share/qga-agent/restricted.conf {drop_in};"
             f"systemctl daemon-reload; systemctl restart {UNIT}"
         )
     )
