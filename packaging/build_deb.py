@@ -81,8 +81,7 @@ def configuration() -> list[Path]:
 
 def install(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    shutil.copy(source, target)
 
 
 def describe(tree: Path) -> None:
@@ -116,8 +115,11 @@ def build(directory: Path) -> Path:
         stage(tree)
         describe(tree)
         for path in [tree, *tree.rglob("*")]:
-            if path.is_dir():
-                path.chmod(0o755)  # whatever this user's umask
+            # Whatever this user's umask.
+            if path.is_dir() or os.access(path, os.X_OK):
+                path.chmod(0o755)
+            elif not path.is_symlink():
+                path.chmod(0o644)
             os.utime(path, (epoch, epoch), follow_symlinks=False)
         subprocess.run(
             ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", tree, package],
