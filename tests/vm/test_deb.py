@@ -172,7 +172,7 @@ def test_files_are_written_where_everybody_sees_them(guest: Guest, path: str) ->
     with connect(guest) as client:
         client.write_file(path, b"of the host")
     assert guest.read(path) == b"of the host"
-    assert succeeded(guest.sh(f"stat -c '%U %a' {path}; rm {path}")) == "root 644\n"
+    assert succeeded(guest.sh(f"stat -c '%U %a' {path}; rm {path}")) == "root 666\n"  # as with qemu-ga
 
 
 def run(client: qga.Client, *argv: str, data: bytes = b"") -> str:
