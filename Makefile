@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench vm lock clean
+.PHONY: help demo test lint bench vm deb lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -31,6 +31,9 @@ bench: .venv/.ready ## measure speed and size
 
 vm: .venv/.ready ## boot a virtual machine with the agent in it
 	@$(BIN)/python -m tests.vm
+
+deb: ## build the Debian package of the agent, into dist/
+	@$(firstword $(PYTHONS)) packaging/build_deb.py
 
 # Needs uv. Settles again what pyproject.toml asks for; `make lock UPGRADE=--upgrade` takes newer versions.
 LOCK := uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \

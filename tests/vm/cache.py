@@ -61,7 +61,7 @@ def source_files(root: Path) -> list[Path]:
 
 
 @contextmanager
-def cached(kind: str, key: str, build: Callable[[Path], None], keep: int = 3) -> Iterator[Path]:
+def cached(kind: str, key: str, build: Callable[[Path], None], keep: int = 5) -> Iterator[Path]:
     """The directory of one entry, built first by *build(directory)* when it does not exist.
 
     A shared lock is held inside of the ``with``, so that the entry stays while it is in use;

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.need import missing
 from tests.vm.cache import Unavailable
-from tests.vm.machine import PLAIN, Machine
+from tests.vm.machine import PLAIN, SYSTEMD, Machine
 from tests.vm.qemu import AGENT, Guest
 
 HERE = Path(__file__).parent
@@ -56,3 +56,9 @@ def guest_factory() -> Iterator[GuestFactory]:
 def guest(guest_factory: GuestFactory) -> Guest:
     """A fresh guest with our agent answering on ``guest.agent_socket``."""
     return guest_factory()
+
+
+@pytest.fixture
+def systemd_guest(guest_factory: GuestFactory) -> Guest:
+    """A fresh Debian guest with systemd and udev; no agent's package is installed in it yet."""
+    return guest_factory(None, SYSTEMD)

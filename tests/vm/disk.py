@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.vm.cache import cached, digest, digest_harness
+from tests.vm.debian import amend, populate
 from tests.vm.debs import Packages
 from tests.vm.initrd import modules
+from tests.vm.machine import Machine
 
 GUEST = Path(__file__).parent / "guest"
 ROOT_MODULES = (
@@ -44,17 +46,24 @@ DIRECTORIES = (
 
 
 @contextmanager
-def images(packages: Packages) -> Iterator[Path]:
+def images(packages: Packages, machine: Machine) -> Iterator[Path]:
     """A directory with ``root.ext4`` and ``data.ext4`` (label: data), read only."""
 
     def build(directory: Path) -> None:
-        tree = directory / "tree"
-        _root_tree(packages, tree)
-        make_file_system(packages, directory / "root.ext4", "256M", "-L", "root", "-d", str(tree))
+        tree, root = directory / "tree", directory / "root.ext4"
+        of_tree = ("-L", "root", "-d", str(tree))
+        if machine.systemd:
+            changes = populate(packages, tree)
+            make_file_system(packages, root, "1G", *of_tree, "-E", "root_owner=0:0")
+            amend(packages, root, changes)
+        else:
+            _root_tree(packages, tree)
+            make_file_system(packages, root, "256M", *of_tree)
         make_file_system(packages, directory / "data.ext4", "64M", "-L", "data")
         shutil.rmtree(tree)
 
-    with cached("images", digest(packages.version, digest_harness()), build) as directory:
+    key = digest(packages.version, digest_harness(), repr(machine.systemd))
+    with cached("images", key, build) as directory:
         yield directory
 
 

@@ -88,7 +88,7 @@ def modules(directory: Path, wanted: Iterable[str]) -> dict[Path, list[Path]]:
     return found
 
 
-def initrd(packages: Packages) -> bytes:
+def initrd(packages: Packages, *, with_source: bool = True) -> bytes:
     """The archive: busybox, the disk's modules, ``init``, and the project as it is now."""
     archive = Cpio()
     archive.device("dev/console", 0o600, 5, 1)
@@ -100,7 +100,7 @@ def initrd(packages: Packages) -> bytes:
     archive.file("modules/order", "".join(f"{path.name}\n" for path in needed).encode())
     with tempfile.TemporaryDirectory(prefix="qga-vm-") as scratch:
         copy = Path(scratch) / "qga"
-        for path in source_files(SOURCE):
+        for path in source_files(SOURCE) if with_source else ():
             (copy / path.relative_to(SOURCE)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy / path.relative_to(SOURCE))
         if copy.exists():

@@ -29,9 +29,12 @@ class Machine:
     """More options of QEMU; images that they name are the test's own."""
     slots: int = 0
     """For memory that is plugged in later."""
+    systemd: bool = False
+    """A Debian system with systemd, udev and dpkg; otherwise busybox does it all."""
 
 
 PLAIN = Machine()
+SYSTEMD = Machine(memory=512, cpus=2, systemd=True)
 
 
 def qemu_program() -> Path:

@@ -53,6 +53,8 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG":
 
 # Memory stays in its file, shared, instead of going through the stream.
 _CAPABILITIES = [{"capability": "x-ignore-shared", "state": True}]
+# What installing a package loads; and the boot is over then.
+_WARM_UP = "systemctl is-system-running --wait; dpkg --audit; python3 -c 'import compileall'"
 
 
 class Guest:
@@ -99,8 +101,8 @@ class Guest:
         """A guest from power-on (some 4 s); its control agent answers."""
         found, directory = packages(), _make_directory()
         archive = directory / "initrd"
-        archive.write_bytes(initrd(found))
-        with images(found) as disks:
+        archive.write_bytes(initrd(found, with_source=not machine.systemd))
+        with images(found, machine) as disks:
             command = command_line(
                 machine, kernel=found.kernel, initrd=archive, disks=disks, directory=directory
             )
@@ -124,7 +126,7 @@ class Guest:
             repr(qemu.stat().st_mtime_ns),
             found.version,
             digest_harness(),
-            digest_tree(SOURCE) if SOURCE.exists() else "",
+            digest_tree(SOURCE) if SOURCE.exists() and not machine.systemd else "",
         )
         with cached("saved", key, lambda saved: _save(cls, machine, found, saved)) as saved:
             directory = _make_directory()
@@ -250,7 +252,7 @@ class Guest:
         return self._agent
 
     def agent_output(self) -> str:
-        return self.sh(f"cat {AGENT_OUTPUT}").out
+        return self.sh(f"cat {AGENT_OUTPUT}; journalctl -qb -u qemu-guest-agent").out
 
     def signal_agent(self, number: int) -> None:
         self.sh(f"kill -{int(number)} {self.agent_pid()}")
@@ -305,8 +307,8 @@ def _make_directory() -> Path:
 
 def _save(guest_class: type[Guest], machine: Machine, found: Packages, saved: Path) -> None:
     """Boot a guest with its memory and disks in *saved*, and stop it there for `restore`."""
-    (saved / "initrd").write_bytes(initrd(found))
-    with images(found) as disks:
+    (saved / "initrd").write_bytes(initrd(found, with_source=not machine.systemd))
+    with images(found, machine) as disks:
         for image in disks.iterdir():
             _copy(image, saved / image.name)
     directory = _make_directory()
@@ -327,7 +329,7 @@ def _save(guest_class: type[Guest], machine: Machine, found: Packages, saved: Pa
         with guest_class(command, directory) as guest:
             guest.wait_booted()
             # So that the files which the agent will load are in the guest's memory already.
-            guest.sh(shlex.join([*AGENT_PROGRAM, "--version"]))
+            guest.sh(_WARM_UP if machine.systemd else shlex.join([*AGENT_PROGRAM, "--version"]))
             guest.sh("sync")
             guest.control.__exit__()
             guest.qmp.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)

@@ -7,6 +7,7 @@ import pytest
 from tests.vm.conftest import GuestFactory
 from tests.vm.control import Control
 from tests.vm.debs import stock_agent
+from tests.vm.installing import install_stock, shown
 from tests.vm.machine import Machine
 from tests.vm.qemu import AGENT_PORT, SERIAL_PORT, STOCK_AGENT, Guest
 
@@ -126,6 +127,25 @@ def test_reboot(guest: Guest) -> None:
 def test_a_machine_with_more(guest_factory: GuestFactory) -> None:
     guest = guest_factory(STOCK_AGENT, Machine(memory=320, cpus=2))
     assert guest.sh("nproc").out == "2\n"
+
+
+def test_a_guest_with_systemd(systemd_guest: Guest) -> None:
+    guest = systemd_guest
+    assert guest.sh("systemctl is-system-running").out == "running\n"
+    assert guest.sh("findmnt -no SOURCE /; findmnt -no SOURCE /mnt/data").out.split() == [
+        "/dev/vda",
+        "/dev/vdb",
+    ]
+    assert guest.sh("stat -c '%U:%G %a' /usr/bin/su /etc/shadow /home/alice /").out.split("\n") == [
+        "root:root 4755",
+        "root:shadow 640",
+        "alice:alice 700",
+        "root:root 755",
+        "",
+    ]
+    assert "10.0.2.15/24" in guest.sh("ip -4 addr show dev eth0").out
+    install_stock(guest)
+    assert shown(guest, "ExecStart").startswith("{ path=/usr/sbin/qemu-ga ")
 
 
 def test_stock_agent_of_the_host() -> None:

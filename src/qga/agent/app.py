@@ -10,6 +10,7 @@ from .hook import Hook
 from .lean import signal
 from .log import Log
 from .loop import Loop
+from .notify import Notifier
 from .policy import Policy
 from .programs import Programs
 from .state import State
@@ -61,6 +62,8 @@ class Agent:
             marker=self.state.hook_marker,
             timeout=config.fsfreeze_timeout,
         )
+        self.notifier = Notifier(self.loop)
+        self.freeze.on_change = self._on_freeze
         self._channel: channels.Port | channels.Listener | None = None
 
     @property
@@ -97,6 +100,7 @@ class Agent:
                 self.log.error(str(error))  # noqa: TRY400
             raise
         bytes(_WARM_UP)
+        self.notifier.ready()
 
     def _open_files(self) -> None:
         if self.config.daemon:
@@ -119,8 +123,9 @@ class Agent:
             return channels.Listener(loop, dispatcher, log, channels.vsock_socket(path))
         prepare = channels.raw_serial if method == "isa-serial" else None
         return channels.Port(
-            loop, dispatcher, log, path, loop.stop, retry=self.config.retry_path, prepare=prepare
-        )
+            loop, dispatcher, log, path, loop.stop, retry=self.config.retry_path, prepare=prepare,
+            tell=self.notifier.status,
+        )  # fmt: skip
 
     def serve(self) -> None:
         """Answer requests until SIGTERM or SIGINT, or until the device has gone."""
@@ -133,6 +138,11 @@ class Agent:
         else:
             self.freeze.when_thawed(self.log.reopen)
 
+    def _on_freeze(self, frozen: bool) -> None:  # noqa: FBT001
+        # Freezing writes out what waits in memory, which may take minutes, and the agent waits for
+        # it. To be killed for that, in a frozen guest, would be the worst of times.
+        self.notifier.patience(self.config.fsfreeze_timeout if frozen else 0)
+
     def _child_ended(self) -> None:
         self.programs.on_child_ended()
         if self.freeze.on_child_ended():
@@ -143,6 +153,7 @@ class Agent:
 
     def close(self) -> None:
         """Thaw, close the channel and keep the state."""
+        self.notifier.stopping()
         was_frozen = self.freeze.frozen
         if was_frozen:
             self.freeze.thaw_at_end()
@@ -155,6 +166,7 @@ class Agent:
         if self._processes is not None:
             self._processes.close()
         self.loop.close()
+        self.notifier.close()
         if self.freeze.frozen:
             return  # and writing might wait for ever
         try:

@@ -43,6 +43,7 @@ class Port:
         on_lost: called when the device has gone and *retry* is off.
         retry: whether to open it again, and again, when it is not there or goes away.
         prepare: called with the descriptor after each opening.
+        tell: called with one line about what has become of the device.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Port:
         *,
         retry: bool = False,
         prepare: "Callable[[int], None] | None" = None,
+        tell: "Callable[[str], None]" = lambda _: None,
     ) -> None:
         self._loop = loop
         self._dispatcher = dispatcher
@@ -63,6 +65,7 @@ class Port:
         self._retry = retry
         self._on_lost = on_lost
         self._prepare = prepare
+        self._tell = tell
         self._connection: Connection | None = None
 
     def open(self) -> None:
@@ -91,7 +94,10 @@ class Port:
             if not self._retry:
                 raise ChannelError(f"cannot open {self._path}: {error.strerror}") from error
             self._log.warning(f"cannot open {self._path}: {error.strerror}; trying again")
+            self._tell(f"waiting for {self._path}: {error.strerror}")
             self._loop.later(_RETRY, self.open)
+        else:
+            self._tell(f"serving {self._path}")
 
     def _on_end(self, _: Connection, error: "OSError | None") -> None:
         self._connection = None
@@ -99,6 +105,7 @@ class Port:
             return
         self._log.error(f"lost {self._path}: {error.strerror}")
         if self._retry:
+            self._tell(f"waiting for {self._path}: {error.strerror}")
             self._loop.later(_RETRY, self.open)
         else:
             self._on_lost()

@@ -62,6 +62,8 @@ class Freeze:
         # For the guardian, when it has thawed and the agent is no more.
         self.when_orphaned: Callable[[], None] | None = None
         self._failed = False
+        self.on_change: Callable[[bool], None] = lambda _: None
+        """Called with True before anything freezes, and with False when all is thawed."""
 
     @property
     def frozen(self) -> bool:
@@ -151,6 +153,7 @@ class Freeze:
         self._restarts = 0
         self._start_guardian(token, self._timeout)
         self._policy.frozen = True
+        self.on_change(True)
 
     def _start_guardian(self, token: bytes, seconds: float) -> None:
         fds = [fd for _, fd in self._held]
@@ -245,6 +248,7 @@ class Freeze:
                 self._log.error(f"after the thaw: {where}{error.strerror}")
         self._log.release()
         if was_frozen:
+            self.on_change(False)
             self._log.info("thawed file systems")
 
     def when_thawed(self, callback: "Callable[[], None]") -> None:
@@ -287,6 +291,7 @@ class Freeze:
         self._stuck = sorted(wanted)
         self._token = token.strip()
         self._start_guardian(self._token, self._timeout)
+        self.on_change(True)
         return True
 
     def _read_marker(self) -> bytes:

@@ -1,0 +1,1 @@
+"""The packages that are built for guests; what they do when installed is in tests/vm."""
