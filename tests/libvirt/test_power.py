@@ -1,0 +1,77 @@
+"""An agent that comes, goes and hangs, and a guest that sleeps, restarts and ends."""
+
+import re
+import signal
+
+from tests.libvirt.domain import Domain
+from tests.libvirt.pair import Pair
+from tests.vm.observe import wait_until
+
+PORT = "//channel/target[@name='org.qemu.guest_agent.0']"
+
+
+def connected(domain: Domain) -> bool:
+    """Whether libvirt takes the agent's port to be open in the guest."""
+    return 'state="connected"' in domain.virsh("dumpxml", "--xpath", PORT).out
+
+
+def test_the_agent_leaves_and_comes_back(pair: Pair) -> None:
+    for domain in pair:
+        with domain.events("agent-lifecycle") as happened:
+            while len(happened()) < 2:
+                domain.kill_agent()
+                wait_until(lambda d=domain: not connected(d), "the port is closed")  # type: ignore[misc]
+                gone = domain.virsh("domtime")
+                assert (gone.code, gone.asked) == (1, ())
+                assert "QEMU guest agent is not connected" in gone.err
+                domain.start_agent()
+                assert connected(domain)
+            states = [re.findall("'[^']*'", line) for line in happened()[-2:]]
+        assert states == [
+            ["'agent-lifecycle'", f"'{domain.name}'", f"'{state}'", "'channel event'"]
+            for state in ("disconnected", "connected")
+        ]
+
+
+def test_an_agent_that_hangs(pair: Pair) -> None:
+    pair.succeeds("guest-agent-timeout", "--timeout", "1")
+    for domain in pair:
+        domain.signal_agent(signal.SIGSTOP)
+    for _ in range(3):
+        late = pair.virsh("domtime")
+        assert late.code == 1
+        assert "Guest agent is not responding" in late.err
+    for domain in pair:
+        domain.signal_agent(signal.SIGCONT)
+    pair.succeeds("guest-agent-timeout", "--timeout", "-2")
+    # The late replies are told apart from this one's.
+    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest\n"
+
+
+def test_reboot(pair: Pair) -> None:
+    pair.sh("touch /run/before")
+    answer = pair.succeeds("reboot", "--mode", "agent")
+    assert answer.out == "Domain 'DOMAIN' is being rebooted"
+    assert answer.asked == ("guest-shutdown",)
+    pair.prepare()
+    pair.sh("! test -e /run/before")
+
+
+def test_suspend_and_wake_up(pair: Pair) -> None:
+    pair.sh("touch /run/before")
+    answer = pair.succeeds("dompmsuspend", "mem")
+    assert answer.asked == ("guest-suspend-ram",)
+    pair.wait_state("pmsuspended")
+    pair.succeeds("dompmwakeup")
+    pair.wait_state("running")
+    pair.wait_agents()
+    # It is the same guest, and libvirt takes the agent for present again.
+    pair.sh("test -e /run/before")
+    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest\n"
+
+
+def test_shutdown(pair: Pair) -> None:
+    answer = pair.succeeds("shutdown", "--mode", "agent")
+    assert answer.out == "Domain 'DOMAIN' is being shutdown"
+    assert answer.asked == ("guest-shutdown",)
+    pair.wait_state("")
