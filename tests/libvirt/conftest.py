@@ -34,7 +34,7 @@ def domains() -> Iterator[Pair]:
         missing(error.what, error.remedy)
     with Daemon() as daemon:
         pair = Pair(
-            Domain(daemon, found, "stock", STOCK_AGENT), Domain(daemon, found, "ours", STOCK_AGENT)
+            Domain(daemon, found, "stock", STOCK_AGENT), Domain(daemon, found, "ours", AGENT)
         )
         try:
             pair.restart()

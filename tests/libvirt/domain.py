@@ -23,6 +23,11 @@ MAC = "52:54:00:12:34:56"
 PING = '{"execute": "guest-ping"}'
 # An hour and a half east of Greenwich, without a file of time zones.
 TIME_ZONE = "TST-1:30"
+# What agents look into on a whole system: who is logged in, and how to read the hardware clock.
+SET_UP = """\
+[ -e /var/run ] || ln -s /run /var/run
+printf '0.0 0 0.0\\n0\\nUTC\\n' > /etc/adjtime
+"""
 
 DISK = """\
     <disk type='file' device='disk'>
@@ -36,9 +41,9 @@ DESCRIPTION = """\
   <memory unit='MiB'>320</memory>
   <vcpu>2</vcpu>
   <os>
-    <type arch='x86_64' machine='q35'>hvm</type>
+    <type arch='x86_64' machine='pc'>hvm</type>
     <kernel>{kernel}</kernel><initrd>{initrd}</initrd>
-    <cmdline>console=ttyS0 quiet reboot=t</cmdline>
+    <cmdline>console=ttyS0 quiet reboot=t sysctl.net.ipv6.conf.default.accept_ra=0</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <cpu mode='custom' match='exact' check='none'><model fallback='allow'>qemu64</model></cpu>
@@ -129,7 +134,7 @@ class Domain:
         except (OSError, EOFError) as error:
             console = (self._directory / "console").read_text(errors="replace")
             raise TimeoutError(f"no answer from the guest: {error}\n{console}") from error
-        self.sh("[ -e /var/run ] || ln -s /run /var/run")
+        self.sh(SET_UP)
         self.start_agent()
 
     def close(self) -> None:

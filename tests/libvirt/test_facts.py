@@ -77,7 +77,7 @@ def test_domfsinfo(pair: Pair) -> None:
 
 def test_domhostname(pair: Pair) -> None:
     answer = pair.succeeds("domhostname", "--source", "agent")
-    assert (answer.out, answer.asked) == ("testguest\n", ("guest-get-host-name",))
+    assert (answer.out, answer.asked) == ("testguest", ("guest-get-host-name",))
 
 
 def test_domifaddr(pair: Pair) -> None:

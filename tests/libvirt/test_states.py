@@ -37,7 +37,7 @@ def test_an_agent_that_hangs(pair: Pair) -> None:
     pair.succeeds("guest-agent-timeout", "--timeout", "1")
     for domain in pair:
         domain.signal_agent(signal.SIGSTOP)
-    for _ in range(3):
+    for _ in range(2):
         late = pair.virsh("domtime")
         assert late.code == 1
         assert "Guest agent is not responding" in late.err
@@ -45,7 +45,7 @@ def test_an_agent_that_hangs(pair: Pair) -> None:
         domain.signal_agent(signal.SIGCONT)
     pair.succeeds("guest-agent-timeout", "--timeout", "-2")
     # The late replies are told apart from this one's.
-    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest\n"
+    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest"
 
 
 def test_reboot(pair: Pair) -> None:
@@ -67,7 +67,7 @@ def test_suspend_and_wake_up(pair: Pair) -> None:
     pair.wait_agents()
     # It is the same guest, and libvirt takes the agent for present again.
     pair.sh("test -e /run/before")
-    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest\n"
+    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest"
 
 
 def test_shutdown(pair: Pair) -> None:
