@@ -110,11 +110,17 @@ class Daemon:
             **self._common(),
         )
 
-    def create(self, description: Path) -> "subprocess.Popen[str]":
-        """Create a domain that lives as long as the virsh that is returned."""
-        owner = self.start_virsh(
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+    def create(self, description: Path, errors: Path) -> "subprocess.Popen[str]":
+        """Have a domain created that lives as long as the virsh that is returned.
+
+        Args:
+            description: the domain's XML.
+            errors: the file that is to get what virsh complains about.
+        """
+        with errors.open("w") as complaints:
+            owner = self.start_virsh(
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints
+            )
         assert owner.stdin is not None
         owner.stdin.write(f"create --autodestroy {description}\n")
         owner.stdin.flush()

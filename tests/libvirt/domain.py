@@ -113,15 +113,15 @@ class Domain:
             source = self._directory / f"{name}.new"
             subprocess.run(["cp", "--sparse=always", source, self.image(name)], check=True)
             self.daemon.give(self.image(name))
-        owner = self.daemon.create(self._directory / "domain.xml")
+        errors = self._directory / "virsh.err"
+        owner = self.daemon.create(self._directory / "domain.xml", errors)
         self._at_end.callback(owner.communicate)  # closes its input
         self._at_end.callback(self.virsh, "destroy")
         deadline = time.monotonic() + PATIENCE
         while self.state != "running":
-            if time.monotonic() > deadline:
+            if errors.stat().st_size or time.monotonic() > deadline:
                 self.close()
-                assert owner.stderr is not None
-                raise RuntimeError(f"{self.name} does not start: {owner.stderr.read()}")
+                raise RuntimeError(f"{self.name} does not start: {errors.read_text()}")
             time.sleep(0.05)
 
     def prepare(self) -> None:

@@ -19,7 +19,9 @@ line, = (line for line in open("/etc/shadow") if line.startswith("alice:"))
 stored = line.split(":")[1]
 print(crypt.crypt(sys.stdin.read(), stored) == stored)'
 """
-CRYPT = """python3 -W ignore -c 'import crypt; print(crypt.crypt("hidden", "$6$rounds=1000$salt$"))'"""
+CRYPT = (
+    """python3 -W ignore -c 'import crypt; print(crypt.crypt("hidden", "$6$rounds=1000$salt$"))'"""
+)
 KEYS = [
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA one@host",
     "ssh-rsa AAAAB3NzaC1yc2EAAAADAQ two@host",
