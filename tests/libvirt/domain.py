@@ -23,8 +23,13 @@ MAC = "52:54:00:12:34:56"
 PING = '{"execute": "guest-ping"}'
 # An hour and a half east of Greenwich, without a file of time zones.
 TIME_ZONE = "TST-1:30"
-# What agents look into on a whole system: who is logged in, and how to read the hardware clock.
+# What agents look at on a whole system: what udev knows of the disks, who is logged in, and how
+# to read the hardware clock.
 SET_UP = """\
+mkdir -p /run/udev/data
+for disk in vda:root vdb:data; do
+  echo "E:ID_SERIAL=${disk#*:}" > "/run/udev/data/b$(cat /sys/class/block/${disk%:*}/dev)"
+done
 [ -e /var/run ] || ln -s /run /var/run
 printf '0.0 0 0.0\\n0\\nUTC\\n' > /etc/adjtime
 """

@@ -28,9 +28,10 @@ def test_freeze_and_thaw(pair: Pair) -> None:
             pair.sh(f"(echo x > {path}) > /dev/null 2>&1 & sleep 0.3; ! test -e {path}")
         # Everything that might write is refused meanwhile, another freeze too.
         for command in ("domfstrim", "domfsfreeze", "domtime"):
-            refused = pair.virsh(command)
+            # Newer agents than this stock one give another reason.
+            refused = pair.virsh(command, differs="(?<=has been disabled: ).*")
             assert refused.code == 1
-            assert "has been disabled: the agent is in frozen state" in refused.err
+            assert "has been disabled: #" in refused.err
         thaw = pair.succeeds("domfsthaw")
         assert (thaw.out, thaw.asked) == ("Thawed 2 filesystem(s)", ("guest-fsfreeze-thaw",))
     assert pair.sh("sleep 0.3; cat /root/w /mnt/data/w") == "x\nx\n"
