@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.libvirt.daemon import Daemon
-from tests.libvirt.domain import Domain
+from tests.libvirt.domain import Domain, make_guest
 from tests.libvirt.pair import Pair
 from tests.support.need import missing
 from tests.vm.cache import Unavailable
@@ -33,8 +33,9 @@ def domains() -> Iterator[Pair]:
     except Unavailable as error:
         missing(error.what, error.remedy)
     with Daemon() as daemon:
+        guest = make_guest(daemon, found)
         pair = Pair(
-            Domain(daemon, found, "stock", STOCK_AGENT), Domain(daemon, found, "ours", AGENT)
+            Domain(daemon, guest, "stock", STOCK_AGENT), Domain(daemon, guest, "ours", AGENT)
         )
         try:
             pair.restart()

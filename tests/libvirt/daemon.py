@@ -91,6 +91,7 @@ class Daemon:
             [self.virsh_program, "-c", URI, *command],
             capture_output=True,
             text=True,
+            errors="surrogateescape",  # a reply of the agent may hold any byte
             timeout=timeout,
             check=False,
             **self._common(),

@@ -19,6 +19,7 @@ from tests.vm.initrd import initrd
 from tests.vm.machine import qemu_program
 from tests.vm.qemu import AGENT_OUTPUT, ENVIRONMENT
 
+DISKS = {"root": "vda", "data": "vdb"}
 MAC = "52:54:00:12:34:56"
 PING = '{"execute": "guest-ping"}'
 # An hour and a half east of Greenwich, without a file of time zones.
@@ -76,25 +77,41 @@ DESCRIPTION = """\
 """
 
 
+def make_guest(daemon: Daemon, packages: Packages) -> Path:
+    """A directory with what guests start from: kernel, initrd, ``root.ext4`` and ``data.ext4``."""
+    directory = daemon.directory / "guest"
+    directory.mkdir(mode=0o700)
+    (directory / "kernel").write_bytes(packages.kernel.read_bytes())
+    (directory / "initrd").write_bytes(initrd(packages))
+    with images(packages) as made:
+        for name in DISKS:
+            _copy(made / f"{name}.ext4", directory)
+    for path in (directory, *directory.iterdir()):
+        daemon.give(path)
+    return directory
+
+
 class Domain:
-    """One domain with one agent; `start` it first.
+    """One domain with one agent; `power_on`, then `prepare` it first.
 
     Args:
         daemon: the libvirt to use.
-        packages: what the guest is made of.
+        guest: what `make_guest` has made.
         name: the domain's.
         agent: the command line of the agent that is to run in it.
     """
 
-    def __init__(self, daemon: Daemon, packages: Packages, name: str, agent: Sequence[str]) -> None:
+    def __init__(self, daemon: Daemon, guest: Path, name: str, agent: Sequence[str]) -> None:
         self.name = name
         self.daemon = daemon
         self._agent_command = agent
         self._directory = daemon.directory / name
         self._control: Control | None = None
         self._agent: int | None = None
+        self._guest = guest
         self._at_end = ExitStack()
-        self._make_files(packages)
+        self._directory.mkdir(mode=0o700)
+        daemon.give(self._directory)
 
     def image(self, disk: str) -> Path:
         """The file of the disk ``root`` or ``data``."""
@@ -114,12 +131,13 @@ class Domain:
     def power_on(self) -> None:
         """Create the domain afresh, with new disks."""
         self.close()
-        for name in ("root", "data"):
-            source = self._directory / f"{name}.new"
-            subprocess.run(["cp", "--sparse=always", source, self.image(name)], check=True)
+        for name in DISKS:
+            _copy(self._guest / f"{name}.ext4", self._directory)
             self.daemon.give(self.image(name))
+        description = self._directory / "domain.xml"
+        description.write_text(self._describe())
         errors = self._directory / "virsh.err"
-        owner = self.daemon.create(self._directory / "domain.xml", errors)
+        owner = self.daemon.create(self.daemon.give(description), errors)
         self._at_end.callback(owner.communicate)  # closes its input
         self._at_end.callback(self.virsh, "destroy")
         deadline = time.monotonic() + PATIENCE
@@ -206,32 +224,23 @@ class Domain:
         assert self._agent is not None
         self.control.wait(self._agent)
 
-    def _make_files(self, packages: Packages) -> None:
-        self._directory.mkdir(mode=0o700)
-        self.daemon.give(self._directory)
-        kernel, ramdisk = self._directory / "kernel", self._directory / "initrd"
-        kernel.write_bytes(packages.kernel.read_bytes())
-        ramdisk.write_bytes(initrd(packages))
-        with images(packages) as made:
-            for name in ("root", "data"):
-                source, target = made / f"{name}.ext4", self._directory / f"{name}.new"
-                subprocess.run(["cp", "--sparse=always", source, target], check=True)
-        disks = (("root", "vda"), ("data", "vdb"))
-        description = self._directory / "domain.xml"
-        description.write_text(
-            DESCRIPTION.format(
-                name=self.name,
-                kernel=kernel,
-                initrd=ramdisk,
-                emulator=qemu_program(),
-                disks="".join(
-                    DISK.format(image=self.image(name), device=device, name=name)
-                    for name, device in disks
-                ),
-                console=self._directory / "console",
-                control=self._directory / "control.sock",
-                mac=MAC,
-            )
+    def _describe(self) -> str:
+        disks = (
+            DISK.format(image=self.image(name), device=device, name=name)
+            for name, device in DISKS.items()
         )
-        for path in (kernel, ramdisk, description):
-            self.daemon.give(path)
+        return DESCRIPTION.format(
+            name=self.name,
+            kernel=self._guest / "kernel",
+            initrd=self._guest / "initrd",
+            emulator=qemu_program(),
+            disks="".join(disks),
+            console=self._directory / "console",
+            control=self._directory / "control.sock",
+            mac=MAC,
+        )
+
+
+def _copy(source: Path, directory: Path) -> None:
+    """A copy that keeps holes: disks are mostly empty."""
+    subprocess.run(["cp", "--sparse=always", source, directory], check=True)

@@ -44,6 +44,7 @@ def test_an_agent_that_hangs(pair: Pair) -> None:
     for domain in pair:
         domain.signal_agent(signal.SIGCONT)
     pair.succeeds("guest-agent-timeout", "--timeout", "-2")
+    pair.wait_agents()
     # The late replies are told apart from this one's.
     assert pair.succeeds("domhostname", "--source", "agent").out == "testguest"
 
