@@ -49,6 +49,22 @@ def test_an_agent_that_hangs(pair: Pair) -> None:
     assert pair.succeeds("domhostname", "--source", "agent").out == "testguest"
 
 
+def test_a_reply_that_libvirt_does_not_understand(pair: Pair) -> None:
+    # It begins with 0xFF, which is for clients that ask for it.
+    request = '{"execute": "guest-sync-delimited", "arguments": {"id": 5}}'
+    confused = pair.virsh("qemu-agent-command", request)
+    assert confused.code == 1
+    assert "cannot parse json" in confused.err
+    given_up = pair.virsh("domtime")
+    assert (given_up.code, given_up.asked) == (1, ())
+    assert "QEMU guest agent is not available due to an error" in given_up.err
+    # For libvirt an agent that opens the port is a new one.
+    for domain in pair:
+        domain.kill_agent()
+        domain.start_agent()
+    assert pair.succeeds("domhostname", "--source", "agent").out == "testguest"
+
+
 def test_reboot(pair: Pair) -> None:
     pair.sh("touch /run/before")
     answer = pair.succeeds("reboot", "--mode", "agent")
