@@ -1,8 +1,8 @@
 """A libvirt daemon of the tests' own, for one user, with all that it reads and writes in private.
 
 Used by `domain` and `conftest`. It runs without rights: as the user of the tests or, where that is
-root, as nobody, because root's libvirtd is always the machine's. It needs no configuration, no
-D-Bus and no other daemon, and starts guests without KVM only, as their XML says.
+root, as nobody, because root's libvirtd is always the machine's. It needs no other daemon and no
+D-Bus, and starts guests without KVM only, as their XML says.
 
 Nothing stays behind when the tests are killed: a domain lives as long as the virsh that created it
 (`Daemon.create`), and that one ends when its input does; the daemon ends when it has no domain and

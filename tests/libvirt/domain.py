@@ -21,6 +21,7 @@ from tests.vm.qemu import AGENT_OUTPUT, ENVIRONMENT
 
 DISKS = {"root": "vda", "data": "vdb"}
 MAC = "52:54:00:12:34:56"
+PORT = "//channel/target[@name='org.qemu.guest_agent.0']"
 PING = '{"execute": "guest-ping"}'
 # An hour and a half east of Greenwich, without a file of time zones.
 TIME_ZONE = "TST-1:30"
@@ -126,6 +127,11 @@ class Domain:
         """What libvirt says of it; empty where it does not exist any more."""
         return self.virsh("domstate").out
 
+    @property
+    def connected(self) -> bool:
+        """Whether libvirt takes the agent's port to be open in the guest."""
+        return 'state="connected"' in self.virsh("dumpxml", "--xpath", PORT).out
+
     # ---- its life ----
 
     def power_on(self) -> None:
@@ -163,11 +169,6 @@ class Domain:
     def close(self) -> None:
         """End the domain, if it runs."""
         self._at_end.close()
-
-    def _forget_control(self) -> None:
-        if self._control is not None:
-            self._control.__exit__()
-            self._control = None
 
     @contextmanager
     def events(self, kind: str) -> Iterator[Callable[[], list[str]]]:
@@ -223,6 +224,11 @@ class Domain:
         self.signal_agent(9)
         assert self._agent is not None
         self.control.wait(self._agent)
+
+    def _forget_control(self) -> None:
+        if self._control is not None:
+            self._control.__exit__()
+            self._control = None
 
     def _describe(self) -> str:
         disks = (

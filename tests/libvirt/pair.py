@@ -78,6 +78,11 @@ class Pair:
         for domain in self:
             wait_until(lambda d=domain: d.state == state, f"{domain.name} {state}")  # type: ignore[misc]
 
+    def wait_disconnected(self) -> None:
+        """Wait until nothing in the guests has the agent's port open any more."""
+        for domain in self:
+            wait_until(lambda d=domain: not d.connected, f"{domain.name} disconnected")  # type: ignore[misc]
+
     def wait_agents(self) -> None:
         """Wait until both agents are connected and answer."""
         for domain in self:

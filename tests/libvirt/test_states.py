@@ -3,16 +3,8 @@
 import re
 import signal
 
-from tests.libvirt.domain import Domain
 from tests.libvirt.pair import Pair
 from tests.vm.observe import wait_until
-
-PORT = "//channel/target[@name='org.qemu.guest_agent.0']"
-
-
-def connected(domain: Domain) -> bool:
-    """Whether libvirt takes the agent's port to be open in the guest."""
-    return 'state="connected"' in domain.virsh("dumpxml", "--xpath", PORT).out
 
 
 def test_the_agent_leaves_and_comes_back(pair: Pair) -> None:
@@ -20,12 +12,12 @@ def test_the_agent_leaves_and_comes_back(pair: Pair) -> None:
         with domain.events("agent-lifecycle") as happened:
             while len(happened()) < 2:
                 domain.kill_agent()
-                wait_until(lambda d=domain: not connected(d), "the port is closed")  # type: ignore[misc]
+                wait_until(lambda d=domain: not d.connected, "the port is closed")  # type: ignore[misc]
                 gone = domain.virsh("domtime")
                 assert (gone.code, gone.asked) == (1, ())
                 assert "QEMU guest agent is not connected" in gone.err
                 domain.start_agent()
-                assert connected(domain)
+                assert domain.connected
             states = [re.findall("'[^']*'", line) for line in happened()[-2:]]
         assert states == [
             ["'agent-lifecycle'", f"'{domain.name}'", f"'{state}'", "'channel event'"]
@@ -70,6 +62,7 @@ def test_reboot(pair: Pair) -> None:
     answer = pair.succeeds("reboot", "--mode", "agent")
     assert answer.out == "Domain 'DOMAIN' is being rebooted"
     assert answer.asked == ("guest-shutdown",)
+    pair.wait_disconnected()  # by now it is not the old system any more
     pair.prepare()
     pair.sh("! test -e /run/before")
 
