@@ -43,12 +43,30 @@ def error(agent: Agent, message: Any) -> Any:
 @pytest.mark.parametrize("since", ["1.0", "1.1", "2.5", "7.2", "9.1", UPSTREAM_VERSION])
 def test_an_agent_has_the_commands_of_its_version(make: AgentFactory, since: str) -> None:
     agent = make(compat=since)
-    known = {c.NAME for c in COMMANDS if version(c.SINCE) <= version(since)}
+    known = {
+        command.NAME
+        for command in COMMANDS
+        if version(command.SINCE) <= version(since)
+        # Those of other platforms were there, disabled, until 9.0.
+        and not (command.PLATFORM and version(since) >= (9, 1))
+    }
     assert names(agent) == known == set(agent.dispatcher.entries)
     assert call(agent, "guest-info")["version"] == since
     for command in COMMANDS:
         if command.NAME not in known:
             assert "error" in answer(agent, request(command.NAME, {"id": 1}))
+
+
+def test_commands_of_other_platforms_are_disabled_before_9_1(make: AgentFactory) -> None:
+    agent = make(compat="9.0")
+    listed = call(agent, "guest-info")["supported_commands"]
+    elsewhere = [command.NAME for command in COMMANDS if command.PLATFORM]
+    assert elsewhere == ["guest-get-devices"]
+    assert [entry["name"] for entry in listed if not entry["enabled"]] == elsewhere
+    desc = "Command guest-get-devices has been disabled: the command is not allowed"
+    assert error(agent, request("guest-get-devices"))["desc"] == desc
+    desc = "The command guest-get-devices has not been found"
+    assert error(make(compat="9.1"), request("guest-get-devices"))["desc"] == desc
 
 
 def test_the_version_told_by_default_is_that_of_the_schema(agent: Agent) -> None:

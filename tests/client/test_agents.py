@@ -12,6 +12,7 @@ import pytest
 import qga
 from qga import protocol
 from qga.client.guestfile import MODES
+from qga.protocol.model import version
 from tests.support.stock import BLOCKED, RunningAgent, running
 
 
@@ -24,19 +25,21 @@ def client(agent: RunningAgent) -> Iterator[qga.Client]:
 def test_every_command(client: qga.Client, agent: RunningAgent) -> None:
     execute = client.execute
     path = str(agent.directory / "file")
-    done: set[str] = set()
-    for command in protocol.COMMANDS:
-        if command.NAME in BLOCKED:
-            with pytest.raises(qga.CommandDisabled, match=f"{command.NAME} has been disabled"):
-                execute(command())
-            done.add(command.NAME)
+    for name in BLOCKED:
+        # Before a look at the arguments, of which some have to have some.
+        with pytest.raises(qga.CommandDisabled, match=f"{name} has been disabled"):
+            client.call(name)
     assert execute(protocol.SyncDelimited(id=42)) == 42
     assert execute(protocol.Sync(id=-(1 << 63))) == -(1 << 63)
     execute(protocol.Ping())
     info = execute(protocol.Info())
     assert int(info.version.split(".")[0]) >= 7
     enabled = {command.name: command.enabled for command in info.supported_commands}
-    assert all(enabled[command.NAME] is (command.NAME not in done) for command in protocol.COMMANDS)
+    for command in protocol.COMMANDS:
+        # An agent older than the newest of them does not have all.
+        if not command.PLATFORM and version(command.SINCE) <= version(info.version):
+            assert enabled.pop(command.NAME) is (command.NAME not in BLOCKED)
+    assert not any(enabled.values())
     handle = execute(protocol.FileOpen(path=path, mode="w+"))
     assert execute(protocol.FileWrite(handle=handle, data=b"0123456789", count=8)).count == 8
     execute(protocol.FileFlush(handle=handle))
