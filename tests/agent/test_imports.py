@@ -5,8 +5,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from qga.demo import HARMLESS
+from qga.protocol import COMMANDS
 from tests.agent.conftest import Starter
 from tests.agent.harness import PATIENCE, RunningAgent, request
+from tests.support.stock import BLOCKED
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -28,7 +31,8 @@ for name in sys.argv[2:]:
 print(*sorted(set(sys.modules) - before))
 """
 
-# Has the agent write, at its end, what was loaded once it was ready and what came later.
+# Has the agent write, at its end, what was loaded once it was ready, what came later, and what of
+# that is written in Python.
 REPORT = """
 import sys
 from qga.agent.app import Agent
@@ -39,10 +43,36 @@ def serve_and_remember(self):
     serve(self)
 def close_and_tell(self):
     close(self)
+    later = set(sys.modules) - ready
+    python = [n for n in later if (getattr(sys.modules[n], "__file__", 0) or "").endswith(".py")]
     with open({path!r}, "w") as file:
-        file.write(" ".join(sorted(ready)) + "\\n" + " ".join(sorted(set(sys.modules) - ready)))
+        for names in (ready, later, python):
+            file.write(" ".join(sorted(names)) + "\\n")
 Agent.serve, Agent.close = serve_and_remember, close_and_tell
 """
+
+# Has the agent freeze on paper, and write, at the thaw, what was loaded since the freeze.
+FREEZER = """
+import os, sys
+import qga.agent.system.linux as linux
+from qga.agent.system.mounts import Mount
+class Freezer(linux.LinuxFreezer):
+    def mounts(self):
+        super().mounts()
+        device = os.stat({folder!r}).st_dev
+        return [Mount({folder!r}, (os.major(device), os.minor(device)), "ext4", "/dev/sda1")]
+    def freeze(self, fd):
+        global frozen
+        frozen = set(sys.modules)
+        return True
+    def thaw(self, fd):
+        with open({path!r}, "w") as file:
+            file.write(" ".join(sorted(set(sys.modules) - frozen)) + "\\n")
+        return False
+linux.LinuxFreezer = Freezer
+"""
+
+ODD = (b"\xff", b"{'execute': 'guest-ping'}", b"[}", b'{"a": 1, "a": 2}', b'["\\ud800"]')
 
 
 def loaded(*modules: str) -> set[str]:
@@ -86,23 +116,55 @@ def serve_one_of_each(running: RunningAgent) -> None:
         peer.call("guest-file-flush", handle=handle)
         peer.call("guest-file-close", handle=handle)
         peer.call("guest-fsfreeze-status")
-        odd = (b"\xff", b"{'execute': 'guest-ping'}", b"[}", b'{"a": 1, "a": 2}', b'["\\ud800"]')
-        for message in odd:
+        for message in ODD:
             peer.send(message + b"\n")
             peer.line()
         peer.ask("guest-absent")
         peer.ask("guest-shutdown", mode=1)
+        # What is loaded when it is first asked for. What else is blocked stays so.
+        started = peer.ask("guest-exec", path="/bin/true", capture_output=True)
+        peer.ask("guest-exec-status", pid=started.get("return", {}).get("pid", 0))
+        for name in HARMLESS:
+            if "-get-" in name:
+                peer.ask(name, **({"username": "root"} if "ssh" in name else {}))
 
 
 def test_a_serving_agent_imports_nothing_of_size(start: Starter) -> None:
     report = start.folder / "report"
-    running = start("-v", "-l", str(start.folder / "log"), changes=REPORT.format(path=str(report)))
+    running = start(
+        "-v", "-l", str(start.folder / "log"),
+        changes=REPORT.format(path=str(report)),
+        blocked=",".join(name for name in BLOCKED if name != "guest-exec"),
+    )  # fmt: skip
     serve_one_of_each(running)
     assert running.end() == 0
-    ready, later = (set(line.split()) for line in report.read_text(encoding="utf-8").split("\n"))
-    # For megabytes in one message, a mapping; for JSON with surrogates, their codec perhaps.
-    assert later <= {"mmap"}
+    ready, later, python = (set(line.split()) for line in report.read_text().splitlines())
     assert "qga.wire.strict" in ready
+    # The agent's own topics, and for the rest what is written in C.
+    assert {name for name in python if not name.startswith("qga.agent.")} == set()
+    assert later & UNWANTED == set()
+
+
+def test_a_frozen_agent_imports_nothing(start: Starter) -> None:
+    report = start.folder / "report"
+    changes = FREEZER.format(path=str(report), folder=str(start.folder))
+    blocked = ",".join(name for name in BLOCKED if "fsfreeze" not in name)
+    running = start("-v", changes=changes, blocked=blocked)
+    with running.connect() as peer:
+        assert peer.call("guest-fsfreeze-freeze") == 1
+        for command in COMMANDS:
+            if command.NAME != "guest-fsfreeze-thaw":
+                peer.send(request(command.NAME, {"id": 1} if "sync" in command.NAME else {}))
+                assert (b'"error"' in peer.line()) is not command.WHILE_FROZEN
+        peer.ask("guest-file-write", handle=1000, buf_b64="QUJD" * 1_000_000)
+        for message in ODD:
+            peer.send(message + b"\n")
+            peer.line()
+        peer.ask("guest-absent")
+        assert not report.exists()
+        peer.call("guest-fsfreeze-thaw")
+    assert report.read_text().split() == []
+    assert running.end() == 0
 
 
 def test_the_agent_leaves_no_compiled_files(tmp_path: Path) -> None:
