@@ -133,14 +133,16 @@ def collect(kind: Any, found: list[Any]) -> None:
         return
     if kind is None or kind in SCALARS or kind in found:
         return
-    if isinstance(kind, Alternate):
-        parts = list(kind.branches.values())
-    elif issubclass(kind, Enum):
-        parts = []
-    else:
-        parts = [field.kind for field in fields(kind)]
-        if is_union(kind):
-            parts += branches(kind).values()
-    for part in parts:
+    for part in parts(kind):
         collect(part, found)
     found.append(kind)
+
+
+def parts(kind: Any) -> list[Any]:
+    """The types that a named type is made of, named or not."""
+    if isinstance(kind, Alternate):
+        return list(kind.branches.values())
+    if issubclass(kind, Enum):
+        return []
+    own = [field.kind for field in fields(kind)]
+    return [*own, *branches(kind).values()] if is_union(kind) else own
