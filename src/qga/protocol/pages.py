@@ -79,6 +79,12 @@ def topics(folder: Path | None = None) -> list[Topic]:
     return found
 
 
+def fragment_of(command: type[Command[Any]]) -> Fragment | None:
+    """What is written by hand about *command*, where it is installed."""
+    (topic,) = (found for found in topics() if found.stem == stem_of(command))
+    return topic.fragments.get(command.NAME)
+
+
 def _topic(stem: str, text: str) -> Topic:
     (title, intro), *parts = _split(text, "# ", "## ")
     return Topic(stem, title, intro, {name: _fragment(part) for name, part in parts})
