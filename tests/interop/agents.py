@@ -51,7 +51,7 @@ class SideAgent(Conversation):
     ) -> None:
         self.close()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
     def _listening(self) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)

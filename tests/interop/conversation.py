@@ -117,7 +117,9 @@ class Conversation:
         mark = "0xFF " if line.startswith(_DELIMITER) else ""
         text = line.removeprefix(_DELIMITER).decode().removesuffix("\n")
         try:
-            value = masked(json.loads(text), varying)
+            value = json.loads(text)
+            if varying:
+                value = masked(value, varying)
             return mark + json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
         except (ValueError, RecursionError):  # not JSON, beyond Python's numbers, or very deep
             return mark + text
