@@ -45,6 +45,7 @@ class Conversation:
         self._connect = connect
         self._own = {name.encode(): value.encode() for name, value in own.items()}
         self._handles: dict[str, int] = {}
+        self._processes: dict[str, int] = {}
         self._markers = 0
         self._received = b""
         self._socket = connect()
@@ -63,7 +64,9 @@ class Conversation:
             time.sleep(_PAUSE)
         if case.opens:
             opened = json.loads(lines[0]).get("return", -1)
-            self._handles[case.opens] = opened["pid"] if isinstance(opened, dict) else opened
+            if isinstance(opened, dict):
+                opened = self._processes[case.opens] = opened["pid"]
+            self._handles[case.opens] = opened
         return [self._readable(line, case.varying) for line in lines]
 
     def _lines(self, case: Case) -> list[bytes]:
@@ -114,6 +117,8 @@ class Conversation:
     def _readable(self, line: bytes, varying: tuple[str, ...]) -> str:
         for name, value in self._own.items():
             line = line.replace(value, name)
+        for process, number in self._processes.items():
+            line = line.replace(b"PID %d " % number, b"PID %s " % handle(process).encode())
         mark = "0xFF " if line.startswith(_DELIMITER) else ""
         text = line.removeprefix(_DELIMITER).decode().removesuffix("\n")
         try:

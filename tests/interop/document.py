@@ -6,10 +6,11 @@ request shows. A test holds the committed page to what this would write.
 
 import sys
 from collections.abc import Iterator
+from os.path import commonprefix
 from pathlib import Path
 from textwrap import fill
 
-from tests.interop import guest_cases
+from tests.interop import guest_differences
 from tests.interop.case import Difference
 from tests.interop.compare import Outcome, compare
 from tests.interop.differences import DIFFERENCES, EXPECTED
@@ -19,6 +20,7 @@ from tests.vm.cache import Unavailable
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
 
 _LONGEST = 180  # characters of a request or a reply that are shown
+_CONTEXT = 60  # of them before the first one that differs
 _REPLIES = 3
 
 _HEAD = """\
@@ -162,7 +164,7 @@ def guest_part(outcomes: dict[str, Outcome]) -> str:
         known=len(differing & EXPECTED),
         differing=len(differing - EXPECTED),
     )
-    return "\n".join([head, *_listed(guest_cases.DIFFERENCES, outcomes)])
+    return "\n".join([head, *_listed(guest_differences.DIFFERENCES, outcomes)])
 
 
 def guest_part_of(text: str) -> str:
@@ -180,8 +182,9 @@ def _listed(differences: tuple[Difference, ...], outcomes: dict[str, Outcome]) -
             yield f"{key[0].upper()}{key[1:]}:\n"
             yield "```text"
             yield f"sent     {_shown(_sent(outcome))}"
-            yield from _answers("qemu-ga ", outcome.stock)
-            yield from _answers("qga     ", outcome.ours)
+            start = _start(outcome)
+            yield from _answers("qemu-ga ", outcome.stock, start)
+            yield from _answers("qga     ", outcome.ours, start)
             yield "```\n"
 
 
@@ -200,14 +203,23 @@ def _readable(piece: bytes) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def _answers(who: str, replies: list[str]) -> list[str]:
-    lines = [f"{who} {_shown(reply)}" for reply in replies[:_REPLIES]] or [f"{who} (nothing)"]
+def _start(outcome: Outcome) -> int:
+    """Where to begin to show replies: 0, unless all that is shown would be alike."""
+    if len(outcome.stock) != 1 or len(outcome.ours) != 1:
+        return 0
+    common = len(commonprefix([outcome.stock[0], outcome.ours[0]]))
+    return 0 if common < _LONGEST - _CONTEXT else common - _CONTEXT
+
+
+def _answers(who: str, replies: list[str], start: int) -> list[str]:
+    lines = [f"{who} {_shown(reply, start)}" for reply in replies[:_REPLIES]]
     if len(replies) > _REPLIES:
         lines.append(f"{who} … and {len(replies) - _REPLIES:,} more")
-    return lines
+    return lines or [f"{who} (nothing)"]
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, start: int = 0) -> str:
+    text = "…" * bool(start) + text[start:]
     text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 

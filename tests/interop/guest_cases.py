@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.interop import files, framing, requests
-from tests.interop.case import FOLDER, USER, Case, Difference, call, handle, request
+from tests.interop.case import FOLDER, USER, Case, call, handle, request
 from tests.interop.script import TOPICS
 
 DATA = "/mnt/data"
@@ -372,5 +372,5 @@ BLOCKS: tuple[tuple[Case, ...], ...] = (
     CLOCK,
 )
 
-DIFFERENCES: tuple[Difference, ...] = ()
-"""Where the answers to these differ, beyond the table in `differences`."""
+RUN: tuple[str, ...] = tuple(case.opens for case in PROGRAMS if case.opens)
+"""The programs that are run, by the names that `_run` gives them."""

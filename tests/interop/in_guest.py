@@ -32,11 +32,12 @@ mkdir "/home/$2"
 chown "$3:$3" "/home/$2"
 """
 
-# Names, permissions, owners and contents of the files; the password.
+# Names, permissions, owners and contents of the files; the password. Without empty lines: qemu-ga
+# leaves some behind when it adds keys, or none at the end of the last line.
 _LOOK = """
-cd "$1" && find . | sort | xargs stat -c '%A %U %G %s %n'
+cd "$1" && find . | sort | xargs stat -c '%A %U %G %n'
 cd "/home/$2" && find . | sort | xargs stat -c '%A %U %G %n'
-find "$1" "/home/$2" -type f | sort | xargs tail -n +1
+find "$1" "/home/$2" -type f | sort | while read -r file; do echo "$file:"; grep . "$file"; done
 sed -n "s/^$2:\\([^:]*\\):.*/\\1/p" /etc/shadow
 """
 
