@@ -6,7 +6,6 @@ request shows. A test holds the committed page to what this would write.
 
 import sys
 from collections.abc import Iterator
-from os.path import commonprefix
 from pathlib import Path
 from textwrap import fill
 
@@ -207,7 +206,8 @@ def _start(outcome: Outcome) -> int:
     """Where to begin to show replies: 0, unless all that is shown would be alike."""
     if len(outcome.stock) != 1 or len(outcome.ours) != 1:
         return 0
-    common = len(commonprefix([outcome.stock[0], outcome.ours[0]]))
+    pairs = enumerate(zip(outcome.stock[0], outcome.ours[0], strict=False))
+    common = next((place for place, (one, other) in pairs if one != other), 0)
     return 0 if common < _LONGEST - _CONTEXT else common - _CONTEXT
 
 
