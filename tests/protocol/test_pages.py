@@ -87,6 +87,14 @@ def test_a_page_shows_what_is_declared(command: type[Command[Any]]) -> None:
     assert linked == {heading.lower() for heading in headings}
 
 
+def test_nothing_of_what_is_written_is_lost() -> None:
+    for topic in TOPICS:
+        shown = pages.index([topic])
+        shown += "".join(pages.page(c, topic.fragments[c.NAME]) for c in topic.commands)
+        lines = (FOLDER / f"{topic.stem}.md").read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if line[:1] != "#" and f"{line}\n" not in shown] == []
+
+
 def page_of(name: str) -> str:
     (command,) = (command for command in COMMANDS if name == command.NAME)
     return pages.page(command, FRAGMENTS.get(name))

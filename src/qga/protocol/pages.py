@@ -86,22 +86,21 @@ def fragment_of(command: type[Command[Any]]) -> Fragment | None:
 
 
 def _topic(stem: str, text: str) -> Topic:
-    (title, intro), *parts = _split(text, "# ", "## ")
-    return Topic(stem, title, intro, {name: _fragment(part) for name, part in parts})
+    before, parts = _split(text, "## ")
+    title, _, intro = before.partition("\n")
+    fragments = {name: _fragment(part) for name, part in parts.items()}
+    return Topic(stem, title.removeprefix("# "), intro.strip(), fragments)
 
 
 def _fragment(text: str) -> Fragment:
-    (_, notes), *parts = _split(f"\n{text}", "", "### ")
-    return Fragment(notes, dict(parts))
+    return Fragment(*_split(text, "### "))
 
 
-def _split(text: str, first: str, mark: str) -> list[tuple[str, str]]:
-    """Each heading with what follows: the one at the top, then those that begin with *mark*."""
-    head, *parts = f"\n{text}".split(f"\n{mark}")
-    return [
-        (title.removeprefix(first).strip(), body.strip())
-        for title, _, body in (part.lstrip("\n").partition("\n") for part in (head, *parts))
-    ]
+def _split(text: str, mark: str) -> tuple[str, dict[str, str]]:
+    """What is before the first heading that begins with *mark*, and what follows each of them."""
+    before, *parts = f"\n{text}".split(f"\n{mark}")
+    pairs = (part.partition("\n") for part in parts)
+    return before.strip(), {title.strip(): body.strip() for title, _, body in pairs}
 
 
 def page(command: type[Command[Any]], fragment: Fragment | None, shown: Iterable[str] = ()) -> str:
