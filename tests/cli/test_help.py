@@ -30,6 +30,7 @@ def test_a_page_on_a_terminal(qga_command: Run, monkeypatch: pytest.MonkeyPatch)
     assert "# guest-exec" not in shown  # drawn, not printed as it is
     assert "guest-exec" in shown
     assert "capture-output" in shown
+    assert "(#" not in shown
 
 
 def test_lists(qga_command: Run) -> None:

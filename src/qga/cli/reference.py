@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ def _show_page(command: type[Command[Any]], form: str) -> None:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(text, hyperlinks=False))
+        # There is nothing to click on.
+        Console().print(Markdown(re.sub(r"\[(\w+)\]\(#\w+\)", r"\1", text)))
     else:
         print(text, end="")
 
