@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench vm deb lock clean
+.PHONY: help demo test lint bench docs vm deb lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -28,6 +28,9 @@ lint: .venv/.ready ## check format, style and types
 
 bench: .venv/.ready ## measure speed and size
 	@$(BIN)/python -m benchmarks
+
+docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs
+	@$(BIN)/python -m docs.build
 
 vm: .venv/.ready ## boot a virtual machine with the agent in it
 	@$(BIN)/python -m tests.vm

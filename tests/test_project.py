@@ -17,6 +17,7 @@ from tests.support.pythons import PYTHONS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "qga"
+DOCS = ROOT / "docs"
 LONGEST_FILE = 420
 
 # Imports point one way: errors, wire, protocol <- agent, client <- cli, contrib. Those in TOP may
@@ -141,6 +142,10 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
     sources = {path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".typed"}}
     assert PACKAGE / "py.typed" in sources
     assert {path.relative_to(PACKAGE.parent).as_posix() for path in sources} <= names
+    # For `qga help`.
+    written = {f"qga/protocol/commands/{path.name}" for path in DOCS.glob("commands/*.md")}
+    assert "qga/protocol/commands/exec.md" in written
+    assert written <= names
     assert not [name for name in names if "test" in name]
 
 

@@ -1,18 +1,21 @@
 """The client against real agents: ours, and (marked interop) QEMU's own."""
 
+import errno
 import hashlib
 import io
 import os
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import qga
 from qga import protocol
 from qga.client.guestfile import MODES
-from qga.protocol.model import version
+from qga.demo import HARMLESS
+from qga.protocol.model import Command, version
 from tests.support.stock import BLOCKED, RunningAgent, running
 
 
@@ -48,6 +51,28 @@ def test_every_command(client: qga.Client, agent: RunningAgent) -> None:
     assert (piece.count, piece.data, piece.eof) == (6, b"234567", True)
     execute(protocol.FileClose(handle=handle))
     assert execute(protocol.FsfreezeStatus()) == "thawed"
+
+
+QUESTIONS = [
+    command
+    for command in protocol.COMMANDS
+    if command.NAME in HARMLESS and "-get-" in command.NAME and "-ssh-" not in command.NAME
+]
+
+
+@pytest.mark.parametrize("command", QUESTIONS, ids=lambda command: command.NAME)
+def test_every_question(client: qga.Client, command: type[Command[Any]]) -> None:
+    newest = version(client.info().version)
+    if command.PLATFORM or version(command.SINCE) > newest:
+        with pytest.raises((qga.CommandNotFound, qga.CommandDisabled)):
+            client.execute(command())
+        return
+    try:
+        assert client.execute(command()) is not None
+    except qga.GuestOSError as error:
+        # What the machine does not tell, as the size of memory blocks in some containers.
+        if error.errno != errno.ENOENT:
+            raise
 
 
 def test_errors(client: qga.Client, agent: RunningAgent) -> None:

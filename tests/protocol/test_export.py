@@ -10,6 +10,15 @@ from qga.protocol import COMMANDS
 from qga.protocol.export import json_schema, qapi_schema
 from qga.protocol.model import Command, Enum, Struct, UInt16, UInt64, Value, member
 from tests.protocol import qapi_grammar
+from tests.protocol.schema_today import (
+    ALTERNATES_ADDED,
+    COMMANDS_ADDED,
+    ENUMS_ADDED,
+    NO_SUCCESS_RESPONSE,
+    STRUCTS_ADDED,
+    UNIONS_ADDED,
+    members,
+)
 
 # The schema of the agents before 1.1: arguments and result of each command.
 COMMANDS_2011: dict[str, tuple[dict[str, Any], Any]] = {
@@ -41,14 +50,6 @@ TYPES_2011: dict[str, dict[str, Any] | list[str]] = {
 # What today's agents have beyond that, with the version that added it.
 ADDED_MEMBERS = {"GuestAgentCommandInfo": {"success-response": ("bool", "1.7")}}
 CHANGED_ARGUMENTS = {"guest-file-seek": {"whence": "GuestFileWhence"}}
-ADDED_TYPES: dict[str, tuple[str, Any, str]] = {
-    "QGASeek": ("enum", ["set", "cur", "end"], "2.6"),
-    "GuestFileWhence": ("alternate", {"value": "int", "name": "QGASeek"}, "2.6"),
-}
-ADDED_COMMANDS: dict[str, tuple[dict[str, Any], Any, str]] = {
-    "guest-sync-delimited": ({"id": "int"}, "int", "1.1")
-}
-NO_SUCCESS_RESPONSE = {"guest-shutdown"}
 
 
 @pytest.fixture(scope="module")
@@ -89,21 +90,33 @@ def test_type_of_2011(schema: qapi_grammar.Schema, name: str) -> None:
     assert not [old for old in data if "(since" in definition.doc.members[old]]
 
 
-def test_what_came_later(schema: qapi_grammar.Schema) -> None:
-    for name, (arguments, returns, since) in ADDED_COMMANDS.items():
-        command = schema.definitions[name]
-        assert (command.expression["data"], command.expression["returns"]) == (arguments, returns)
-        assert command.doc.sections["Since"] == since
-    for name, (kind, data, since) in ADDED_TYPES.items():
-        definition = schema.definitions[name]
-        assert (definition.kind, definition.expression["data"]) == (kind, data)
-        assert definition.doc.sections["Since"] == since
+@pytest.mark.parametrize("name", COMMANDS_ADDED)
+def test_command_that_came_later(schema: qapi_grammar.Schema, name: str) -> None:
+    arguments, returns, since = COMMANDS_ADDED[name]
+    command = schema.definitions[name]
+    assert command.kind == "command"
+    assert command.expression.get("data", {}) == arguments
+    assert command.expression.get("returns") == returns
+    assert command.expression.get("success-response", True) is (name not in NO_SUCCESS_RESPONSE)
+    assert command.doc.sections["Since"] == since
+
+
+def test_types_that_came_later(schema: qapi_grammar.Schema) -> None:
+    found: dict[str, dict[str, Any]] = {}
+    for name, definition in schema.definitions.items():
+        if name not in TYPES_2011:
+            found.setdefault(definition.kind, {})[name] = definition.expression
+    assert {name: made["data"] for name, made in found["struct"].items()} == STRUCTS_ADDED
+    assert {name: made["data"] for name, made in found["enum"].items()} == ENUMS_ADDED
+    assert {name: made["data"] for name, made in found["alternate"].items()} == ALTERNATES_ADDED
+    unions = {name: (made["base"], made["data"]) for name, made in found["union"].items()}
+    assert unions == {n: (members(base), data) for n, (base, data) in UNIONS_ADDED.items()}
 
 
 def test_schema_declares_what_is_declared_and_no_more(schema: qapi_grammar.Schema) -> None:
     commands = {name for name, found in schema.definitions.items() if found.kind == "command"}
     assert commands == {command.NAME for command in COMMANDS}
-    assert {*COMMANDS_2011, *ADDED_COMMANDS} <= commands
+    assert {*COMMANDS_2011, *COMMANDS_ADDED} == commands
     text = qapi_schema()
     used = {name for name in schema.definitions if text.count(f"'{name}'") > 1}
     assert used >= set(schema.definitions) - commands

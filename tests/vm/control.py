@@ -7,7 +7,8 @@ import base64
 import json
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -106,6 +107,13 @@ class Control:
         self._lines.__exit__()
         self._lines = Lines(self._path)
         self._lines.synchronize(timeout)
+
+    @contextmanager
+    def away(self) -> Iterator[Path]:
+        """Leave the port, which has room for one client, to somebody else meanwhile; its path."""
+        self._lines.__exit__()
+        yield self._path
+        self.synchronize()
 
     def execute(self, name: str, /, timeout: float = 60, **arguments: Any) -> Any:
         """One command of the stock agent; in argument names, ``_`` stands for ``-``."""

@@ -13,7 +13,7 @@ from qga import errors
 from qga._version import VERSION
 from qga.protocol import UPSTREAM_VERSION, codec
 
-from . import arguments, freezing, output, transfer
+from . import arguments, freezing, output, reference, transfer
 from .options import Settings, leading_target, output_option, target_argument, with_settings
 
 if TYPE_CHECKING:
@@ -218,6 +218,7 @@ def schema(output: str, form: str) -> None:
 cli.add_command(transfer.cat)
 cli.add_command(transfer.cp)
 cli.add_command(freezing.freeze)
+cli.add_command(reference.show_help)
 
 
 def run(words: list[str] | None = None) -> int:

@@ -6,25 +6,11 @@ agent never loads it.
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from inspect import cleandoc
 from types import GenericAlias
-from typing import Any, NamedTuple
+from typing import Any
 
-from . import COMMANDS, UPSTREAM_VERSION
-from .codec import split_optional
-from .model import (
-    REQUIRED,
-    Alternate,
-    Command,
-    Data,
-    Enum,
-    Struct,
-    UInt16,
-    UInt64,
-    annotation,
-    members,
-    wire_name,
-)
+from . import COMMANDS, UPSTREAM_VERSION, described
+from .model import Alternate, Command, Data, Enum, Struct, UInt16, UInt64
 
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 
@@ -33,125 +19,18 @@ def _integer(low: int, high: int) -> dict[str, Any]:
     return {"type": "integer", "minimum": low, "maximum": high - 1}
 
 
-# The built-in types, in QAPI and in JSON Schema.
-_SCALARS: dict[Any, tuple[str, dict[str, Any]]] = {
-    int: ("int", _integer(-(1 << 63), 1 << 63)),
-    UInt64: ("uint64", _integer(0, 1 << 64)),
-    UInt16: ("uint16", _integer(0, 1 << 16)),
-    float: ("number", {"type": "number"}),
-    bool: ("bool", {"type": "boolean"}),
-    str: ("str", {"type": "string"}),
-    bytes: ("str", _BASE64),
-    Data: ("str", _BASE64),
+_JSON_SCALARS: dict[Any, dict[str, Any]] = {
+    int: _integer(-(1 << 63), 1 << 63),
+    UInt64: _integer(0, 1 << 64),
+    UInt16: _integer(0, 1 << 16),
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    str: {"type": "string"},
+    bytes: _BASE64,
+    Data: _BASE64,
 }
 
 _WIDTH = 80
-
-
-class _Doc(NamedTuple):
-    """A docstring, taken apart."""
-
-    paragraphs: list[str]
-    members: dict[str, str]
-    returns: str
-
-
-class _Field(NamedTuple):
-    """A member as others see it."""
-
-    name: str
-    kind: Any
-    optional: bool
-    defaulted: bool  # an agent may leave it out of a reply
-    doc: str
-
-
-def _doc(docstring: str | None) -> _Doc:
-    doc = _Doc([], {}, "")
-    for block in cleandoc(docstring or "").split("\n\n"):
-        head, _, rest = block.partition("\n")
-        if head in {"Members:", "Values:"}:
-            name = ""
-            for line in textwrap.dedent(rest).splitlines():
-                if line.startswith(" "):
-                    doc.members[name] += " " + line.strip()
-                else:
-                    name, _, text = line.partition(": ")
-                    doc.members[name] = text
-        elif head.startswith("Returns: "):
-            doc = doc._replace(returns=_joined(block.removeprefix("Returns: ")))
-        else:
-            doc.paragraphs.append(_joined(block))
-    return doc
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _fields(cls: type[Struct]) -> list[_Field]:
-    """The members of *cls*; of a branch, those that it adds to its union."""
-    docs = _doc(cls.__doc__).members
-    inherited = members(_union(cls)) if cls.BRANCH else {}
-    fields = []
-    for name, description in members(cls).items():
-        if name not in inherited:
-            wire = wire_name(name, description)
-            kind, optional = split_optional(annotation(cls, name))
-            defaulted = description.default is not REQUIRED
-            doc = _noted(docs[wire], description.since)
-            fields.append(_Field(wire, kind, optional, defaulted, doc))
-    return fields
-
-
-def _values(kind: type[Enum]) -> dict[str, str]:
-    docs = _doc(kind.__doc__).members
-    return {text: _noted(docs[text], value.since) for text, value in kind.VALUES.items()}
-
-
-def _noted(doc: str, since: str | None) -> str:
-    return f"{doc} (since {since})" if since else doc
-
-
-def _is_union(cls: type[Struct]) -> bool:
-    return bool(cls.DISCRIMINATOR) and not cls.BRANCH
-
-
-def _union(branch: type[Struct]) -> type[Struct]:
-    return next(base for base in branch.__mro__ if issubclass(base, Struct) and _is_union(base))
-
-
-def _branches(union: type[Struct]) -> dict[str, type[Struct]]:
-    """The branches that add members, by their values of the discriminator."""
-    return {
-        branch.BRANCH: branch
-        for branch in union.__subclasses__()
-        if branch.BRANCH and _fields(branch)
-    }
-
-
-def _discriminator(union: type[Struct]) -> str:
-    return wire_name(union.DISCRIMINATOR, members(union)[union.DISCRIMINATOR])
-
-
-def _collect(kind: Any, found: list[Any]) -> None:
-    """Add the named types that *kind* is made of to *found*, each after those that it uses."""
-    if isinstance(kind, GenericAlias):
-        _collect(kind.__args__[0], found)
-        return
-    if kind is None or kind in _SCALARS or kind in found:
-        return
-    if isinstance(kind, Alternate):
-        parts = list(kind.branches.values())
-    elif issubclass(kind, Enum):
-        parts = []
-    else:
-        parts = [field.kind for field in _fields(kind)]
-        if _is_union(kind):
-            parts += _branches(kind).values()
-    for part in parts:
-        _collect(part, found)
-    found.append(kind)
 
 
 # QAPI schema text.
@@ -164,8 +43,8 @@ def qapi_schema(commands: Iterable[type[Command[Any]]] = COMMANDS) -> str:
     blocks = []
     for command in commands:
         known = len(types)
-        for kind in (*(field.kind for field in _fields(command)), command.result()):
-            _collect(kind, types)
+        for kind in (*(field.kind for field in described.fields(command)), command.result()):
+            described.collect(kind, types)
         blocks += [_qapi_type(kind) for kind in types[known:]]
         blocks.append(_qapi_command(command))
     return "\n".join([_qapi_head(commands, types), *blocks])
@@ -179,7 +58,9 @@ def _qapi_head(commands: tuple[type[Command[Any]], ...], types: list[Any]) -> st
             command.NAME for command in commands if _returns_no_object(command.result())
         ],
         "member-name-exceptions": [
-            kind.NAME for kind in structs if any("_" in field.name for field in _fields(kind))
+            kind.NAME
+            for kind in structs
+            if any("_" in field.name for field in described.fields(kind))
         ],
     }
     pragmas = {"doc-required": True} | {name: names for name, names in exceptions.items() if names}
@@ -194,7 +75,7 @@ def _returns_no_object(kind: Any) -> bool:
 
 
 def _qapi_command(command: type[Command[Any]]) -> str:
-    fields = _fields(command)
+    fields = described.fields(command)
     expression: dict[str, Any] = {"command": command.NAME}
     if fields:
         expression["data"] = _qapi_members(fields)
@@ -203,7 +84,7 @@ def _qapi_command(command: type[Command[Any]]) -> str:
     if not command.SUCCESS_RESPONSE:
         expression["success-response"] = False
     documented = {field.name: field.doc for field in fields}
-    return _definition(command, _doc(command.__doc__), documented, expression)
+    return _definition(command, described.read_doc(command.__doc__), documented, expression)
 
 
 def _qapi_type(kind: Any) -> str:
@@ -212,19 +93,19 @@ def _qapi_type(kind: Any) -> str:
         branches = {name: _qapi_name(branch) for name, branch in kind.branches.items()}
         documented = {name: f"as `{branch}`" for name, branch in branches.items()}
         expression = {"alternate": kind.NAME, "data": branches}
-        return _definition(kind, _Doc([kind.doc], {}, ""), documented, expression)
-    doc = _doc(kind.__doc__)
+        return _definition(kind, described.Doc([kind.doc], {}, ""), documented, expression)
+    doc = described.read_doc(kind.__doc__)
     if issubclass(kind, Enum):
         expression = {"enum": kind.NAME, "data": list(kind.VALUES)}
-        return _definition(kind, doc, _values(kind), expression)
-    fields = _fields(kind)
+        return _definition(kind, doc, described.values(kind), expression)
+    fields = described.fields(kind)
     expression = {"struct": kind.NAME, "data": _qapi_members(fields)}
-    if _is_union(kind):
+    if described.is_union(kind):
         expression = {
             "union": kind.NAME,
             "base": _qapi_members(fields),
-            "discriminator": _discriminator(kind),
-            "data": {value: branch.NAME for value, branch in _branches(kind).items()},
+            "discriminator": described.discriminator(kind),
+            "data": {value: branch.NAME for value, branch in described.branches(kind).items()},
         }
     return _definition(kind, doc, {field.name: field.doc for field in fields}, expression)
 
@@ -232,15 +113,15 @@ def _qapi_type(kind: Any) -> str:
 def _qapi_name(kind: Any) -> Any:
     if isinstance(kind, GenericAlias):
         return [_qapi_name(kind.__args__[0])]
-    return _SCALARS[kind][0] if kind in _SCALARS else kind.NAME
+    return described.SCALARS.get(kind) or kind.NAME
 
 
-def _qapi_members(fields: list[_Field]) -> dict[str, Any]:
+def _qapi_members(fields: list[described.Field]) -> dict[str, Any]:
     return {"*" * field.optional + field.name: _qapi_name(field.kind) for field in fields}
 
 
 def _definition(
-    kind: Any, doc: _Doc, documented: dict[str, str], expression: dict[str, Any]
+    kind: Any, doc: described.Doc, documented: dict[str, str], expression: dict[str, Any]
 ) -> str:
     sections = [f"@{kind.NAME}:", *doc.paragraphs]
     sections += [f"@{member}: {text}" for member, text in documented.items()]
@@ -292,9 +173,9 @@ def json_schema(commands: Iterable[type[Command[Any]]] = COMMANDS) -> dict[str, 
     replies: list[Any] = []
     arguments: list[Any] = []
     for command in commands:
-        _collect(command.result(), replies)
-        for field in _fields(command):
-            _collect(field.kind, arguments)
+        described.collect(command.result(), replies)
+        for field in described.fields(command):
+            described.collect(field.kind, arguments)
     definitions = {}
     for kinds, strict in ((replies, False), (arguments, True)):
         for kind in kinds:
@@ -312,7 +193,7 @@ def json_schema(commands: Iterable[type[Command[Any]]] = COMMANDS) -> dict[str, 
 
 
 def _json_request(command: type[Command[Any]]) -> dict[str, Any]:
-    required = any(not field.optional for field in _fields(command))
+    required = any(not field.optional for field in described.fields(command))
     return {
         "type": "object",
         "properties": {
@@ -332,15 +213,15 @@ def _json_return(command: type[Command[Any]]) -> dict[str, Any]:
         return {"type": "object", "description": "An empty object."}
     schema = _json_reference(command.result(), strict=False)
     if "$ref" not in schema:
-        schema["description"] = _doc(command.__doc__).returns
+        schema["description"] = described.read_doc(command.__doc__).returns
     return schema
 
 
 def _json_reference(kind: Any, *, strict: bool) -> dict[str, Any]:
     if isinstance(kind, GenericAlias):
         return {"type": "array", "items": _json_reference(kind.__args__[0], strict=strict)}
-    if kind in _SCALARS:
-        return dict(_SCALARS[kind][1])
+    if kind in _JSON_SCALARS:
+        return dict(_JSON_SCALARS[kind])
     return {"$ref": f"#/$defs/{kind.NAME}{'.argument' * strict}"}
 
 
@@ -354,13 +235,13 @@ def _json_type(kind: Any, *, strict: bool) -> dict[str, Any]:
 
 
 def _described(kind: type[Struct | Enum]) -> dict[str, Any]:
-    description = "\n\n".join(_doc(kind.__doc__).paragraphs)
+    description = "\n\n".join(described.read_doc(kind.__doc__).paragraphs)
     return {"description": description, "$comment": f"since {kind.SINCE}"}
 
 
 def _json_enum(kind: type[Enum], *, strict: bool) -> dict[str, Any]:
     values: list[dict[str, Any]] = [
-        {"const": text, "description": doc} for text, doc in _values(kind).items()
+        {"const": text, "description": doc} for text, doc in described.values(kind).items()
     ]
     if not strict:
         values.append({"type": "string", "description": "a value of a newer agent"})
@@ -368,7 +249,7 @@ def _json_enum(kind: type[Enum], *, strict: bool) -> dict[str, Any]:
 
 
 def _json_object(cls: type[Struct], *, strict: bool) -> dict[str, Any]:
-    fields = _fields(cls)
+    fields = described.fields(cls)
     schema: dict[str, Any] = {
         **_described(cls),
         "type": "object",
@@ -380,14 +261,14 @@ def _json_object(cls: type[Struct], *, strict: bool) -> dict[str, Any]:
             field.name for field in fields if not (field.optional if strict else field.defaulted)
         ],
     }
-    if _is_union(cls):
-        name = _discriminator(cls)
+    if described.is_union(cls):
+        name = described.discriminator(cls)
         schema["allOf"] = [
             {
                 "if": {"properties": {name: {"const": value}}, "required": [name]},
                 "then": _json_reference(branch, strict=strict),
             }
-            for value, branch in _branches(cls).items()
+            for value, branch in described.branches(cls).items()
         ]
         if strict:
             schema["unevaluatedProperties"] = False
