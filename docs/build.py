@@ -85,7 +85,7 @@ def rendered(name: str, text: str) -> str:
         for child in token.children or []:
             target = child.attrGet("href")
             if isinstance(target, str) and "://" not in target:
-                child.attrSet("href", re.sub(r"\.md(?=#|$)", ".html", target))
+                child.attrSet("href", _inside(name, target))
     body = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     above = "../" * name.count("/")
     return _PAGE.substitute(
@@ -93,8 +93,29 @@ def rendered(name: str, text: str) -> str:
     )
 
 
+def _inside(name: str, target: str) -> str:
+    """The link to *target* of the page *name*, among what is built."""
+    other = outside(name, target)
+    if other is None:
+        return re.sub(r"\.md(?=#|$)", ".html", target)
+    return "../" * name.count("/") + other.as_posix()
+
+
+def outside(name: str, target: str) -> Path | None:
+    """Where a file of the project is copied to, if *target* is one that is no documentation."""
+    path = (DOCS / name).parent.joinpath(target.partition("#")[0]).resolve()
+    if path.is_relative_to(DOCS) or not path.is_file():
+        return None
+    return Path("files", path.relative_to(DOCS.parent))
+
+
 def _navigation(current: str, above: str) -> str:
     lines = []
+    for path in sorted(DOCS.glob("*.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        here = ' class="here"' if current == path.name else ""
+        link = f"{above}{path.with_suffix('.html').name}"
+        lines.append(f'<a{here} href="{link}">{escape(title)}</a>')
     for topic in pages.topics(DOCS / "commands"):
         lines.append(f"<h2>{escape(topic.title)}</h2>\n<ul>")
         for command in topic.commands:
@@ -113,6 +134,11 @@ def build(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         path.with_suffix(".html").write_text(rendered(name, text), encoding="utf-8")
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            other = outside(name, target)
+            if other is not None:
+                (folder / other).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(DOCS.parent / other.relative_to("files"), folder / other)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ CASES: tuple[Case, ...] = (
     call("times of processors", "guest-get-cpustats", varying=_TIMES),
     call("times of one processor", "guest-get-cpustats", cpu=0),
     raw("times of processors with a list", b'{"execute": "guest-get-cpustats", "arguments": []}\n'),
-    call("load", "guest-get-load"),
+    call("load", "guest-get-load", varying=("load1m", "load5m", "load15m")),
 )
 
 DIFFERENCES: tuple[Difference, ...] = (
