@@ -85,6 +85,11 @@ def test_every_link_leads_somewhere(pages: dict[Path, Page]) -> None:
     assert lost == []
 
 
+def test_files_of_the_project_that_pages_name_are_there(folder: Path) -> None:
+    source = Path(build.DOCS.parent, "packaging", "cloud-init.yaml")
+    assert (folder / "files" / "packaging" / source.name).read_bytes() == source.read_bytes()
+
+
 def test_differences_that_requests_show_are_linked(folder: Path) -> None:
     text = (folder / "commands" / "guest-file-write.md").read_text(encoding="utf-8")
     assert "](../differences.md#48-mib-can-be-written)" in text
