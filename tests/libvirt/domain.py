@@ -16,7 +16,7 @@ from tests.vm.control import BOOT_TIMEOUT, Control, Result
 from tests.vm.debs import Packages
 from tests.vm.disk import images
 from tests.vm.initrd import initrd
-from tests.vm.machine import qemu_program
+from tests.vm.machine import PLAIN, qemu_program
 from tests.vm.qemu import AGENT_OUTPUT, ENVIRONMENT
 
 DISKS = {"root": "vda", "data": "vdb"}
@@ -84,7 +84,7 @@ def make_guest(daemon: Daemon, packages: Packages) -> Path:
     directory.mkdir(mode=0o700)
     (directory / "kernel").write_bytes(packages.kernel.read_bytes())
     (directory / "initrd").write_bytes(initrd(packages))
-    with images(packages) as made:
+    with images(packages, PLAIN) as made:
         for name in DISKS:
             _copy(made / f"{name}.ext4", directory)
     for path in (directory, *directory.iterdir()):
