@@ -1,6 +1,6 @@
 """Writes docs/differences.md: ``python -m tests.interop.document``.
 
-The answers in it are those of this run; the reasons are in `differences`, and below is what no
+The answers in it are those of this run; the reasons are in `differences`, and in `not_shown` what no
 request shows. A test holds the committed page to what this would write.
 """
 
@@ -14,6 +14,7 @@ from tests.interop.case import Difference
 from tests.interop.compare import Outcome, compare
 from tests.interop.differences import DIFFERENCES, EXPECTED
 from tests.interop.in_guest import compare_in_guest
+from tests.interop.not_shown import NOT_SHOWN
 from tests.vm.cache import Unavailable
 
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
@@ -59,89 +60,6 @@ These are compared with qemu-ga as it is today.
 | | qemu-ga | qga-agent |
 | --- | --- | --- |"""
 
-_NOT_SHOWN = (
-    (
-        "clients of a socket",
-        "one at a time; the next one waits without an answer",
-        "any number at once, each with its own turn",
-    ),
-    (
-        "a client that does not read",
-        "holds up everybody; the agent spins and ignores SIGTERM",
-        "costs a bounded amount of memory; others are served",
-    ),
-    ("permissions of a unix socket", "by umask", "0600"),
-    (
-        "SIGTERM while frozen",
-        "ignored: only SIGKILL ends the agent, and leaves the guest frozen",
-        "thaws, then ends",
-    ),
-    (
-        "a freeze that nobody ends",
-        "lasts for ever",
-        (
-            "ends after `fsfreeze-timeout` seconds (10 minutes by default), by a process of its "
-            "own that also thaws when the agent was killed"
-        ),
-    ),
-    (
-        "guest-fsfreeze-status after a failed thaw",
-        "`thawed`",
-        (
-            "`error`, as the schema of 2011 says; the thaw's reply names each mount point and its "
-            "error, and thaw may be repeated"
-        ),
-    ),
-    (
-        "`version` in guest-info",
-        "its own",
-        (
-            "the upstream version whose schema is implemented: 10.2.0; `qga-agent --version` "
-            "prints both"
-        ),
-    ),
-    (
-        "commands",
-        "those of its version",
-        "14 so far: those of 2011 and guest-sync-delimited; guest-info lists no others",
-    ),
-    (
-        "older dialects",
-        "none",
-        "`--compat VERSION` speaks as the agent of that version did, from 1.0 on",
-    ),
-    (
-        "text for a blocked command",
-        "7.2: `Command X has been disabled`; since 9.1 with `: the command is not allowed`",
-        "as since 9.1",
-    ),
-    (
-        "state file",
-        "rewritten at each guest-file-open",
-        "handles are reserved in blocks of 64; an agent that was killed leaves a gap",
-    ),
-    (
-        "writes to files",
-        "buffered: an error may appear at the flush, or nowhere",
-        "an error appears at the write; guest-file-flush has nothing left to do",
-    ),
-    (
-        "a large guest-file-read",
-        "the whole reply is built first",
-        "is sent while it is read; an error after the first piece makes it a short read",
-    ),
-    (
-        "garbage on the channel",
-        "an error reply for each byte or token",
-        "one for each line, or for each run of 0xFF",
-    ),
-    (
-        "a message beyond 64 MiB, 2 Mi tokens or 1024 levels",
-        "an error, and one more for each remaining token",
-        "one error",
-    ),
-)
-
 
 def page(outcomes: dict[str, Outcome], in_guest: str) -> str:
     """The whole page; *in_guest* is the part that `guest_part` makes."""
@@ -149,7 +67,7 @@ def page(outcomes: dict[str, Outcome], in_guest: str) -> str:
     same = len(outcomes) - differing
     parts = [_HEAD.format(count=len(outcomes), same=same, differing=differing)]
     parts += _listed(DIFFERENCES, outcomes)
-    rows = (f"| {' | '.join(row)} |" for row in _NOT_SHOWN)
+    rows = (f"| {' | '.join(row)} |" for row in NOT_SHOWN)
     return "\n".join([*parts, in_guest, _SECOND_HEAD, *rows, ""])
 
 
