@@ -1,7 +1,7 @@
 """Writes docs/differences.md: ``python -m tests.interop.document``.
 
-The answers in it are those of this run; the reasons are in `differences`, and in `not_shown` what no
-request shows. A test holds the committed page to what this would write.
+The answers in it are those of this run; the reasons are in `differences`, and what no request shows
+in `not_shown`. A test holds the committed page to what this would write.
 """
 
 import sys
