@@ -62,11 +62,11 @@ def test_a_reply_that_libvirt_does_not_understand(pair: Pair) -> None:
 
 def test_reboot(pair: Pair) -> None:
     pair.sh("touch /run/before")
-    answer = pair.succeeds("reboot", "--mode", "agent")
-    assert answer.out == "Domain 'DOMAIN' is being rebooted"
-    assert answer.asked == ("guest-shutdown",)
-    pair.wait_disconnected()  # by now it is not the old system any more
-    pair.prepare()
+    for domain in pair:  # one after the other, as in `Pair.restart`
+        answer = domain.virsh("reboot", "--mode", "agent")
+        assert answer == (0, f"Domain '{domain.name}' is being rebooted", "", ("guest-shutdown",))
+        wait_until(lambda d=domain: not d.connected, "the old system is gone")  # type: ignore[misc]
+        domain.prepare()
     pair.sh("! test -e /run/before")
 
 
