@@ -159,8 +159,8 @@ def test_a_frozen_agent_imports_nothing(start: Starter) -> None:
     report = start.folder / "report"
     changes = FREEZER.format(path=str(report), folder=str(start.folder))
     blocked = ",".join(name for name in BLOCKED if "fsfreeze" not in name)
-    # With all that may have something to do in the meantime: the hook, a log file that is rotated, a
-    # log daemon, systemd that wants signs of life, and a guardian that has to be replaced.
+    # With all that may have something to do in the meantime: the hook, a log file that is rotated,
+    # a log daemon, systemd that wants signs of life, and a guardian that has to be replaced.
     hook = start.folder / "hook"
     hook.write_text("#!/bin/sh\n", encoding="ascii")
     hook.chmod(0o700)

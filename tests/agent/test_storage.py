@@ -80,6 +80,12 @@ def test_what_becomes_of_each_trimming(make: AgentFactory) -> None:
     }
 
 
+def test_a_mount_point_that_is_not_utf_8(make: AgentFactory) -> None:
+    system = platform("1", paths=("/m\udcff",))
+    (path,) = call_later(make(system), "guest-fstrim")["paths"]
+    assert path["path"] == "/m\ufffd"
+
+
 def test_nothing_to_trim(make: AgentFactory) -> None:
     assert call_later(make(platform(paths=())), "guest-fstrim") == {"paths": []}
 
