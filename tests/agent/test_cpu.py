@@ -7,7 +7,7 @@ import pytest
 
 from qga.agent.system.fake import FakeSystem
 from qga.agent.system.linux import LinuxSystem
-from qga.agent.system.linux.cpu import LinuxProcessors
+from qga.agent.system.linux.processors import LinuxProcessors
 from qga.errors import CommandError
 from tests.agent.conftest import AgentFactory
 from tests.agent.harness import call, refusal

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qga.agent.system.fake import FakeSystem
-from qga.agent.system.linux.storage import LinuxStorage
+from qga.agent.system.linux.counters import LinuxCounters
 from qga.protocol.codec import reader
 from qga.protocol.stats import DiskStats, DiskStatsInfo, GetDiskStats
 from tests.agent.conftest import AgentFactory
@@ -26,7 +26,7 @@ class Stats:
 
     def __init__(self, make: AgentFactory, path: Path) -> None:
         self.path = path
-        self.agent = make(FakeSystem(storage=LinuxStorage(diskstats=str(path))))
+        self.agent = make(FakeSystem(counters=LinuxCounters(str(path.parent))))
 
     def of(self, table: str) -> list[DiskStatsInfo]:
         self.path.write_text(table)
@@ -86,11 +86,12 @@ def test_with_an_id(stats: Stats) -> None:
 
 def test_no_counters(stats: Stats) -> None:
     reply = answer(stats.agent, request("guest-get-diskstats"))
-    assert reply["error"]["desc"] == "No such file or directory"
+    reason = f'open("{stats.path}"): No such file or directory'
+    assert reply["error"]["desc"] == reason
 
 
 def test_the_counters_of_this_machine(make: AgentFactory) -> None:
-    agent = make(FakeSystem(storage=LinuxStorage()))
+    agent = make(FakeSystem(counters=LinuxCounters()))
     names = [info["name"] for info in call(agent, "guest-get-diskstats")]
     table = Path("/proc/diskstats").read_text(encoding="utf-8")
     assert names == [line.split()[2] for line in table.splitlines()]

@@ -234,6 +234,21 @@ def test_its_environment_is_the_agents(start: Starter) -> None:
         assert "QGA_TEST=of the agent" in output(peer, "env").splitlines()
 
 
+def test_what_systemd_tells_the_agent_is_not_for_programs(start: Starter) -> None:
+    told = {
+        "NOTIFY_SOCKET": "@qga-absent",
+        "WATCHDOG_USEC": "9000000",
+        "WATCHDOG_PID": "1",
+        "LISTEN_PID": "1",
+        "LISTEN_FDS": "1",
+        "LISTEN_FDNAMES": "qga.socket",
+    }
+    with start_runner(start, env=told).connect() as peer:
+        names = {line.partition("=")[0] for line in output(peer, "env").splitlines()}
+    assert "PATH" in names
+    assert not names & set(told)
+
+
 @pytest.mark.parametrize(
     ("env", "seen"),
     [

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from qga.agent.loop import Loop
-from qga.agent.pipes import LIMIT, PIECE, Output, Pipe, encoded
+from qga.agent.pipes import LIMIT, Output, Pipe, encoded
 from qga.wire import base64 as wire_base64
+from qga.wire.base64 import PIECE
 from tests.agent.conftest import AgentFactory, Starter
 from tests.agent.harness import (
     Peer,

@@ -18,7 +18,7 @@ def storage(devices: Devices, *mounts: str) -> LinuxStorage:
     for at, mount in enumerate(mounts):
         numbers, path, kind, source = mount.split()
         lines.append(f"{at} 1 {numbers} / {path} rw - {kind} {source} rw\n")
-    table.write_text("".join(lines))
+    table.write_bytes(os.fsencode("".join(lines)))
     return LinuxStorage(str(devices.sys), str(devices.udev), str(table))
 
 
@@ -62,6 +62,10 @@ def test_a_partition_of_an_array(tmp_path: Path) -> None:
     slaves = ("virtio1/block/vda", "virtio2/block/vdb")
     devices.disk("virtual/block", "md127", partitions=("md127p1",), slaves=slaves)
     assert nodes(describe(devices, devices.numbers["md127p1"])) == ["/dev/vda", "/dev/vdb"]
+
+
+def test_a_mount_point_that_is_not_utf_8(tmp_path: Path) -> None:
+    assert describe(Devices(tmp_path), "8:1", "/m\udcff").mountpoint == "/m\ufffd"
 
 
 def test_devices_that_sysfs_does_not_show(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the agent loads: little at its start, and almost nothing while it serves."""
 
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -8,7 +9,9 @@ from pathlib import Path
 from qga.demo import HARMLESS
 from qga.protocol import COMMANDS
 from tests.agent.conftest import Starter
-from tests.agent.harness import PATIENCE, RunningAgent, request
+from tests.agent.harness import PATIENCE, RunningAgent, request, until
+from tests.agent.logdaemon import LogDaemon
+from tests.agent.programs import children, end
 from tests.support.stock import BLOCKED
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -156,9 +159,29 @@ def test_a_frozen_agent_imports_nothing(start: Starter) -> None:
     report = start.folder / "report"
     changes = FREEZER.format(path=str(report), folder=str(start.folder))
     blocked = ",".join(name for name in BLOCKED if "fsfreeze" not in name)
-    running = start("-v", changes=changes, blocked=blocked)
+    # With all that may have something to do in the meantime: the hook, a log file that is rotated,
+    # a log daemon, systemd that wants signs of life, and a guardian that has to be replaced.
+    hook = start.folder / "hook"
+    hook.write_text("#!/bin/sh\n", encoding="ascii")
+    hook.chmod(0o700)
+    daemon, manager = (LogDaemon(start.folder / name) for name in ("log", "notify"))
+    changes += f"from qga.agent import journal\njournal._JOURNAL = {str(daemon.path)!r}\n"
+    running = start(
+        "-v", "-l", str(start.folder / "messages"), f"-F{hook}",
+        changes=changes,
+        blocked=blocked,
+        env={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "20000"},
+    )  # fmt: skip
     with running.connect() as peer:
         assert peer.call("guest-fsfreeze-freeze") == 1
+        (guardian,) = children(running.process.pid)
+        end(guardian)
+        until(lambda: set(children(running.process.pid)) - {guardian}, "another guardian")
+        running.process.send_signal(signal.SIGHUP)
+        manager.pending()
+        assert manager.message() == "WATCHDOG=1"
+        with running.connect() as other:
+            other.call("guest-ping")
         for command in COMMANDS:
             if command.NAME != "guest-fsfreeze-thaw":
                 peer.send(request(command.NAME, {"id": 1} if "sync" in command.NAME else {}))
@@ -171,7 +194,10 @@ def test_a_frozen_agent_imports_nothing(start: Starter) -> None:
         assert not report.exists()
         peer.call("guest-fsfreeze-thaw")
     assert report.read_text().split() == []
+    assert "guest-fsthaw called" in {event["MESSAGE"] for event in daemon.events()}
     assert running.end() == 0
+    daemon.close()
+    manager.close()
 
 
 def test_the_agent_leaves_no_compiled_files(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from qga.agent.app import Agent
 from qga.agent.system.fake import FakeSystem
 from qga.agent.system.linux import LinuxSystem
-from qga.agent.system.linux.keyfile import LinuxKeyFile
+from qga.agent.system.linux.sshkeys import LinuxSshKeyFile
 from tests.agent.conftest import AgentFactory
 from tests.agent.harness import answer, call, own_descriptors, refusal, request
 from tests.agent.pending import desc
@@ -26,8 +26,8 @@ class FakeAccounts:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def key_file(self, user: str) -> LinuxKeyFile | None:
-        return LinuxKeyFile(str(self.home), UID, GID) if user == "alice" else None
+    def key_file(self, user: str) -> LinuxSshKeyFile | None:
+        return LinuxSshKeyFile(str(self.home), UID, GID) if user == "alice" else None
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_a_folder_that_was_exchanged(
         (tmp_path / "alice/precious").rename(file.parent)
 
     monkeypatch.setattr("os.mkdir", make_and_exchange)
-    key_file = LinuxKeyFile(str(tmp_path / "alice"), UID, GID)
+    key_file = LinuxSshKeyFile(str(tmp_path / "alice"), UID, GID)
     with pytest.raises(Exception, match="was exchanged while it was made"):
         key_file.replace(b"key\n")
     assert file.parent.stat().st_uid == 0

@@ -80,6 +80,12 @@ def test_what_becomes_of_each_trimming(make: AgentFactory) -> None:
     }
 
 
+def test_a_mount_point_that_is_not_utf_8(make: AgentFactory) -> None:
+    system = platform("1", paths=("/m\udcff",))
+    (path,) = call_later(make(system), "guest-fstrim")["paths"]
+    assert path["path"] == "/m\ufffd"
+
+
 def test_nothing_to_trim(make: AgentFactory) -> None:
     assert call_later(make(platform(paths=())), "guest-fstrim") == {"paths": []}
 
@@ -155,6 +161,31 @@ def test_others_are_served_while_a_disk_is_trimmed(start: Starter) -> None:
     # What was: three standard ones, the pipe to the agent, the file system and the listing.
     assert result == {"path": "/proc", "trimmed": 6, "minimum": 7}
     assert running.end(signal.SIGTERM) == 0
+
+
+def test_nothing_is_frozen_while_a_disk_is_trimmed(start: Starter) -> None:
+    go, told = start.folder / "go", start.folder / "told"
+    hook = start.folder / "hook"
+    hook.write_text(f"#!/bin/sh\necho $1 >> {told}\n", encoding="ascii")
+    hook.chmod(0o700)
+    # With nothing to freeze, so that it is harmless.
+    changes = _SLOW.format(path=str(go)) + "LinuxFreezer.open = lambda *_: os.open('/', 0)\n"
+    changes += "LinuxFreezer.freeze = LinuxFreezer.thaw = lambda *_: False\n"
+    running = start(f"-F{hook}", changes=changes, blocked="guest-exec")
+    with running.connect() as waiting, running.connect() as other:
+        waiting.send(request("guest-fstrim"))
+        until(Path(f"{go}-began").exists, "the trimming to begin")
+        for name, arguments in (("", {}), ("-list", {"mountpoints": ["/"]})):
+            reply = other.ask(f"guest-fsfreeze-freeze{name}", **arguments)
+            desc = "guest-fstrim is still under way: freeze when it has ended"
+            assert reply["error"]["desc"] == desc
+        assert other.call("guest-fsfreeze-status") == "thawed"
+        assert not told.exists()
+        go.touch()
+        waiting.reply()
+        assert other.call("guest-fsfreeze-freeze") == 0
+        assert told.read_text(encoding="ascii") == "freeze\n"
+        other.call("guest-fsfreeze-thaw")
 
 
 def test_an_agent_that_ends_during_a_trimming(start: Starter) -> None:

@@ -110,7 +110,7 @@ def test_by_the_kernel(agent: Agent, system: FakeSystem, tmp_path: Path) -> None
         time.sleep(60)
 
     system.power.sleep = crash
-    text = "child process has terminated abnormally"
+    text = "the agent's process for this has ended by signal 15, before it was done"
     assert desc(finish(agent, "guest-suspend-ram")) == text
     assert own_descriptors() == before
 

@@ -64,12 +64,13 @@ def _configure(options: "list[tuple[str, str]]") -> "Config":
 
 
 def _run(config: "Config", program: str) -> int:
-    from . import daemon
+    from . import daemon, descriptors
     from .app import Agent
     from .channels import ChannelError
     from .state import StateError
     from .system.linux import LinuxSystem
 
+    descriptors.keep_private()
     try:
         if config.daemon:
             config.make_absolute()

@@ -1,9 +1,13 @@
-"""Work that may take minutes, done by a process of its own while the agent serves others."""
+"""Work for which the kernel may take minutes, done by a process of its own, a copy of the agent.
+
+The agent serves others meanwhile. (What is a program of the guest's is run by `programs`.)
+"""
 
 import os
 
 from qga.errors import CommandError
 
+from . import descriptors
 from .later import Pending
 from .lean import signal
 from .loop import READ
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16
 
+# The exit code of a child whose work has raised OSError, whose number it has written.
+_FAILED = 2
+
 
 def run(
     loop: "Loop", work: "Callable[[], bytes]", understand: "Callable[[bytes], R]"
@@ -28,8 +35,8 @@ def run(
     Raises:
         OSError: there is no room for another process.
 
-    The result is an error if the child ends without one. The child ends with its work, also when
-    nobody waits for it any more, and at SIGTERM.
+    The result is the OSError that *work* has raised, or a CommandError if the child was ended. The
+    child ends with its work, also when nobody waits for it any more, and at SIGTERM.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
@@ -63,21 +70,26 @@ def _child(writer: int, work: "Callable[[], bytes]") -> None:
     code = 1
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         # Above all the channel: while it is open here, a new agent could not open it.
-        os.closerange(3, writer)
-        os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
-        left = memoryview(work())
+        descriptors.close_all_but({writer})
+        try:
+            said, code_after = work(), 0
+        except OSError as error:
+            said, code_after = b"%d" % (error.errno or 0), _FAILED
+        left = memoryview(said)
         while left:
             left = left[os.write(writer, left) :]
-        code = 0
+        code = code_after
     finally:
         os._exit(code)
 
 
 def _checked(received: bytes, status: int) -> bytes:
     code = os.waitstatus_to_exitcode(status)
+    if code == _FAILED:
+        raise OSError(int(received), os.strerror(int(received)))
     if code:
         how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
         raise CommandError(f"the agent's process for this has ended {how}, before it was done")

@@ -259,9 +259,10 @@ def activated_socket() -> "socket.socket | None":
     Raises:
         ChannelError: there are several, or it is of a kind that the agent does not serve.
     """
-    if os.environ.pop("LISTEN_PID", None) != str(os.getpid()):
+    # Not for the programs that the agent runs, whomever they were for.
+    pid, count, _ = (os.environ.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
+    if pid != str(os.getpid()):
         return None
-    count = os.environ.pop("LISTEN_FDS", "")
     if count == "0" or not count.isdecimal():
         return None
     if count != "1":
@@ -274,5 +275,4 @@ def activated_socket() -> "socket.socket | None":
         ) from error
     if listening.family not in (socket.AF_UNIX, getattr(socket, "AF_VSOCK", None)):
         raise ChannelError("unsupported listen fd type")
-    os.set_inheritable(_LISTEN_FDS_START, False)
     return listening

@@ -112,6 +112,7 @@ class Dispatcher:
             result = (entry.handler or entry.load())(self._agent, command)
             if isinstance(result, Pending):
                 pending = result
+                self._policy.begins(entry.command, pending)
                 return Deferred(
                     pending, lambda: self._outcome(entry, command, pending.result, request_id)
                 )

@@ -87,6 +87,7 @@ class Freeze:
         Raises:
             CommandError: it failed; nothing is frozen.
         """
+        self.check()
         self._held = self._open_all(paths)
         if not self._held:
             return 0
@@ -113,6 +114,17 @@ class Freeze:
             self._undo()
             raise GuestOSError(f"failed to freeze within {self._timeout:g} s", errno.ETIMEDOUT)
         return frozen
+
+    def check(self) -> None:
+        """Raise CommandError while something is under way that must not be in a frozen guest.
+
+        On one channel requests wait for each other, but those of other clients do not. Freezing
+        would wait in the kernel for a file system that is being trimmed, for minutes, and the agent
+        with it; a guest that falls asleep frozen, nobody thaws.
+        """
+        name = self._policy.in_the_way()
+        if name is not None:
+            raise CommandError(f"{name} is still under way: freeze when it has ended")
 
     def _open_all(self, paths: "Collection[str] | None") -> "list[tuple[str, int]]":
         try:

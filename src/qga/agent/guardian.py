@@ -11,6 +11,7 @@ import os
 import select
 import time
 
+from . import descriptors
 from .lean import signal
 
 TYPE_CHECKING = False
@@ -120,19 +121,12 @@ def _detach(keep: "set[int]") -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
-        if fd > 2 and fd not in keep:
-            try:
-                os.close(fd)
-            except OSError:
-                pass  # that of the listing itself
+    descriptors.close_all_but(keep)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
     try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("-1000")
+        _spare_from_oom(b"-1000")
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     except OSError:
         pass  # not root: it is a test
@@ -151,10 +145,15 @@ def _attach() -> None:
         signal.signal(number, signal.SIG_DFL)
     try:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("0")
+        _spare_from_oom(b"0")
     except OSError:
         pass  # as above
+
+
+def _spare_from_oom(score: bytes) -> None:
+    # As bytes: a text's codec might have to be loaded, and the agent may be frozen.
+    with open("/proc/self/oom_score_adj", "wb") as file:
+        file.write(score)
 
 
 def _watch(  # noqa: PLR0917

@@ -110,6 +110,7 @@ class Hook:
             return self._freeze.freeze(paths)
         if self._run is not None:
             raise CommandError(_BUSY)
+        self._freeze.check()
         pending: Pending[int] = Pending()
         self._mark()
         self._forget_reminder()

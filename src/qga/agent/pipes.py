@@ -31,10 +31,6 @@ LIMIT = 16 << 20
 _CAPACITY = 1 << 16
 _LARGE_CAPACITY = 1 << 20
 
-# What is read, or encoded, at once: small enough to stay in the processor's cache, and divisible by
-# three, so that the base64 texts of pieces join without padding.
-PIECE = 192 * 1024
-
 
 class Pipe:
     """The agent's end of a pipe.
@@ -129,7 +125,7 @@ class Output(Pipe):
 
     def _on_events(self, events: int) -> None:
         # Less than was asked for, and nobody left who might write: that was all.
-        if not self.ended and self._read() < PIECE and events & HANGUP:
+        if not self.ended and self._read() < base64.PIECE and events & HANGUP:
             self.end()
 
     def drain(self) -> None:
@@ -143,7 +139,7 @@ class Output(Pipe):
 
     def _read(self) -> int:
         try:
-            data = os.read(self._fd, PIECE)
+            data = os.read(self._fd, base64.PIECE)
             if data and not self._dropping:
                 self._keep(data)
         except BlockingIOError:
@@ -175,8 +171,8 @@ class Output(Pipe):
 
 def encoded(data: memoryview) -> "Iterator[bytes]":
     """The base64 text of *data*, piece by piece."""
-    for start in range(0, len(data), PIECE):
-        yield base64.encode(data[start : start + PIECE])
+    for start in range(0, len(data), base64.PIECE):
+        yield base64.encode(data[start : start + base64.PIECE])
 
 
 class Streams:

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
 
     from qga.protocol.model import Command
 
+    from .later import Pending
+
 
 class Policy:
     """Decides on commands.
@@ -22,6 +24,7 @@ class Policy:
         # While file systems are frozen only what cannot touch them may run, and that even if it is
         # blocked: a guest that nobody may thaw would be lost. As upstream since 9.1.
         self.frozen = False
+        self._under_way: list[tuple[str, Pending[Any]]] = []
 
     def allows(self, command: "type[Command[Any]]") -> bool:
         """Whether *command* may be used now."""
@@ -31,3 +34,14 @@ class Policy:
         if command.PLATFORM:
             return False
         return name not in self._blocked and (not self._allowed or name in self._allowed)
+
+    def begins(self, command: "type[Command[Any]]", pending: "Pending[Any]") -> None:
+        """*command* is under way until *pending* has ended."""
+        self._under_way = [each for each in self._under_way if not each[1].ended]
+        # Freezes are kept from each other by `hook`.
+        if not (command.WHILE_FROZEN or command.NAME.startswith("guest-fsfreeze-")):
+            self._under_way.append((command.NAME, pending))
+
+    def in_the_way(self) -> "str | None":
+        """The name of a command that is under way and may not run while frozen."""
+        return next((name for name, pending in self._under_way if not pending.ended), None)

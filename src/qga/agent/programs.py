@@ -1,4 +1,7 @@
-"""Programs that handlers start, while the agent goes on serving others."""
+"""Programs that the agent runs for its own ends, while it goes on serving others.
+
+What the host wants to have run is started by `spawn`, and remembered by `processes`.
+"""
 
 import errno
 import os
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 
 # How much of a program's output an error repeats.
 _OUTPUT = 4096
+
+# The agent ignores them, as Python does, and what is ignored would stay so in a program.
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class ProgramFailed(CommandError):
@@ -79,7 +85,7 @@ class Programs:
                     (os.POSIX_SPAWN_DUP2, output, 2),
                 ],
                 setsid=True,
-                setsigdef=[signal.SIGPIPE],
+                setsigdef=IGNORED,
             )
         except OSError as error:
             os.close(output)
@@ -89,36 +95,6 @@ class Programs:
             ) from None
         finally:
             os.close(source)
-        return self._started(pid, action, output, secret)
-
-    def fork(self, work: "Callable[[], None]", action: str) -> Program:
-        """Have *work* done by a process of its own, because the kernel may take long for it.
-
-        Args:
-            work: what it does; it may raise OSError.
-            action: what that is, for error texts.
-
-        The result is as that of `run`; the error is quoted.
-        """
-        output = os.memfd_create("output", os.MFD_CLOEXEC)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                # A signal is no longer the agent's business.
-                signal.set_wakeup_fd(-1)
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    signal.signal(number, signal.SIG_DFL)
-                os.setsid()
-                work()
-                code = 0
-            except OSError as error:
-                os.write(output, (error.strerror or str(error)).encode())
-            finally:
-                os._exit(code)
-        return self._started(pid, action, output, b"")
-
-    def _started(self, pid: int, action: str, output: int, secret: bytes) -> Program:
         program = Program(pid)
         self._running[pid] = (program, action, output, secret)
         return program

@@ -8,11 +8,10 @@ import os
 
 from qga.errors import GuestOSError
 
-from .lean import signal
+from .programs import IGNORED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from .pipes import FileActions
@@ -29,9 +28,6 @@ _NOT_HERE = frozenset(
 _NO_PROCESS = (errno.EAGAIN, errno.ENOMEM)
 
 _SHELL = b"/bin/sh"
-
-# The agent ignores them, as Python does, and what is ignored would stay so in a program.
-_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Environment:
@@ -70,13 +66,6 @@ class Spawner:
     def __init__(self) -> None:
         self._environment = dict(os.environb)
         self._path = self._environment.get(b"PATH", _DEFAULT_PATH)
-        # What the agent was started with is not for programs; its own descriptors never are.
-        for fd in _descriptors():
-            if fd > 2:
-                try:
-                    os.set_inheritable(fd, False)
-                except OSError:
-                    pass  # closed, as that of the listing itself
 
     def spawn(
         self,
@@ -110,13 +99,6 @@ class Spawner:
         if number in _NO_PROCESS:
             raise GuestOSError(f"Failed to fork ({reason})", number)
         raise GuestOSError(f"Failed to execute child process \u201c{path}\u201d ({reason})", number)
-
-
-def _descriptors() -> "Iterable[int]":
-    try:
-        return map(int, os.listdir("/proc/self/fd"))
-    except OSError:  # without /proc, those that there are likely to be
-        return range(1024)
 
 
 def _bytes(word: str) -> bytes:
@@ -154,7 +136,7 @@ def _execute(place: bytes, argv: "list[bytes]", environment: "Any", actions: "Fi
             environment,
             file_actions=actions,
             setsigmask=(),
-            setsigdef=_IGNORED,
+            setsigdef=IGNORED,
         )
     except OSError as error:
         if error.errno != errno.ENOEXEC or place == _SHELL:

@@ -15,7 +15,7 @@ from qga.protocol.accounts import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
-    from qga.agent.system import KeyFile
+    from qga.agent.system import SshKeyFile
 
 
 @GetUsers.handler
@@ -43,7 +43,7 @@ def set_password(agent: "Agent", command: SetUserPassword) -> Pending[None]:
     )
 
 
-def _key_file(agent: "Agent", user: str) -> "KeyFile":
+def _key_file(agent: "Agent", user: str) -> "SshKeyFile":
     file = agent.system.accounts.key_file(user)
     if file is None:
         raise CommandError(f"failed to lookup user '{user}': no such user")
@@ -101,5 +101,5 @@ def ssh_remove(agent: "Agent", command: SshRemoveAuthorizedKeys) -> None:
         _write(file, [line for line in _lines(content) if line.strip() not in keys])
 
 
-def _write(file: "KeyFile", lines: list[bytes]) -> None:
+def _write(file: "SshKeyFile", lines: list[bytes]) -> None:
     file.replace(b"".join(line + b"\n" for line in lines))

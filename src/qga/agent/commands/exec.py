@@ -1,10 +1,10 @@
 """Handlers of `qga.protocol.exec`."""
 
 from qga.agent.later import Stream
-from qga.agent.pipes import PIECE, encoded
+from qga.agent.pipes import encoded
 from qga.protocol.codec import encode
 from qga.protocol.exec import Exec, ExecCaptureMode, ExecGetStatus, ExecStarted, ExecStatus
-from qga.wire import text
+from qga.wire import base64, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def status(agent: "Agent", command: ExecGetStatus) -> "ExecStatus | Stream[ExecS
     out, out_truncated = _take(process.out)
     err, err_truncated = _take(process.err)
     # More than one piece is encoded while it is sent.
-    large = len(out) + len(err) > PIECE
+    large = len(out) + len(err) > base64.PIECE
     ended = ExecStatus(
         exited=True,
         exitcode=code if code >= 0 else None,

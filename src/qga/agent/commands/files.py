@@ -34,9 +34,8 @@ _DEFAULT_COUNT = 4096
 _MAX_COUNT = 48 << 20
 _UINT32 = 1 << 32
 
-# Larger reads are sent while they are read, in pieces of this size: a multiple of 3, so that their
-# base64 texts join without padding, and small enough to stay in the processor's cache.
-_PIECE = 192 * 1024
+# Larger reads are sent while they are read, in pieces of this size.
+_PIECE = base64.PIECE
 
 _FLAGS = {
     "r": os.O_RDONLY,

@@ -1,5 +1,6 @@
 """Handlers of `qga.protocol.power`."""
 
+from qga.agent import apart
 from qga.agent.later import Pending, in_steps
 from qga.agent.programs import ProgramFailed
 from qga.errors import BadArgument, CommandError
@@ -47,6 +48,11 @@ def suspend_hybrid(agent: "Agent", command: SuspendHybrid) -> Pending[None]:
 def _suspend(agent: "Agent", mode: str) -> "Generator[Pending[Any], Any, None]":
     """Try one way after the other; what the last one that is there said is the error."""
     power, programs = agent.system.power, agent.programs
+
+    def sleep() -> bytes:
+        power.suspend(mode)
+        return b""
+
     failure = CommandError("the requested suspend mode is not supported by the guest")
     for ask, yes, act in power.suspend_commands(mode):
         try:
@@ -64,6 +70,9 @@ def _suspend(agent: "Agent", mode: str) -> "Generator[Pending[Any], Any, None]":
     if power.can_suspend(mode):
         # The kernel holds whoever asks it until the guest is awake again. The agent is held as well
         # then, like all processes, but not before, nor when it takes long to fail.
-        yield programs.fork(lambda: power.suspend(mode), "suspend")
+        try:
+            yield apart.run(agent.loop, sleep, lambda _: None)
+        except OSError as error:
+            raise CommandError(f"child process has failed to suspend: {error.strerror}") from None
         return
     raise failure

@@ -45,7 +45,7 @@ def disks(agent: "Agent", command: GetDiskStats) -> Text[list[DiskStatsInfo]]:
     # The kernel's decimal numbers go into the reply as they are: there are many of them, and to
     # decode and encode each would take longer than all the rest.
     entries = []
-    for fields in agent.system.storage.counters():
+    for fields in agent.system.counters.disks():
         for least, used, template in _TEMPLATES:
             if len(fields) >= least:
                 fields[2] = quote(fields[2].decode("utf-8", "replace")).encode()

@@ -45,7 +45,7 @@ def fstrim(agent: "Agent", command: Fstrim) -> "Pending[TrimResponse]":
 
     def understand(lines: bytes) -> TrimResponse:
         results = zip(mounts, lines.splitlines(), strict=True)
-        return TrimResponse(paths=[_result(mount.path, line) for mount, line in results])
+        return TrimResponse(paths=[_result(mount.shown, line) for mount, line in results])
 
     return apart.run(agent.loop, work, understand)
 

@@ -112,14 +112,6 @@ if TYPE_CHECKING:
                 OSError: it failed; ENOTTY or EOPNOTSUPP: it does not support that.
             """
 
-        @abstractmethod
-        def counters(self) -> list[list[bytes]]:
-            """What each disk and partition has done: the fields of the lines of /proc/diskstats.
-
-            Raises:
-                OSError: the kernel does not tell.
-            """
-
     class Network(Protocol):
         """Interfaces and routes."""
 
@@ -145,6 +137,14 @@ if TYPE_CHECKING:
         @abstractmethod
         def cpus(self) -> list[CpuStats]:
             """How each processor that is online has spent its time.
+
+            Raises:
+                OSError: the kernel does not tell.
+            """
+
+        @abstractmethod
+        def disks(self) -> list[list[bytes]]:
+            """What each disk and partition has done: the fields of the lines of /proc/diskstats.
 
             Raises:
                 OSError: the kernel does not tell.
@@ -279,7 +279,7 @@ if TYPE_CHECKING:
                 OSError: it cannot be opened.
             """
 
-    class KeyFile(Protocol):
+    class SshKeyFile(Protocol):
         """A user's authorized_keys."""
 
         path: str
@@ -304,7 +304,7 @@ if TYPE_CHECKING:
         """The users of the guest."""
 
         @abstractmethod
-        def key_file(self, user: str) -> KeyFile | None:
+        def key_file(self, user: str) -> SshKeyFile | None:
             """The authorized_keys of the user of that name; None if there is no such user."""
 
         @abstractmethod

@@ -12,5 +12,10 @@ class Mount:
         self.kind = kind
         self.source = source
 
+    @property
+    def shown(self) -> str:
+        """The path as the host is told it; bytes that are not UTF-8 become U+FFFD."""
+        return self.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
     def __repr__(self) -> str:
         return f"Mount({self.path!r}, {self.device}, {self.kind!r}, {self.source!r})"

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .accounts import LinuxAccounts
     from .clock import LinuxClock
     from .counters import LinuxCounters
-    from .cpu import LinuxProcessors
     from .identity import LinuxIdentity
     from .logins import LinuxLogins
     from .memory import LinuxMemory
     from .network import LinuxNetwork
+    from .processors import LinuxProcessors
     from .storage import LinuxStorage
     from .timezone import LinuxTimezone
 else:
@@ -93,7 +93,7 @@ class LinuxSystem:
 
     @kept
     def processors(self) -> "LinuxProcessors":
-        from .cpu import LinuxProcessors
+        from .processors import LinuxProcessors
 
         return LinuxProcessors()
 

@@ -2,19 +2,19 @@
 
 import pwd
 
-from .keyfile import LinuxKeyFile
+from .sshkeys import LinuxSshKeyFile
 
 
 class LinuxAccounts:
     """See `qga.agent.system.Accounts`."""
 
-    def key_file(self, user: str) -> "LinuxKeyFile | None":
+    def key_file(self, user: str) -> "LinuxSshKeyFile | None":
         """The authorized_keys of the user of that name; None if there is no such user."""
         try:
             entry = pwd.getpwnam(user)
         except (KeyError, ValueError):  # ValueError: a NUL in the name
             return None
-        return LinuxKeyFile(entry.pw_dir, entry.pw_uid, entry.pw_gid)
+        return LinuxSshKeyFile(entry.pw_dir, entry.pw_uid, entry.pw_gid)
 
     def password_command(self, *, crypted: bool) -> list[str]:
         """The program that reads lines of `user:password`, and its arguments."""

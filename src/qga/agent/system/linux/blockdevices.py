@@ -5,10 +5,9 @@ import os
 from qga.protocol.storage import DiskAddress
 
 from .diskaddress import UNKNOWN, locate
+from .reading import read_short, text
 
 _VIRTUAL = "/devices/virtual/block/"
-# Files of sysfs are shorter, udev's records are, and one read is all of them.
-_LONGEST = 1 << 14
 
 
 class BlockDevice:
@@ -58,7 +57,7 @@ class BlockDevices:
         Raises:
             OSError: there is none.
         """
-        said = read(f"{path}/uevent")
+        said = read_short(f"{path}/uevent")
         name = _value(said, "DEVNAME")
         if name is None:
             return None
@@ -71,12 +70,12 @@ class BlockDevices:
         have to ask the disk for, and that disk may not answer.
         """
         try:
-            record = read(f"{self._udev}/b{device.numbers}")
+            record = read_short(f"{self._udev}/b{device.numbers}")
         except OSError:
             if not device.virtual:
                 return None, None
             try:
-                return None, os.fsdecode(read(f"{device.path}/dm/name").strip())
+                return None, text(read_short(f"{device.path}/dm/name").strip())
             except OSError:
                 return None, None
         return _value(record, "E:ID_SERIAL"), _value(record, "E:DM_NAME")
@@ -102,16 +101,7 @@ def follow(directory: str, name: str) -> str:
     return os.path.normpath(f"{directory}/{os.readlink(f'{directory}/{name}')}")
 
 
-def read(path: str) -> bytes:
-    """A short file. (By hand, which takes a fraction of the time.)"""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, _LONGEST)
-    finally:
-        os.close(fd)
-
-
-def _value(text: bytes, key: str) -> "str | None":
-    """The value in the line KEY=VALUE of *text*; None if there is none, or an empty one."""
-    _, _, rest = (b"\n" + text).partition(f"\n{key}=".encode())
-    return rest.partition(b"\n")[0].decode("utf-8", "replace") or None
+def _value(record: bytes, key: str) -> "str | None":
+    """The value in the line KEY=VALUE of *record*; None if there is none, or an empty one."""
+    _, _, rest = (b"\n" + record).partition(f"\n{key}=".encode())
+    return text(rest.partition(b"\n")[0]) or None

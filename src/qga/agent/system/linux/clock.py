@@ -5,6 +5,8 @@ import os
 import time
 from _struct import Struct
 
+from .reading import read_short
+
 # struct rtc_time: second, minute, hour, day, month - 1, year - 1900, and three that are not used.
 _TIME = Struct("9i")
 
@@ -66,15 +68,14 @@ class LinuxClock:
     def _delay(self, path: str) -> float:
         name = os.path.basename(os.path.realpath(path))
         try:
-            with open(f"{self._names}/{name}/name", "rb") as file:
-                return _PC_DELAY if file.read().startswith(_PC) else 1.0
+            driver = read_short(f"{self._names}/{name}/name")
         except OSError:
             return 1.0
+        return _PC_DELAY if driver.startswith(_PC) else 1.0
 
     def _is_local(self) -> bool:
         try:
-            with open(self._adjtime, "rb") as file:
-                return file.read().split(b"\n")[2:3] == [b"LOCAL"]
+            return read_short(self._adjtime).split(b"\n")[2:3] == [b"LOCAL"]
         except OSError:
             return False
 

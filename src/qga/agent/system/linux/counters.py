@@ -24,6 +24,7 @@ class LinuxCounters:
 
     def __init__(self, proc: str = "/proc") -> None:
         self._stat = f"{proc}/stat"
+        self._diskstats = f"{proc}/diskstats"
 
     def cpus(self) -> list[CpuStats]:
         """How each processor that is online has spent its time."""
@@ -42,6 +43,10 @@ class LinuxCounters:
                     )
                 )
         return found
+
+    def disks(self) -> list[list[bytes]]:
+        """What each disk and partition has done: the fields of the lines of /proc/diskstats."""
+        return [line.split() for line in read_file(self._diskstats).splitlines()]
 
     def load(self) -> LoadAverage:
         """How many processes were running or about to run, on average."""

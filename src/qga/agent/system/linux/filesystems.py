@@ -84,7 +84,7 @@ class Filesystems:
                 pass
         return FilesystemInfo(
             name=name or "{}:{}".format(*_numbers(mount)),
-            mountpoint=mount.path,
+            mountpoint=mount.shown,
             type=mount.kind,
             used_bytes=used,
             total_bytes=total,

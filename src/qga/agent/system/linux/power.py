@@ -2,6 +2,8 @@
 
 import os
 
+from .reading import read_short
+
 # A program of its own for each mode where there is one, as upstream does since 10.2; shutdown,
 # with its option for the mode, otherwise.
 _PROGRAMS = {
@@ -51,8 +53,7 @@ class LinuxPower:
     def can_suspend(self, mode: str) -> bool:
         """Whether `suspend` could, without any program."""
         try:
-            with open(self._state, "rb") as file:
-                return _KERNEL.get(mode, "").encode() in file.read().split()
+            return _KERNEL.get(mode, "").encode() in read_short(self._state).split()
         except OSError:
             return False
 

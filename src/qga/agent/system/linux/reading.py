@@ -2,6 +2,9 @@
 
 import os
 
+# Files of sysfs are shorter, udev's records are, and one read is all of them.
+_SHORT = 1 << 14
+
 # The files of /proc give a few KiB at a time, whatever the buffer.
 _CHUNK = 1 << 16
 
@@ -24,6 +27,19 @@ def read_file(path: str) -> bytes:
     except OSError as error:
         raise OSError(error.errno, f'open("{path}"): {error.strerror}') from None
     return first if len(pieces) == 1 else b"".join(pieces)
+
+
+def read_short(path: str) -> bytes:
+    """What is in a short file. (By hand, which takes a fraction of the time.)
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _SHORT)
+    finally:
+        os.close(fd)
 
 
 def text(data: bytes) -> str:

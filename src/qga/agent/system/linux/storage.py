@@ -1,4 +1,4 @@
-"""Disks and file systems of Linux: /sys/block, FITRIM, /proc/diskstats."""
+"""Disks and file systems of Linux: /sys/block, FITRIM."""
 
 import fcntl
 import os
@@ -7,8 +7,9 @@ from _struct import Struct
 from qga.errors import GuestOSError
 from qga.protocol.storage import DiskBusType, DiskInfo, FilesystemInfo
 
-from .blockdevices import BlockDevice, BlockDevices, follow, read, slaves
+from .blockdevices import BlockDevice, BlockDevices, follow, slaves
 from .filesystems import Filesystems
+from .reading import read_short
 
 # From linux/fs.h: _IOWR('X', 121, struct fstrim_range), and that: start, length, minimum. To the
 # kernel they have no sign, to the protocol they do.
@@ -24,7 +25,6 @@ class LinuxStorage:
         sys: where sysfs is.
         udev: udev's records of devices; not there in a guest without udev.
         mountinfo: the mount table.
-        diskstats: the kernel's counters.
     """
 
     def __init__(
@@ -32,11 +32,9 @@ class LinuxStorage:
         sys: str = "/sys",
         udev: str = "/run/udev/data",
         mountinfo: str = "/proc/self/mountinfo",
-        diskstats: str = "/proc/diskstats",
     ) -> None:
         self._devices = BlockDevices(sys, udev)
         self._filesystems = Filesystems(self._devices, mountinfo)
-        self._diskstats = diskstats
 
     def disks(self) -> list[DiskInfo]:
         """The disks, each followed by its partitions, in the order of /sys/block."""
@@ -49,7 +47,7 @@ class LinuxStorage:
         found = []
         for name in names:
             try:
-                if int(read(f"{directory}/{name}/size")) == 0:
+                if int(read_short(f"{directory}/{name}/size")) == 0:
                     continue  # not in use
                 device = self._devices.device(follow(directory, name))
                 if device is not None:
@@ -105,8 +103,3 @@ class LinuxStorage:
         fcntl.ioctl(fd, _FITRIM, argument)
         _, trimmed, minimum = _RANGE.unpack(argument)
         return trimmed, minimum
-
-    def counters(self) -> "list[list[bytes]]":
-        """What each disk and partition has done: the fields of the lines of /proc/diskstats."""
-        with open(self._diskstats, "rb") as file:
-            return [line.split() for line in file.read().splitlines()]

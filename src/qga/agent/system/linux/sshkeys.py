@@ -22,8 +22,8 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CL
 _MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class LinuxKeyFile:
-    """See `qga.agent.system.KeyFile`.
+class LinuxSshKeyFile:
+    """See `qga.agent.system.SshKeyFile`.
 
     Args:
         home: the user's home.
