@@ -5,6 +5,7 @@ import os
 from qga.protocol.storage import DiskAddress
 
 from .diskaddress import UNKNOWN, locate
+from .reading import text
 
 _VIRTUAL = "/devices/virtual/block/"
 # Files of sysfs are shorter, udev's records are, and one read is all of them.
@@ -76,7 +77,7 @@ class BlockDevices:
             if not device.virtual:
                 return None, None
             try:
-                return None, os.fsdecode(read(f"{device.path}/dm/name").strip())
+                return None, text(read(f"{device.path}/dm/name").strip())
             except OSError:
                 return None, None
         return _value(record, "E:ID_SERIAL"), _value(record, "E:DM_NAME")
