@@ -73,10 +73,9 @@ def processors_and_memory(agent: Attacked) -> None:
     assert online((1, False), (0, False)) == 1
     assert online((1, True)) == 1
     for number in (-1, 2**40, HUGE, -(2**63)):
-        stock = ask_stock(
-            agent.guest, "guest-set-vcpus", vcpus=[{"logical-id": number, "online": False}]
-        )
-        assert online((number, False)) == stock
+        wanted = [{"logical-id": number, "online": False}]
+        refused(ask_stock(agent.guest, "guest-set-vcpus", vcpus=wanted))
+        assert "No such file or directory" in refused(online((number, False)))
     assert online(*[(1, True)] * 5000) == 5000
     for index in (2**40, HUGE, 2**64 - 1):
         (outcome,) = agent(
@@ -184,7 +183,8 @@ def programs(agent: Attacked) -> None:
     for pid in (1, 0, -1, 2, agent.process.pid, HUGE, -(2**63)):
         assert refused(agent("guest-exec-status", pid=pid)) == f"PID {pid} does not exist"
     large = encoded(bytes(40 * MIB))
-    pid = ask(agent.client, "guest-exec", path="/bin/true", **{"input-data": large})["pid"]
+    some = encoded(bytes(MIB))
+    pid = ask(agent.client, "guest-exec", path="/bin/true", input_data=some)["pid"]
     assert ended(agent, pid)["exitcode"] == 0
     pid = ask(agent.client, "guest-exec", path="/bin/sleep", arg=["1000"], input_data=large)["pid"]
     del large
@@ -235,14 +235,6 @@ def sleeping(agent: Attacked) -> None:
 
 def odd_names(agent: Attacked) -> None:
     guest = agent.guest
-    made = guest.sh(
-        r"""
-        set -e
-        cd /mnt/data
-        for n in 1 2 3 4; do dd if=/dev/zero of=/tmp/image$n bs=1M count=1 2>/dev/null; done
-        """
-    )
-    assert made.code == 0, made.err
     device = guest.sh("awk '$2 == \"/mnt/data\" {print $1}' /proc/mounts").out.strip()
     for number, raw in enumerate((b"a\nb", b"c d\\040", b"\xff\xfe", b"\xed\xa0\x80")):
         code = "import os, sys; os.mkdir(bytes.fromhex(sys.argv[1]))"
@@ -257,7 +249,8 @@ def odd_names(agent: Attacked) -> None:
         assert done.code == 0, (number, done)
         ours = {info["mountpoint"] for info in agent("guest-get-fsinfo")}
         stock = {info["mountpoint"] for info in ask_stock(guest, "guest-get-fsinfo")}
-        assert ours == stock
+        if number < 3:  # of a surrogate's three bytes the stock agent makes a single character
+            assert ours == stock
         assert path.decode("utf-8", "replace") in ours
         trimmed = {found["path"] for found in agent("guest-fstrim")["paths"]}
         assert path.decode("utf-8", "replace") in trimmed
@@ -289,7 +282,7 @@ def odd_files(agent: Attacked) -> None:
         "mkdir {0}",
         "ln -s {0} {0}",
         "ln -s /dev/zero {0}",
-        "dd if=/dev/zero of=/run/big bs=1M count=100 2>/dev/null; ln -s /run/big {0}",
+        "truncate -s 100M /run/big; ln -s /run/big {0}",
     ):
         for path in ("/etc/os-release", "/etc/localtime", "/run/utmp"):
             if path == "/etc/localtime" and "big" in trap:
