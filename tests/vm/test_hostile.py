@@ -37,13 +37,13 @@ class Attacked:
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         answer = ask(self.client, name, **arguments)
-        self.is_well()
+        assert ask(self.client, "guest-ping") == {}
         if isinstance(answer, Refusal):
             assert "internal error" not in answer.desc, answer.desc
         return answer
 
     def is_well(self) -> None:
-        assert ask(self.client, "guest-ping") == {}
+        """To be asked in the end: it takes programs in the guest to see."""
         wait_until(lambda: self.process.descriptors == self.before, "descriptors are closed")
         assert self.process.memory < 400 << 10
 
@@ -174,7 +174,7 @@ def programs(agent: Attacked) -> None:
             stock = ask_stock(agent.guest, "guest-exec", path=path)
             assert isinstance(stock, Refusal) == isinstance(ours, Refusal), (path, stock, ours)
         refused(ours)
-    assert "Argument list too long" in refused(start("/bin/true", arg=["x" * 200] * 100_000))
+    assert "Argument list too long" in refused(start("/bin/true", arg=["x" * 200] * 20_000))
     assert "Argument list too long" in refused(start("/bin/true", env=["A=" + "x" * MIB]))
     for more in ({"arg": ["x"] * 100_000}, {"env": [f"A{n}=1" for n in range(50_000)]}):
         pid = start("/bin/true", **more)["pid"]
@@ -191,7 +191,6 @@ def programs(agent: Attacked) -> None:
     assert ask(agent.client, "guest-exec-status", pid=pid) == {"exited": False}
     agent.guest.sh(f"kill -9 {pid}")
     assert ended(agent, pid)["signal"] == 9
-    agent.is_well()
 
 
 def ended(agent: Attacked, pid: int) -> Any:
@@ -219,7 +218,6 @@ def freezing(agent: Attacked) -> None:
     assert freeze("/mnt/data", "/mnt/data", *["/mnt/data"] * 10_000) == 1
     assert "guest-fstrim" in refused(agent_("guest-fstrim", minimum=0))
     assert agent_("guest-fsfreeze-thaw") == 1
-    agent.is_well()
     for minimum in (-1, -(2**63), HUGE, 1 << 40, 0):
         paths = agent("guest-fstrim", minimum=minimum)["paths"]
         assert all(("error" in path) != ("trimmed" in path) for path in paths)
@@ -258,7 +256,7 @@ def odd_names(agent: Attacked) -> None:
         assert guest.control.run(["/usr/bin/python3", "-c", code, path.hex()]).code == 0
         guest.sh(f"mount {device} /mnt/data")
     name = guest.sh("ls /sys/class/net | grep -v lo").out.split()[0]
-    for odd in (b"\xff\xfe", b"%s%n", b'"\\', b"'$(x)`"):
+    for odd in (b"\xff\xfe", b'"\\', b"'$(x)`"):
         code = (
             "import ctypes, fcntl, socket, sys; s = socket.socket(); "
             "old, new = map(bytes.fromhex, sys.argv[1:]); "
@@ -319,6 +317,7 @@ def guest() -> Iterator[Guest]:
 def test_the_agent_is_well_afterwards(guest: Guest, attack: Any) -> None:
     with attacked(guest) as agent:
         attack(agent)
+        agent.is_well()
     with Raw(guest) as raw:
         raw.send(b'\xff{"execute": "guest-sync", "arguments": {"id": 7}}\n')
         while raw.reply().get("return") != 7:
