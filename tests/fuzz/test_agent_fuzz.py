@@ -99,8 +99,8 @@ def pieces(rng: random.Random, data: bytes) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-def converse(rng: random.Random, peer: Peer, data: bytes) -> None:
-    """Send *data*, then find the way back as any client does; every reply is JSON."""
+def converse(rng: random.Random, peer: Peer, data: bytes) -> list[Any]:
+    """Send *data*, then find the way back as any client does; the replies, all of them JSON."""
     identity = rng.randrange(1 << 40)
     sync = b"\xff" + json.dumps(request("guest-sync-delimited", {"id": identity})).encode() + b"\n"
     peer.socket.setblocking(False)
@@ -124,10 +124,14 @@ def converse(rng: random.Random, peer: Peer, data: bytes) -> None:
             got += piece
         except BlockingIOError:
             time.sleep(0.0005)
+    replies = []
     for line in got.removesuffix(wanted).split(b"\n"):
         if line:
             reply = json.loads(line.removeprefix(b"\xff"), parse_constant=pytest.fail)
+            json.dumps(reply, ensure_ascii=False).encode()  # fails for lone surrogates
             assert set(reply) - {"id"} in ({"return"}, {"error"}), line[:200]
+            replies.append(reply)
+    return replies
 
 
 def memory(agent: RunningAgent) -> int:

@@ -133,9 +133,10 @@ class Freeze:
             raise GuestOSError(
                 f"failed to read the mount table: {error.strerror}", error.errno
             ) from None
+        wanted = None if paths is None else set(paths)
         held: list[tuple[str, int]] = []
         for mount in mounts:
-            if paths is not None and mount.path not in paths:
+            if wanted is not None and mount.path not in wanted:
                 continue
             try:
                 held.append((mount.path, self._freezer.open(mount)))

@@ -46,12 +46,25 @@ def disks(agent: "Agent", command: GetDiskStats) -> Text[list[DiskStatsInfo]]:
     # decode and encode each would take longer than all the rest.
     entries = []
     for fields in agent.system.counters.disks():
+        if not b"".join((*fields[:2], *fields[3:])).isdigit():
+            fields = _in_columns(fields)  # noqa: PLW2901 - the same, mended
         for least, used, template in _TEMPLATES:
             if len(fields) >= least:
                 fields[2] = quote(fields[2].decode("utf-8", "replace")).encode()
                 entries.append(template % tuple(fields[:used]))
                 break
     return Text(b"[" + b", ".join(entries) + b"]")
+
+
+def _in_columns(fields: "list[bytes]") -> "list[bytes]":
+    """The *fields* of a line that are not all numbers: a name may have blanks in it.
+
+    None at all if it is no such line.
+    """
+    last = max((at for at, field in enumerate(fields) if not field.isdigit()), default=0)
+    if last < 2 or not (fields[0] + fields[1]).isdigit():
+        return []
+    return [*fields[:2], b" ".join(fields[2 : last + 1]), *fields[last + 1 :]]
 
 
 @GetCpuStats.handler

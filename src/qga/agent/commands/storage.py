@@ -67,6 +67,8 @@ def _trim(system: "System", mount: "Mount", minimum: int) -> bytes:
 
 
 def _result(path: str, line: bytes) -> TrimResult:
+    # JSON has no room for bytes that are not UTF-8.
+    path = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     trimmed, _, minimum = line.partition(b" ")
     if not trimmed.isdigit():
         return TrimResult(path=path, error=line.decode())

@@ -1,11 +1,12 @@
 """The clocks of a Linux guest: the system's, and the hardware's by the kernel's RTC interface."""
 
+import errno
 import fcntl
 import os
 import time
 from _struct import Struct
 
-from .reading import read_short
+from .reading import read_file, read_short
 
 # struct rtc_time: second, minute, hour, day, month - 1, year - 1900, and three that are not used.
 _TIME = Struct("9i")
@@ -51,7 +52,10 @@ class LinuxClock:
 
     def set(self, time_: int) -> None:
         """Set it."""
-        time.clock_settime_ns(time.CLOCK_REALTIME, time_)
+        try:
+            time.clock_settime_ns(time.CLOCK_REALTIME, time_)
+        except OverflowError:
+            raise _no_time() from None
 
     def hardware(self) -> "LinuxHardwareClock":
         """The hardware clock, to be closed after use."""
@@ -75,7 +79,7 @@ class LinuxClock:
 
     def _is_local(self) -> bool:
         try:
-            return read_short(self._adjtime).split(b"\n")[2:3] == [b"LOCAL"]
+            return read_file(self._adjtime).split(b"\n")[2:3] == [b"LOCAL"]
         except OSError:
             return False
 
@@ -115,7 +119,10 @@ def from_fields(fields: "tuple[int, ...]", *, local: bool) -> int:
     second, minute, hour, day, month, year = fields[:6]
     if local:
         time.tzset()
-        return int(time.mktime((year + 1900, month + 1, day, hour, minute, second, 0, 0, -1)))
+        try:
+            return int(time.mktime((year + 1900, month + 1, day, hour, minute, second, 0, 0, -1)))
+        except OverflowError:
+            raise _no_time() from None
     # Days by the civil calendar, with years that begin in March, so that the leap day is the last.
     shifted = year + 1900 - (month < 2)
     days = 365 * shifted + shifted // 4 - shifted // 100 + shifted // 400
@@ -136,3 +143,8 @@ def to_fields(seconds: int, *, local: bool) -> "tuple[int, ...]":
         *(fields.tm_sec, fields.tm_min, fields.tm_hour, fields.tm_mday),
         *(fields.tm_mon - 1, fields.tm_year - 1900, 0, 0, 0),
     )
+
+
+def _no_time() -> OSError:
+    """The error about one that there cannot be."""
+    return OSError(errno.EINVAL, os.strerror(errno.EINVAL))

@@ -4,7 +4,7 @@ import os
 
 from qga.protocol.stats import CpuStats, CpuStatsType, LinuxCpuStats, LoadAverage
 
-from .reading import read_file
+from .reading import malformed, read_file
 
 # The columns of /proc/stat; older kernels have fewer of them, newer ones may have more.
 _COLUMNS = (
@@ -34,11 +34,15 @@ class LinuxCounters:
                 break  # the processors come first
             name, *ticks = line.split()
             if len(name) > 3 and len(ticks) >= _LEAST:  # without a number: all of them together
-                times = [int(count) * 1000 // _TICKS_PER_SECOND for count in ticks]
+                try:
+                    number = int(name[3:])
+                    times = [int(count) * 1000 // _TICKS_PER_SECOND for count in ticks]
+                except ValueError:
+                    raise malformed(self._stat) from None
                 found.append(
                     LinuxCpuStats(
                         type=CpuStatsType.LINUX,
-                        cpu=int(name[3:]),
+                        cpu=number,
                         **dict(zip(_COLUMNS, times, strict=False)),
                     )
                 )

@@ -10,6 +10,7 @@ from qga.protocol.storage import DiskAddress, FilesystemInfo
 
 from .blockdevices import BlockDevice, BlockDevices, follow, is_virtual, slaves
 from .freezer import leads_to, mounts_in
+from .reading import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Filesystems:
             except OSError:
                 pass
         return FilesystemInfo(
-            name=name or "{}:{}".format(*_numbers(mount)),
+            name=shown(name) or "{}:{}".format(*_numbers(mount)),
             mountpoint=mount.shown,
             type=mount.kind,
             used_bytes=used,

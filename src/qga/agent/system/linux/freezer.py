@@ -65,6 +65,9 @@ def parse_mountinfo(table: bytes) -> "list[list[Mount]]":
     """The mounts of each local block device in *table* (proc_pid_mountinfo(5)).
 
     The devices are in the order of their first mounts.
+
+    Raises:
+        OSError: it is no such table.
     """
     devices: dict[tuple[int, int], list[Mount]] = {}
     for line in table.split(b"\n"):
@@ -76,13 +79,17 @@ def parse_mountinfo(table: bytes) -> "list[list[Mount]]":
         source_fields = (b" " + fields[5]).partition(b" - ")[2].split(b" ")
         if len(source_fields) < 2:
             continue
-        major, _, minor = fields[2].partition(b":")
-        device = int(major), int(minor)
+        try:
+            major, _, minor = fields[2].partition(b":")
+            device = int(major), int(minor)
+            path, source = _unescape(fields[4]), _unescape(source_fields[1])
+        except ValueError:
+            # Left out, it would stay unfrozen, and nobody would know.
+            raise OSError(errno.EBADMSG, "the mount table is not as the kernel writes it") from None
         kind = source_fields[0].decode("utf-8", "replace")
-        source = _unescape(source_fields[1])
         if device[0] == 0 and not (kind == "btrfs" and _is_block_device(source)):
             continue
-        mount = Mount(_unescape(fields[4]), device, kind, source)
+        mount = Mount(path, device, kind, source)
         devices.setdefault(device, []).append(mount)
     return list(devices.values())
 
@@ -117,6 +124,8 @@ def _unescape(field: bytes) -> str:
     first, *rest = field.split(b"\\")
     for part in rest:
         first += bytes((int(part[:3], 8),)) + part[3:]
+    if b"\0" in first:
+        raise ValueError("no path")
     return os.fsdecode(first)
 
 

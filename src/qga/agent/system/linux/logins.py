@@ -20,6 +20,9 @@ _PRESENT = ("online", "active")
 # not in yet.
 _NOT_YET = "user-incomplete"
 
+# Digits of the microseconds since the epoch; more are none.
+_DIGITS = 18
+
 
 class LinuxLogins:
     """See `qga.agent.system.Logins`.
@@ -71,6 +74,7 @@ class LinuxLogins:
             if (
                 session.get("USER")
                 and since.isdecimal()
+                and len(since) <= _DIGITS
                 and kind.startswith("user")
                 and kind != _NOT_YET
                 and session.get("STATE") in _PRESENT

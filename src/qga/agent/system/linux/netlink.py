@@ -9,6 +9,8 @@ from _struct import Struct
 
 from qga.agent.lean import socket
 
+from .reading import malformed
+
 RTM_GETLINK = 18
 RTM_GETADDR = 22
 
@@ -83,6 +85,8 @@ class Netlink:
             position, end = 0, len(data)
             while position < end:
                 length, found, flags, _, _ = _MESSAGE.unpack_from(data, position)
+                if length < _MESSAGE.size:
+                    raise malformed("netlink's answer")
                 interrupted |= flags & _NLM_F_DUMP_INTR
                 start = position + _MESSAGE.size
                 if found in (_NLMSG_DONE, _NLMSG_ERROR):
@@ -116,6 +120,8 @@ def attributes(message: bytes, start: int, wanted: frozenset[int]) -> dict[int, 
     unpack = _ATTRIBUTE.unpack_from
     while left and start < end:
         length, kind = unpack(message, start)
+        if length < _ATTRIBUTE.size:
+            raise malformed("netlink's answer")
         kind &= _TYPE
         if kind in wanted:
             found[kind] = start + 4, start + length

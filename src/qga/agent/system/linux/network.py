@@ -2,6 +2,7 @@
 
 import sys
 from _struct import Struct
+from _struct import error as struct_error  # type: ignore[attr-defined]
 
 from qga.agent.lean import socket
 from qga.protocol.network import (
@@ -13,7 +14,7 @@ from qga.protocol.network import (
 )
 
 from . import netlink
-from .reading import read_file, text
+from .reading import malformed, read_file, text
 
 _IFINFOMSG = Struct("=BxHiII")  # family, hardware type, index, flags, changed flags
 _IFADDRMSG = Struct("=BBBBI")  # family, length of the prefix, flags, scope, index
@@ -127,7 +128,12 @@ class LinuxNetwork:
         is no link's name, such as eth0:1. What has no address has no statistics either, as
         upstream.
         """
-        links, addresses = self._netlink.dump(_ALL_LINKS, _ALL_ADDRESSES)
+        try:
+            return self._understood(*self._netlink.dump(_ALL_LINKS, _ALL_ADDRESSES))
+        except (struct_error, ValueError, OverflowError, LookupError):
+            raise malformed("netlink's answer") from None
+
+    def _understood(self, links: list[bytes], addresses: list[bytes]) -> list[NetworkInterface]:
         messages: dict[str, tuple[_Link, bytes]] = {}
         known: dict[int, _Link] = {}
         found: dict[str, list[IpAddress]] = {}
@@ -159,14 +165,17 @@ class LinuxNetwork:
 
     def routes(self) -> list[NetworkRoute]:
         """The routes of IPv4, then those of IPv6."""
-        found = [
-            _route(fields)
-            for line in _lines(self._routes)[1:]  # the first names the columns
-            if len(fields := line.split()) >= 11
-        ]
-        found += [
-            _route6(fields) for line in _lines(self._routes6) if len(fields := line.split()) >= 10
-        ]
+        path = self._routes
+        try:
+            found = [
+                _route(fields)
+                for line in _lines(path)[1:]  # the first names the columns
+                if len(fields := line.split()) >= 11
+            ]
+            path = self._routes6
+            found += [_route6(fields) for line in _lines(path) if len(fields := line.split()) >= 10]
+        except (ValueError, OverflowError):
+            raise malformed(path) from None
         return found
 
 

@@ -1,5 +1,6 @@
 """What the topics of this package share: files read whole, names made fit for a reply."""
 
+import errno
 import os
 
 # Files of sysfs are shorter, udev's records are, and one read is all of them.
@@ -8,20 +9,28 @@ _SHORT = 1 << 14
 # The files of /proc give a few KiB at a time, whatever the buffer.
 _CHUNK = 1 << 16
 
+# More than any of the files has that are read; /dev/zero has no end.
+_MOST = 32 << 20
 
-def read_file(path: str) -> bytes:
+
+def read_file(path: str, most: int = _MOST) -> bytes:
     """All that is in the file at *path*; one of /proc or /sys may be longer than it says.
 
+    Nobody is waited for: a pipe in its place is as good as an empty file.
+
     Raises:
-        OSError: it cannot be read; its text names the file.
+        OSError: it cannot be read, or is longer than *most*; its text names the file.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             first = os.read(fd, _CHUNK)
             pieces = [first]
             while piece := os.read(fd, _CHUNK):
                 pieces.append(piece)
+                most -= len(piece)
+                if most < len(first):
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         finally:
             os.close(fd)
     except OSError as error:
@@ -49,4 +58,9 @@ def text(data: bytes) -> str:
 
 def shown(name: str) -> str:
     """The same for what Python has decoded already, by the rules for file names."""
-    return text(os.fsencode(name))
+    return name if name.isascii() else text(os.fsencode(name))
+
+
+def malformed(path: str) -> OSError:
+    """The error about a file at *path* that is not what the kernel writes."""
+    return OSError(errno.EBADMSG, f"{path} is not as the kernel writes it")

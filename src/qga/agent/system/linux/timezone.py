@@ -1,6 +1,7 @@
 """The time zone on Linux: as the C library has it, which reads the same files as all programs."""
 
 import os
+import stat
 import time
 
 from qga.protocol.clock import Timezone
@@ -26,15 +27,20 @@ class LinuxTimezone:
         if name and not _understood(name.removeprefix(":")):
             # The C library would take the name's beginning for the abbreviation.
             return Timezone(zone="UTC", offset=0)
-        if name is None:
-            self._look_again()
+        if name is None and not self._look_again():
+            return Timezone(zone="UTC", offset=0)
         local = time.localtime()
         return Timezone(zone=shown(local.tm_zone), offset=local.tm_gmtoff)
 
-    def _look_again(self) -> None:
-        """Have the C library read /etc/localtime, if that is another than before."""
+    def _look_again(self) -> bool:
+        """Have the C library read /etc/localtime, if that is another than before.
+
+        False if that is no file, and it would wait for a pipe's other end for ever.
+        """
         try:
             status = os.stat(_LOCAL)
+            if not stat.S_ISREG(status.st_mode):
+                return False
             seen = status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
         except OSError:
             seen = _ABSENT
@@ -45,6 +51,7 @@ class LinuxTimezone:
             del os.environ["TZ"]
             time.tzset()
             self._seen = seen
+        return True
 
 
 def _understood(name: str) -> bool:
