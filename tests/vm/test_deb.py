@@ -331,9 +331,6 @@ def test_in_place_of_the_other_package(guest_factory: GuestFactory, package: Pat
     succeeded(guest.sh("dpkg -P qemu-guest-agent", timeout=INSTALLING))
     guest.wait_agent()
     assert shown(guest, "LoadState") == "loaded"
-    # And back.
-    succeeded(guest.sh("dpkg -P qga-agent", timeout=INSTALLING))
-    install_stock(guest)
 
 
 def test_shutdown(guest_factory: GuestFactory, package: Path) -> None:
