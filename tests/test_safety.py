@@ -9,10 +9,15 @@ import pytest
 
 import qga
 from benchmarks.contenders import Contender, Running
+from qga.agent.programs import Programs
+from qga.agent.system.linux.clock import LinuxClock
+from qga.agent.system.linux.freezer import LinuxFreezer
+from qga.agent.system.linux.storage import LinuxStorage
 from qga.demo import HARMLESS
 from qga.protocol import COMMANDS
 from tests.agent.harness import RunningAgent
 from tests.interop.agents import OURS, SideAgent
+from tests.support.guard import Forbidden
 from tests.support.stock import BLOCKED, BLOCKED_BUT_EXEC, running
 
 
@@ -86,3 +91,37 @@ def test_agents_that_start_programs_do_nothing_else(
         enabled = {c.name for c in client.info().supported_commands if c.enabled}
     assert enabled <= {*HARMLESS, "guest-exec"}
     assert "guest-exec" in enabled
+
+
+def test_what_would_harm_this_machine_is_stopped() -> None:
+    """Also where a test has replaced the wrong thing; see `tests.support.guard`."""
+    harmful: list[Callable[[], object]] = [
+        lambda: LinuxFreezer().freeze(-1),
+        lambda: LinuxFreezer().thaw(-1),
+        lambda: LinuxStorage().trim(-1, 0),
+        lambda: LinuxClock().set(-1),
+        lambda: Programs().run(["/sbin/poweroff", "--help"], "shutdown"),
+        lambda: Programs().run(["chpasswd", "--help"], "set user password"),
+    ]
+    for action in harmful:
+        with pytest.raises(Forbidden):
+            action()
+
+
+def test_an_agent_with_changes_is_guarded(tmp_path: Path) -> None:
+    """Its trimming is allowed, and the platform the real one but for what there is to trim."""
+    changes = (
+        "import os\n"
+        "from qga.agent.system.linux.freezer import LinuxFreezer\n"
+        "from qga.agent.system.mounts import Mount\n"
+        "LinuxFreezer.mounts = lambda self: [Mount('/proc', (0, 0), 'btrfs', 'proc')]\n"
+        "LinuxFreezer.open = lambda *_: os.open('/dev/null', os.O_RDONLY)\n"
+    )
+    agent = RunningAgent(tmp_path, blocked="guest-exec,guest-fsfreeze-freeze", changes=changes)
+    try:
+        with agent.connect() as peer:
+            # The process that was to do it is no more; /dev/null would have refused.
+            assert "has ended" in peer.ask("guest-fstrim")["error"]["desc"]
+            assert peer.call("guest-ping") == {}
+    finally:
+        agent.close()

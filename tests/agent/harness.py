@@ -16,6 +16,7 @@ from qga.agent.app import Agent
 from qga.agent.config import Config
 from qga.agent.dispatch import Deferred
 from qga.agent.system.fake import FakeSystem
+from tests.support import guard
 from tests.support.stock import BLOCKED
 
 # Long enough for a slow machine; a bound for what should have happened, never a measure.
@@ -152,10 +153,13 @@ class Peer:
         return self.ask(name, **arguments)["return"]
 
 
-# Runs the agent after a statement of the test's, given as the first argument.
+# Runs the agent after a statement of the test's, given as the first argument. Before that, it is
+# made harmless: the statement may have missed what it was to replace.
 _WITH_CHANGES = (
-    "import sys; exec(sys.argv.pop(1)); from qga.agent.__main__ import main; sys.exit(main())"
+    "import sys; exec(sys.argv.pop(1), {'__name__': 'guard'}); "
+    "exec(sys.argv.pop(1)); from qga.agent.__main__ import main; sys.exit(main())"
 )
+_GUARD = Path(guard.__file__).read_text(encoding="utf-8") + "\ninstall()\n"
 
 
 class RunningAgent:
@@ -188,7 +192,7 @@ class RunningAgent:
         self.path = folder / "agent.sock"
         self.statedir = folder / "state"
         self.statedir.mkdir(exist_ok=True)
-        command = [sys.executable, "-I", "-c", _WITH_CHANGES, changes]
+        command = [sys.executable, "-I", "-c", _WITH_CHANGES, _GUARD, changes]
         if listening:
             command += ["-m", "unix-listen", "-p", str(self.path)]
         command += ["-t", str(self.statedir), "-b", blocked, *options]
