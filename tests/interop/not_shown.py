@@ -250,6 +250,29 @@ NOT_SHOWN = (
         "only where there is an error",
     ),
     (
+        (
+            "a freeze while another client's guest-fstrim, -set-time, -suspend-* or the "
+            "like is under way"
+        ),
+        "waits for it, as one request waits for another",
+        "is an error that names the command; on one channel it waits",
+    ),
+    (
+        "an unplugged virtio port, with the unit of the package",
+        "stops the agent; a quick replug may be missed",
+        "the agent waits for the port",
+    ),
+    (
+        "`systemctl restart` of the agent, with the unit of the package",
+        "ends programs of guest-exec",
+        "leaves them running",
+    ),
+    (
+        "an os-release without end, or more than 256 KiB; a /etc/localtime that is no file",
+        "are waited for, or fill the memory",
+        "count as absent, and as UTC",
+    ),
+    (
         "garbage on the channel",
         "an error reply for each byte or token",
         "one for each line, or for each run of 0xFF",
