@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # an agent is to load no more for it
     from typing import Any
 
 # From linux/fs.h, linux/rtc.h: FIFREEZE, FITHAW, FITRIM and RTC_SET_TIME.
-CONTROLS = frozenset((0xC0045877, 0xC0045878, 0xC0185879, 0x4024700A))
+OF_FILE_SYSTEMS = frozenset((0xC0045877, 0xC0045878, 0xC0185879))
+SET_RTC = 0x4024700A
 PROGRAMS = frozenset((
     "chpasswd", "halt", "hwclock", "pm-hibernate", "pm-suspend", "pm-suspend-hybrid", "poweroff",
     "reboot", "shutdown", "systemctl",
@@ -39,8 +40,19 @@ def install() -> None:
 
         return call
 
-    def controls(_: "Any", code: int, *__: "Any") -> bool:
-        return code & 0xFFFFFFFF in CONTROLS
+    def controls(fd: int, code: int, *_: "Any") -> bool:
+        # What the kernel says to those who have no such thing does no harm.
+        if code & 0xFFFFFFFF in OF_FILE_SYSTEMS:
+            return not leads_to(fd).startswith("/proc")
+        if code & 0xFFFFFFFF == SET_RTC:
+            return not os.path.isfile(leads_to(fd))  # noqa: PTH113 - likewise
+        return False
+
+    def leads_to(fd: int) -> str:
+        try:
+            return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - no pathlib in agents
+        except OSError:
+            return ""
 
     def always(*_: "Any") -> bool:
         return True
