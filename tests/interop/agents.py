@@ -37,6 +37,7 @@ class SideAgent(Conversation):
         self.folder = home / "files"
         fill(self.folder)
         self._path = home / "socket"
+        self._ours = tuple(command) == OURS
         options = ["-m", "unix-listen", "-p", str(self._path), "-t", str(home)]
         self._process = subprocess.Popen(
             [*command, *options, "-b", ",".join(blocked)], stderr=subprocess.DEVNULL
@@ -53,8 +54,13 @@ class SideAgent(Conversation):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-        self._process.terminate()
-        self._process.wait(PATIENCE)
+        if self._ours:
+            self._process.terminate()
+            self._process.wait(PATIENCE)
+        else:
+            # Asked to end, qemu-ga may wait for itself for ever: its signal handler takes locks.
+            self._process.kill()
+            self._process.wait()
 
     def _listening(self) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
