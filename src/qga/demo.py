@@ -173,7 +173,9 @@ def _commands(console: Console, info: AgentInfo) -> None:
     enabled = {command.name: command.enabled for command in info.supported_commands}
     table = Table("command", "allowed", "what it does", box=box.SIMPLE_HEAD, pad_edge=False)
     for command in COMMANDS:
-        allowed = "[green]yes" if enabled.get(command.NAME) else "[red]blocked"
+        if command.NAME not in enabled:
+            continue  # of another platform
+        allowed = "[green]yes" if enabled[command.NAME] else "[red]blocked"
         summary = (command.__doc__ or "").partition("\n")[0].rstrip(".")
         table.add_row(command.NAME, allowed, summary)
     console.print(table)
