@@ -229,6 +229,22 @@ def test_commands_reach_the_whole_system(guest: Guest) -> None:
         assert {"/", "/mnt/data"} <= mounted
 
 
+def test_the_journal_tells_what_the_host_has_had_done(guest: Guest) -> None:
+    def told(*matches: str) -> str:
+        fields = " ".join(matches)
+        return guest.sh(f"journalctl -qb -o cat _SYSTEMD_UNIT={UNIT}.service {fields}").out
+
+    with connect(guest) as client:
+        run(client, "/bin/echo", "for the journal")
+        freeze_and_thaw(guest, client)
+    # From the time when everything was frozen, too.
+    wait_until(lambda: told("QGA_COMMAND=guest-fsfreeze-thaw") != "", "the account of the thaw")
+    assert told("QGA_EXEC='/bin/echo for the journal'") == (
+        'guest-exec called: "/bin/echo for the journal"\n'
+    )
+    assert "guest-fsfreeze called\n" in told("QGA_COMMAND=guest-fsfreeze-freeze", "PRIORITY=6")
+
+
 # The ways in and out.
 
 
