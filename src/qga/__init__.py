@@ -11,6 +11,8 @@ The names below are loaded when they are first used: every guest imports this pa
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._version import VERSION
+    from .client.aio import AsyncClient, aconnect
+    from .client.deadline import deadline
     from .client.guestfile import GuestFile
     from .client.sync import Client, Freeze, connect
     from .client.target import Target
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
         ConnectionLost,
         GuestOSError,
         InvalidTarget,
+        NoChannel,
         ProtocolError,
         QgaError,
         TransportError,
+        Unsupported,
     )
 
     __version__ = VERSION
@@ -36,6 +40,7 @@ __all__ = [
     "AgentFrozen",
     "AgentNotResponding",
     "AgentTimeout",
+    "AsyncClient",
     "BadArgument",
     "Client",
     "CommandDisabled",
@@ -46,22 +51,29 @@ __all__ = [
     "GuestFile",
     "GuestOSError",
     "InvalidTarget",
+    "NoChannel",
     "ProtocolError",
     "QgaError",
     "Target",
     "TransportError",
+    "Unsupported",
     "__version__",
+    "aconnect",
     "connect",
+    "deadline",
 ]
 
 # Where a name comes from that is none of `errors`.
 _ELSEWHERE = {
+    "AsyncClient": ("client.aio", "AsyncClient"),
     "Client": ("client.sync", "Client"),
     "Freeze": ("client.sync", "Freeze"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),
+    "aconnect": ("client.aio", "aconnect"),
     "connect": ("client.sync", "connect"),
+    "deadline": ("client.deadline", "deadline"),
 }
 
 if not TYPE_CHECKING:  # which would take every name for one of these

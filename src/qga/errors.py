@@ -3,9 +3,11 @@
     QgaError
     ├── InvalidTarget            a target that cannot be understood (also a ValueError)
     ├── TransportError           the channel could not be opened, or broke (also an OSError)
+    │   ├── NoChannel            there is none, or it cannot be opened: nothing was sent
     │   └── ConnectionLost       it broke while a reply was awaited
     ├── AgentTimeout             no reply in time (also a TimeoutError)
     │   └── AgentNotResponding   not even to the synchronisation: nothing was sent
+    ├── Unsupported              the channel or the guest has no way to do this: nothing was sent
     ├── ProtocolError            what came over the channel is not the guest agent protocol
     └── CommandError             the agent answered with an error
         ├── CommandNotFound      it does not know the command
@@ -37,6 +39,10 @@ class TransportError(QgaError, OSError):
     """The channel could not be opened, or broke."""
 
 
+class NoChannel(TransportError):
+    """There is no channel, or it cannot be opened. Nothing was sent."""
+
+
 class ConnectionLost(TransportError):
     """The channel was closed while a reply was awaited."""
 
@@ -50,6 +56,10 @@ class AgentNotResponding(AgentTimeout):
 
     The command has not even been sent.
     """
+
+
+class Unsupported(QgaError):
+    """The channel cannot carry this command, or the guest lacks what the operation needs."""
 
 
 class ProtocolError(QgaError):

@@ -1,7 +1,7 @@
 """Agents and scripted peers for the client's tests."""
 
-from tests.support.stock import agent
+from tests.support.stock import agent, exec_agent
 
 from .peer import peers
 
-__all__ = ["agent", "peers"]
+__all__ = ["agent", "exec_agent", "peers"]

@@ -3,9 +3,11 @@
 import pytest
 
 import qga
-from qga.client import flows
+from qga.client.flows import freezing
+from qga.client.flows.steps import Wait
 from qga.protocol import FsfreezeFreeze, FsfreezeStatus, FsfreezeThaw
 
+from .driven import Driven
 from .peer import Peer, Peers
 
 NOT_ALLOWED = {"class": "CommandNotFound", "desc": "Command x has been disabled: not allowed"}
@@ -13,7 +15,7 @@ NOT_ALLOWED = {"class": "CommandNotFound", "desc": "Command x has been disabled:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows, "THAW_PAUSE", 0.0)
+    monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
 
 
 def freezes_and_thaws(peer: Peer) -> None:
@@ -130,7 +132,7 @@ def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, stat
 def test_a_thaw_that_never_succeeds_says_that_the_guest_may_still_be_frozen(peers: Peers) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
-        for _ in range(flows.THAW_ATTEMPTS):
+        for _ in range(freezing.THAW_ATTEMPTS):
             peer.expect("guest-fsfreeze-thaw")
             peer.refuse(**{"class": "GenericError", "desc": "failed to thaw /: Input/output error"})
 
@@ -153,8 +155,8 @@ def test_the_thaw_of_2011_tells_failures_by_negative_numbers(peers: Peers) -> No
 
 
 def test_an_interrupt_of_the_freeze_command_thaws() -> None:
-    flow = flows.freeze()
-    assert next(flow) == FsfreezeFreeze()
+    flow = Driven(freezing.freeze())
+    assert flow.begin() == FsfreezeFreeze()
     assert flow.throw(KeyboardInterrupt()) == FsfreezeThaw()
     with pytest.raises(KeyboardInterrupt):
         flow.send(1)
@@ -164,26 +166,26 @@ def test_an_interrupt_of_the_freeze_command_thaws() -> None:
     "error", [qga.AgentNotResponding("nobody"), qga.TransportError("no such socket")]
 )
 def test_a_freeze_that_was_not_even_sent_is_not_thawed(error: qga.QgaError) -> None:
-    flow = flows.freeze()
-    next(flow)
+    flow = Driven(freezing.freeze())
+    flow.begin()
     with pytest.raises(type(error)):
         flow.throw(error)
 
 
 def test_an_interrupt_of_the_thaw_waits_until_it_is_done() -> None:
-    flow = flows.thaw()
-    assert next(flow) == FsfreezeThaw()
+    flow = Driven(freezing.thaw())
+    assert flow.begin() == FsfreezeThaw()
     assert flow.throw(KeyboardInterrupt()) == FsfreezeThaw()
     pause = flow.throw(qga.ConnectionLost("gone"))
-    assert isinstance(pause, flows.Wait)
+    assert isinstance(pause, Wait)
     assert flow.send(None) == FsfreezeThaw()
     with pytest.raises(KeyboardInterrupt):
         flow.send(1)
 
 
 def test_interrupts_without_end_end_the_thaw() -> None:
-    flow = flows.thaw(attempts=3)
-    next(flow)
+    flow = Driven(freezing.thaw(attempts=3))
+    flow.begin()
     flow.throw(KeyboardInterrupt())
     flow.throw(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -191,8 +193,8 @@ def test_interrupts_without_end_end_the_thaw() -> None:
 
 
 def test_a_freeze_that_cannot_be_undone_says_so() -> None:
-    flow = flows.freeze()
-    next(flow)
+    flow = Driven(freezing.freeze())
+    flow.begin()
     flow.throw(qga.AgentTimeout("guest-fsfreeze-freeze: no answer"))
     with pytest.raises(qga.AgentTimeout, match="freeze-freeze") as raised:
         flow.throw(qga.CommandDisabled("thaw is disabled"))
@@ -200,8 +202,8 @@ def test_a_freeze_that_cannot_be_undone_says_so() -> None:
 
 
 def test_a_refused_freeze_whose_state_cannot_be_asked_says_so() -> None:
-    flow = flows.freeze()
-    next(flow)
+    flow = Driven(freezing.freeze())
+    flow.begin()
     assert flow.throw(qga.CommandError("refused")) == FsfreezeStatus()
     with pytest.raises(qga.CommandError, match="refused") as raised:
         flow.throw(qga.ConnectionLost("gone"))

@@ -5,6 +5,8 @@ import json
 import pytest
 
 import qga
+from qga.client import Deadline
+from qga.client.channel import StreamChannel
 from qga.protocol import FileRead, Ping
 from qga.wire import handshake
 
@@ -264,13 +266,11 @@ def test_an_interrupt_leaves_no_reply_behind(peers: Peers) -> None:
 
     client = peers(script)
     client.sync()
-    talk = client._conversation.exchange("guest-fsfreeze-status", {})
+    assert isinstance(client._channel, StreamChannel)
+    talk = client._channel._conversation.exchange("guest-fsfreeze-status", {})
     step = next(talk)
-    assert client._transport is not None
     assert isinstance(step, handshake.Send)
-    from qga.client import Deadline
-
-    client._transport.send(step.pieces, Deadline(1))
+    client._channel._transport.send(step.pieces, Deadline(1))
     next(talk)
     with pytest.raises(KeyboardInterrupt):
         talk.throw(KeyboardInterrupt())

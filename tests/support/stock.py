@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,13 +104,13 @@ def running(command: list[str], blocked: Sequence[str] = BLOCKED) -> Iterator[Ru
 
 
 @contextmanager
-def running_stock() -> Iterator[RunningAgent]:
+def running_stock(blocked: Sequence[str] = BLOCKED) -> Iterator[RunningAgent]:
     """QEMU's own agent; the test is skipped where it cannot be had."""
     try:
         program = stock_agent()
     except Unavailable as error:
         missing(error.what, error.remedy)
-    with running([os.fspath(program)]) as agent:
+    with running([os.fspath(program)], blocked) as agent:
         yield agent
 
 
@@ -124,9 +124,18 @@ def stock_agent_socket() -> Iterator[Path]:
 @pytest.fixture(params=["ours", pytest.param("stock", marks=pytest.mark.interop)])
 def agent(request: pytest.FixtureRequest) -> Iterator[RunningAgent]:
     """Our agent and, among the interop tests, QEMU's own."""
-    if request.param == "stock":
-        with running_stock() as found:
-            yield found
-    else:
-        with running([sys.executable, "-m", "qga.agent"]) as found:
-            yield found
+    with _either(request.param, BLOCKED) as found:
+        yield found
+
+
+@pytest.fixture(params=["ours", pytest.param("stock", marks=pytest.mark.interop)])
+def exec_agent(request: pytest.FixtureRequest) -> Iterator[RunningAgent]:
+    """The same, and they run programs when they are asked to."""
+    with _either(request.param, BLOCKED_BUT_EXEC) as found:
+        yield found
+
+
+def _either(which: str, blocked: Sequence[str]) -> AbstractContextManager[RunningAgent]:
+    if which == "stock":
+        return running_stock(blocked)
+    return running([sys.executable, "-m", "qga.agent"], blocked)

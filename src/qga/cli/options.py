@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qga.client import Client, Target, connect
-from qga.client.sync import TIMEOUT
+from qga.client.deadline import TIMEOUT
 from qga.client.target import from_environment, names_target
 
 if TYPE_CHECKING:

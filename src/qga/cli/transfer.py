@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qga.client import flows
+from qga.client.flows.steps import CHUNK
 from qga.client.target import names_guest_file, split_path
 from qga.errors import CommandError
 
@@ -105,7 +105,7 @@ def _deliver(settings: Settings, source: str, destination: str) -> int:
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    while piece := file.read(flows.CHUNK):
+    while piece := file.read(CHUNK):
         yield piece
 
 

@@ -1,16 +1,30 @@
 """The host side: clients for any guest agent that speaks qemu-ga's protocol.
 
-- `sync` is the blocking `Client`;
-- `flows` are operations of several commands, written once for every kind of client;
+- `sync` is the blocking `Client`, `aio` the `AsyncClient`: two small drivers of
+- `flows`, the operations of several commands, written once for both; `operations` lists them;
 - `guestfile` makes a file of the guest a Python file;
-- `target` understands what the user calls an agent, `transports` open the way to it.
+- `target` understands what the user calls an agent, `transports` and `aiotransports` open the way
+  to it, `channel` and `aiochannel` carry exchanges over it.
 
 The conversation itself, without I/O, is `qga.wire.handshake`.
 """
 
+from .deadline import Deadline, deadline
+from .flows.steps import Limits
 from .guestfile import GuestFile
 from .sync import Client, Freeze, connect
 from .target import Target
-from .transports import Deadline, Transport
+from .transports import RequestTransport, Transport
 
-__all__ = ["Client", "Deadline", "Freeze", "GuestFile", "Target", "Transport", "connect"]
+__all__ = [
+    "Client",
+    "Deadline",
+    "Freeze",
+    "GuestFile",
+    "Limits",
+    "RequestTransport",
+    "Target",
+    "Transport",
+    "connect",
+    "deadline",
+]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
-from .flows import CHUNK
+from .flows.steps import CHUNK
 
 if TYPE_CHECKING:
     from typing import Protocol, TypeVar

@@ -1,37 +1,39 @@
-"""The blocking client: one driver for the conversation and the flows, and thin named helpers."""
+"""The blocking client: the driver of commands and flows."""
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, ProtocolError, TransportError
-from qga.protocol import FsfreezeStatus, Info, Ping, Shutdown, codec
-from qga.wire.blob import Blob
-from qga.wire.handshake import Conversation, Send
+from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
 
-from . import flows
+from . import channel, results
+from .deadline import TIMEOUT, Deadline, within
+from .flows import freezing
+from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .guestfile import GuestFile
+from .operation import Blocking
+from .operations import Operations
 from .target import Target, from_environment
-from .transports import Deadline
+from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from qga.protocol.fsfreeze import FsfreezeState
     from qga.protocol.model import Command
-    from qga.protocol.session import AgentInfo
-    from qga.wire.handshake import Receive, Talk
 
-    from .transports import Transport
+    from .channel import Channel
+    from .flows.steps import Flow, Step
+    from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
 
-TIMEOUT = 30.0
+# How long the close of a client may take to tidy up in the guest, in seconds.
+_TIDYING = 1.0
 
 
 def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> Client:
@@ -47,7 +49,7 @@ def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> 
 
     Raises:
         InvalidTarget: *target* is none.
-        TransportError: the channel cannot be opened.
+        NoChannel: the channel cannot be opened.
     """
     if target is None:
         target = from_environment()
@@ -58,23 +60,27 @@ def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> 
     return client
 
 
-class Client:
+class Client(Blocking, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
-    Safe to use from several threads: their calls take turns. A channel that breaks is opened again
-    by the next call. All methods raise the exceptions of `qga.errors`.
+    Safe to use from several threads: their calls take turns, in the order in which they came. A
+    channel that breaks is opened again by the next call; after a call that was interrupted or ran
+    out of time, the next one gets in step with the agent first. All methods raise the exceptions of
+    `qga.errors`.
 
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
     """
 
-    def __init__(self, dial: Callable[[Deadline], Transport], *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, dial: Callable[[Deadline], Transport | RequestTransport], *, timeout: float = TIMEOUT
+    ) -> None:
         self.timeout = timeout
         self._dial = dial
-        self._turn = threading.Lock()
-        self._transport: Transport | None = None
-        self._conversation = Conversation()
+        self._turns = Turns()
+        self._channel: Channel | None = None
+        self._left: deque[Command[Any]] = deque()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -85,10 +91,14 @@ class Client:
 
     def close(self) -> None:
         """Close the channel. Files that are open in the guest stay open there."""
+        if self._left and not self._closed and self._channel is not None:
+            try:
+                with self._turn(Deadline(_TIDYING)):
+                    pass
+            except QgaError:
+                pass  # it was worth a try
         self._closed = True
         self._drop()
-
-    # Calls.
 
     def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
         """Have the agent execute *command* and return its result.
@@ -104,20 +114,7 @@ class Client:
             TransportError: the channel cannot be opened, or broke.
             ProtocolError: what came is not what the protocol says.
         """
-        reply = self.call(
-            command.NAME,
-            codec.encode(command),
-            timeout=timeout,
-            silent=not command.SUCCESS_RESPONSE,
-            raw=True,
-        )
-        if not command.SUCCESS_RESPONSE:
-            reply = None
-        try:
-            result: R = codec.reader(type(command).result())(reply)
-        except codec.Mismatch as mismatch:
-            raise ProtocolError(f"{command.NAME}: the result is wrong: {mismatch}") from None
-        return result
+        return self._execute(command, self._deadline(timeout))
 
     def call(
         self,
@@ -141,23 +138,32 @@ class Client:
 
         Raises: as `execute`.
         """
-        with self._turn_by(timeout) as deadline:
-            self._ensure_open(deadline)
-            talk = self._conversation.exchange(name, arguments or {}, silent=silent)
-            reply = self._converse(talk, deadline)
-        return reply if raw else _plain(reply)
+        deadline = self._deadline(timeout)
+        with self._turn(deadline) as open_channel:
+            reply = open_channel.exchange(name, arguments or {}, deadline, silent=silent)
+        return reply if raw else results.plain(reply)
 
-    def run(self, flow: flows.Flow[R], *, timeout: float | None = None) -> R:
-        """Carry out a flow: an operation of several commands, each with *timeout* for itself."""
+    def sync(self, *, timeout: float | None = None) -> None:
+        """Get in step with the agent. Done by itself whenever it is needed."""
+        deadline = self._deadline(timeout)
+        with self._turn(deadline) as open_channel:
+            open_channel.synchronise(deadline)
+
+    def perform(self, flow: Flow[R]) -> R:
+        """Carry out a flow: an operation of several commands, each with the timeout for itself.
+
+        Args:
+            flow: of `qga.client.flows`, or your own: `qga.client.flows.steps` says what it yields.
+        """
+        pace = Timeout(None)
         try:
             step = next(flow)
             while True:
                 try:
-                    if isinstance(step, flows.Wait):
-                        answer = None
-                        time.sleep(step.seconds)
+                    if isinstance(step, Timeout):
+                        answer, pace = None, step
                     else:
-                        answer = self.execute(step, timeout=timeout)
+                        answer = self._take(step, pace)
                 except BaseException as error:  # noqa: BLE001 - the flow decides
                     step = flow.throw(error)
                 else:
@@ -165,34 +171,6 @@ class Client:
         except StopIteration as stop:
             result: R = stop.value
             return result
-
-    # Helpers, one for each thing that one wants of an agent.
-
-    def ping(self, *, timeout: float | None = None) -> None:
-        """Return when the agent has answered."""
-        self.execute(Ping(), timeout=timeout)
-
-    def sync(self, *, timeout: float | None = None) -> None:
-        """Get in step with the agent. Done by itself whenever it is needed."""
-        with self._turn_by(timeout) as deadline:
-            self._ensure_open(deadline)
-            self._converse(self._conversation.synchronise(), deadline)
-
-    def info(self, *, timeout: float | None = None) -> AgentInfo:
-        """The agent's version and commands."""
-        return self.execute(Info(), timeout=timeout)
-
-    def shutdown(self, mode: str | None = None, *, timeout: float | None = None) -> None:
-        """Begin a shutdown of the guest.
-
-        The agent is silent when it could begin one, so this returns after 3 seconds without an
-        error, or when the channel closes. That it worked shows in the guest's going away.
-
-        Args:
-            mode: "powerdown" (the default), "halt" or "reboot".
-            timeout: seconds for the whole call.
-        """
-        self.execute(Shutdown(mode=mode), timeout=timeout)
 
     def open(self, path: str, mode: str = "r") -> GuestFile:
         """Open a file of the guest, as a raw (unbuffered, binary) Python file.
@@ -203,72 +181,6 @@ class Client:
         """
         return GuestFile(self, path, mode)
 
-    def read_file(
-        self,
-        path: str,
-        *,
-        limit: int | None = None,
-        progress: flows.Progress | None = None,
-        timeout: float | None = None,
-    ) -> bytes:
-        """The content of a file of the guest.
-
-        Args:
-            path: full path in the guest.
-            limit: read at most so many bytes.
-            progress: called with the number of bytes so far.
-            timeout: seconds for each piece of 1 MiB.
-        """
-        return self.run(flows.read_file(path, limit=limit, progress=progress), timeout=timeout)
-
-    def write_file(
-        self,
-        path: str,
-        data: bytes | bytearray | memoryview,
-        *,
-        append: bool = False,
-        progress: flows.Progress | None = None,
-        timeout: float | None = None,
-    ) -> int:
-        """Make *data* the content of a file of the guest, or append it; return its length.
-
-        Args:
-            path: full path in the guest.
-            data: the bytes.
-            append: keep what the file holds.
-            progress: called with the number of bytes so far.
-            timeout: seconds for each piece of 1 MiB.
-        """
-        mode = "a" if append else "w"
-        flow = flows.upload(path, [data], mode=mode, progress=progress)
-        return self.run(flow, timeout=timeout)
-
-    def download(
-        self,
-        path: str,
-        sink: Callable[[bytes], object],
-        *,
-        progress: flows.Progress | None = None,
-        timeout: float | None = None,
-    ) -> int:
-        """Pass a file of the guest piece by piece to *sink*; return its length in bytes."""
-        return self.run(flows.download(path, sink, progress=progress), timeout=timeout)
-
-    def upload(
-        self,
-        path: str,
-        pieces: Iterable[bytes],
-        *,
-        progress: flows.Progress | None = None,
-        timeout: float | None = None,
-    ) -> int:
-        """Write *pieces* one behind the other to a file of the guest; return their length."""
-        return self.run(flows.upload(path, pieces, progress=progress), timeout=timeout)
-
-    def fsfreeze_status(self, *, timeout: float | None = None) -> FsfreezeState:
-        """Whether the guest's file systems are frozen."""
-        return self.execute(FsfreezeStatus(), timeout=timeout)
-
     def freeze(self, *, timeout: float | None = None) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
@@ -277,65 +189,83 @@ class Client:
         """
         return Freeze(self, timeout)
 
-    def thaw(self, *, timeout: float | None = None) -> int:
-        """Thaw the guest's file systems, trying again until it is confirmed; return how many."""
-        return self.run(flows.thaw(), timeout=timeout)
-
-    # The channel.
-
     def open_channel(self) -> None:
         """Open the channel now, not at the first call."""
-        with self._turn_by(None) as deadline:
-            self._ensure_open(deadline)
+        with self._turn(self._deadline(None), tidy=False):
+            pass
+
+    # The driver.
+
+    def _take(self, step: Step, pace: Timeout) -> Any:
+        """Do what a flow asks for."""
+        if isinstance(step, Wait):
+            time.sleep(min(step.seconds, self._pace(pace, step.seconds).remaining()))
+            return None
+        if isinstance(step, Leave):
+            self._left.append(step.command)
+            return None
+        deadline = self._pace(pace, self.timeout)
+        if isinstance(step, GetLimits):
+            with self._turn(deadline, tidy=False) as open_channel:
+                return open_channel.limits
+        if isinstance(step, Together):
+            return self._execute_all(step, deadline)
+        return self._execute(step, deadline)
+
+    def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
+        seconds = otherwise if pace.seconds is None else pace.seconds
+        return Deadline(seconds) if pace.despite else within(seconds)
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return within(self.timeout if timeout is None else timeout)
+
+    def _execute(self, command: Command[R], deadline: Deadline) -> R:
+        name, arguments, silent = results.request(command)
+        with self._turn(deadline) as open_channel:
+            reply = open_channel.exchange(name, arguments, deadline, silent=silent)
+        return results.result(command, reply)
+
+    def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
+        requests = [results.request(command)[:2] for command in step.commands]
+        with self._turn(deadline) as open_channel:
+            replies = open_channel.exchange_all(requests, deadline)
+        return results.all_results(step.commands, replies)
 
     @contextmanager
-    def _turn_by(self, timeout: float | None) -> Iterator[Deadline]:
-        """Wait for the calls of other threads; what that takes is part of the call's time."""
-        deadline = Deadline(self.timeout if timeout is None else timeout)
-        if not self._turn.acquire(timeout=min(deadline.seconds, threading.TIMEOUT_MAX)):
+    def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
+        """Wait for the calls of other threads, within the call's time; give the channel."""
+        if not self._turns.take(deadline.remaining()):
             raise AgentNotResponding(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
-            yield deadline
+            open_channel = self._open(deadline)
+            if tidy and self._left:
+                self._tidy(open_channel, deadline)
+            yield open_channel
         finally:
-            self._turn.release()
+            if self._channel is not None and self._channel.closed:
+                self._channel = None
+            self._turns.give()
 
-    def _ensure_open(self, deadline: Deadline) -> None:
+    def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
+        while self._left:
+            name, arguments, _ = results.request(self._left[0])
+            try:
+                open_channel.exchange(name, arguments, deadline)
+            except CommandError:
+                pass  # gone already
+            self._left.popleft()
+
+    def _open(self, deadline: Deadline) -> Channel:
         if self._closed:
             raise TransportError("this client has been closed")
-        if self._transport is None:
-            self._transport = self._dial(deadline)
-            self._conversation = Conversation()
+        if self._channel is None:
+            self._channel = channel.opened(self._dial(deadline))
+        return self._channel
 
     def _drop(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
-
-    def _converse(self, talk: Talk[R], deadline: Deadline) -> R:
-        try:
-            step = next(talk)
-            while True:
-                try:
-                    answer = self._perform(step, deadline)
-                except BaseException as error:  # noqa: BLE001 - the conversation has to know
-                    if isinstance(error, TransportError):
-                        self._drop()
-                    step = talk.throw(error)
-                else:
-                    step = talk.send(answer)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-
-    def _perform(self, step: Send | Receive, deadline: Deadline) -> bytes:
-        if self._transport is None:
-            raise TransportError("the channel is closed")
-        if isinstance(step, Send):
-            self._transport.send(step.pieces, deadline)
-            return b""
-        if step.within is not None:
-            deadline = deadline.sooner(step.within)
-        return self._transport.receive(deadline)
+        dropped, self._channel = self._channel, None
+        if dropped is not None:
+            dropped.close()
 
 
 class Freeze:
@@ -360,7 +290,7 @@ class Freeze:
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self.frozen = self._client.run(flows.freeze(), timeout=self._timeout)
+        self.frozen = self._client.perform(freezing.freeze(timeout=self._timeout))
         return self
 
     def __exit__(
@@ -370,17 +300,6 @@ class Freeze:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self.thawed = self._client.run(flows.thaw(), timeout=self._timeout)
+            self.thawed = self._client.perform(freezing.thaw(timeout=self._timeout))
         finally:
             self.seconds = time.monotonic() - self._began
-
-
-def _plain(value: Any) -> Any:
-    """*value* without `Blob`s."""
-    if isinstance(value, Blob):
-        return value.text
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value

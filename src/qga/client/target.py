@@ -12,12 +12,23 @@ So in `unix:/run/vm.sock:/etc/hosts` the path is `/etc/hosts`. A path that itsel
 does not begin with a slash, can be told in the second form only.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, AgentTimeout, InvalidTarget, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, InvalidTarget, NoChannel, TransportError
 
-from .transports import Deadline, Transport, open_serial, open_unix, open_vsock
+from .transports import SerialWay, SocketWay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .deadline import Deadline
+    from .transports import RequestTransport, Transport, Way
 
 VARIABLE = "QGA_TARGET"
 SCHEMES = ("unix", "vsock", "serial")
@@ -38,7 +49,7 @@ class Target:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._dial = _parse(text)
+        self._way = _parse(text)
 
     def __str__(self) -> str:
         return self.text
@@ -46,17 +57,27 @@ class Target:
     def __repr__(self) -> str:
         return f"Target({self.text!r})"
 
-    def open(self, deadline: Deadline) -> Transport:
+    def open(self, deadline: Deadline) -> Transport | RequestTransport:
         """Open the channel.
 
         Raises:
-            TransportError: it cannot be opened.
+            NoChannel: it cannot be opened.
             AgentNotResponding: not until the deadline.
         """
+        with self._explained():
+            return self._way.open(deadline)
+
+    async def aopen(self, deadline: Deadline) -> AsyncTransport | AsyncRequestTransport:
+        """Open the channel in the running event loop. Errors are those of `open`."""
+        with self._explained():
+            return await self._way.aopen(deadline)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            return self._dial(deadline)
+            yield
         except TransportError as error:
-            raise TransportError(f"cannot open {self.text}: {error}") from error
+            raise NoChannel(f"cannot open {self.text}: {error}") from error
         except AgentTimeout as error:
             raise AgentNotResponding(f"cannot open {self.text}: {error}") from error
 
@@ -107,7 +128,7 @@ def split_path(text: str) -> tuple[Target, str]:
     return Target(target), "/" + path
 
 
-def _parse(text: str) -> Callable[[Deadline], Transport]:
+def _parse(text: str) -> Way:
     scheme, separator, rest = text.partition(":")
     if not separator or scheme not in SCHEMES:
         hint = f"; do you mean unix:{text}?" if text.startswith("/") else f": use {GRAMMAR}"
@@ -117,11 +138,10 @@ def _parse(text: str) -> Callable[[Deadline], Transport]:
     if "\0" in rest:
         raise InvalidTarget(f"{text!r} holds a NUL character")
     if scheme == "unix":
-        return lambda deadline: open_unix(rest, deadline)
+        return SocketWay(socket.AF_UNIX, rest)
     if scheme == "serial":
-        return lambda deadline: open_serial(rest, deadline)
-    cid, port = _vsock(text, rest)
-    return lambda deadline: open_vsock(cid, port, deadline)
+        return SerialWay(rest)
+    return SocketWay(socket.AF_VSOCK, _vsock(text, rest))
 
 
 def _vsock(text: str, address: str) -> tuple[int, int]:

@@ -1,8 +1,15 @@
-"""Ways to an agent, each as a `Transport`: a byte stream in both directions, with deadlines.
+"""Ways to an agent: how each is opened, and what then carries the conversation.
 
-The client drives them; `target` decides which one. Unix and vsock sockets, terminals and character
-devices are all file descriptors to poll, so one class serves them.
+A `Transport` is a byte stream in both directions, with deadlines. Sockets, terminals and character
+devices are all file descriptors to poll, so one class serves them. A `RequestTransport` carries
+whole requests: what lies behind it, as libvirt does, keeps requests and replies together itself.
+Both are Protocols: a class with these methods is one, and a function that opens it is all that a
+`Client` needs.
+
+The client drives them; `target` decides which one.
 """
+
+from __future__ import annotations
 
 import errno
 import os
@@ -13,48 +20,29 @@ import termios
 import time
 import tty
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from qga.errors import AgentTimeout, ConnectionLost, TransportError
+from qga.errors import AgentTimeout, ConnectionLost, NoChannel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .deadline import Deadline
+    from .flows.steps import Limits
 
 # One read takes what a socket's buffer usually holds (208 KiB); larger requests measured no faster.
-_READ_SIZE = 256 * 1024
+READ_SIZE = 256 * 1024
 
 # The kernel takes 1024 pieces at once; a request has three, unless somebody writes a list of data.
-_PIECES = 1024
+PIECES = 1024
 
 # Longer than this, eleven days, is for ever: poll() takes milliseconds in an int.
 _LONG = 1e6
 
 # An agent that serves one client at a time refuses others while its short queue is full.
-_RETRY = 0.02
-
-
-class Deadline:
-    """The end of a call's time.
-
-    Args:
-        seconds: how long the call may take from now; `math.inf` for ever.
-    """
-
-    __slots__ = ("_end", "seconds")
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """The seconds that are left; 0.0 when it has passed."""
-        return max(0.0, self._end - time.monotonic())
-
-    def sooner(self, seconds: float) -> "Deadline":
-        """A deadline in *seconds*, or this one if that is earlier."""
-        return self if self.remaining() <= seconds else Deadline(seconds)
-
-    def expired(self) -> AgentTimeout:
-        """The exception to raise when it has passed."""
-        return AgentTimeout(f"no answer within {self.seconds:g} s")
+RETRY = 0.02
 
 
 class Transport(Protocol):
@@ -83,6 +71,56 @@ class Transport(Protocol):
         """Close the stream. May be repeated."""
 
 
+class RequestTransport(Protocol):
+    """A way to one agent that carries whole requests. Used by one thread at a time.
+
+    Attributes:
+        limits: what it can carry.
+    """
+
+    limits: Limits
+
+    @abstractmethod
+    def request(
+        self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
+    ) -> Any:
+        """Have the agent execute a command, and return what it returned, as JSON has it.
+
+        Args:
+            name: the command's name.
+            arguments: as JSON has them; bytes where base64 is meant.
+            deadline: the end of the call's time.
+            silent: whether the agent sends no reply when it succeeds; then None is returned.
+
+        Raises:
+            CommandError: the agent's error reply; `qga.wire.handshake.refusal` makes it.
+            Unsupported: this command cannot be carried; nothing was sent.
+            AgentTimeout: no reply before the deadline.
+            TransportError: the way is broken; it is closed, and opened again for the next call.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. May be repeated."""
+
+
+class Way(Protocol):
+    """How to reach one agent; what a target stands for."""
+
+    @abstractmethod
+    def open(self, deadline: Deadline) -> Transport | RequestTransport:
+        """Open it.
+
+        Raises:
+            NoChannel: there is none; the text says what to do.
+            AgentTimeout: it is busy until the deadline.
+        """
+
+    @abstractmethod
+    async def aopen(self, deadline: Deadline) -> AsyncTransport | AsyncRequestTransport:
+        """Open it in the running event loop. Errors are those of `open`."""
+
+
 class DescriptorTransport:
     """A `Transport` over a file descriptor, which it owns from then on.
 
@@ -102,12 +140,12 @@ class DescriptorTransport:
         waiting = [memoryview(piece) for piece in pieces if piece]
         while waiting:
             try:
-                sent = os.writev(self._descriptor, waiting[:_PIECES])
+                sent = os.writev(self._descriptor, waiting[:PIECES])
             except BlockingIOError:
                 _wait(self._writable, deadline)
                 continue
             except OSError as error:
-                raise _lost(error) from error
+                raise lost(error) from error
             while waiting and sent >= len(waiting[0]):
                 sent -= len(waiting.pop(0))
             if sent:
@@ -117,11 +155,11 @@ class DescriptorTransport:
         while True:
             _wait(self._readable, deadline)
             try:
-                data = os.read(self._descriptor, _READ_SIZE)
+                data = os.read(self._descriptor, READ_SIZE)
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise _lost(error) from error
+                raise lost(error) from error
             if not data:
                 raise ConnectionLost("the agent's side closed the channel")
             return data
@@ -138,76 +176,93 @@ def _wait(poll: select.poll, deadline: Deadline) -> None:
         raise deadline.expired()
 
 
-def _lost(error: OSError) -> ConnectionLost:
+def lost(error: OSError) -> ConnectionLost:
     return ConnectionLost(f"the channel broke: {error.strerror}")
 
 
-def open_unix(path: str, deadline: Deadline) -> Transport:
-    """Connect to the unix socket at *path*.
+class SocketWay:
+    """A stream socket to connect to.
 
-    Raises:
-        TransportError: it cannot be connected to.
-        AgentTimeout: it is busy until the deadline.
+    Args:
+        family: AF_UNIX, AF_VSOCK or AF_INET.
+        address: as `socket.connect` takes it.
     """
-    return _connect(socket.AF_UNIX, path, deadline)
+
+    def __init__(self, family: int, address: Any) -> None:
+        self.family = family
+        self.address = address
+
+    def open(self, deadline: Deadline) -> Transport:
+        stream = new_socket(self.family)
+        try:
+            while True:
+                remaining = deadline.remaining()
+                if not remaining:
+                    raise deadline.expired()
+                stream.settimeout(None if remaining > _LONG else remaining)
+                try:
+                    stream.connect(self.address)
+                except BlockingIOError:
+                    time.sleep(RETRY)
+                    continue
+                return DescriptorTransport(stream.detach())
+        except AgentTimeout:
+            raise
+        except TimeoutError:
+            raise deadline.expired() from None
+        except OSError as error:
+            raise NoChannel(error.strerror or str(error)) from error
+        finally:
+            stream.close()
+
+    async def aopen(self, deadline: Deadline) -> AsyncTransport:
+        from .aiotransports import connect_socket
+
+        return await connect_socket(self.family, self.address, deadline)
 
 
-def open_vsock(cid: int, port: int, deadline: Deadline) -> Transport:
-    """Connect to *port* of the virtual machine *cid*. Errors are those of `open_unix`."""
-    return _connect(socket.AF_VSOCK, (cid, port), deadline)
-
-
-def _connect(family: int, address: str | tuple[int, int], deadline: Deadline) -> Transport:
+def new_socket(family: int) -> socket.socket:
+    """A stream socket of *family*."""
     try:
-        stream = socket.socket(family, socket.SOCK_STREAM)
+        return socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise TransportError(f"no sockets of this kind here: {error.strerror}") from error
-    try:
-        while True:
-            remaining = deadline.remaining()
-            if not remaining:
-                raise deadline.expired()
-            stream.settimeout(None if remaining > _LONG else remaining)
-            try:
-                stream.connect(address)
-            except BlockingIOError:
-                time.sleep(_RETRY)
-                continue
-            return DescriptorTransport(stream.detach())
-    except AgentTimeout:
-        raise
-    except TimeoutError:
-        raise deadline.expired() from None
-    except OSError as error:
-        raise TransportError(error.strerror or str(error)) from error
-    finally:
-        stream.close()
+        raise NoChannel(f"no sockets of this kind here: {error.strerror}") from error
 
 
-def open_serial(path: str, _: Deadline) -> Transport:
-    """Open the terminal (pty, serial line) or character device at *path*, in raw mode.
+class SerialWay:
+    """A terminal (pty, serial line) or character device, in raw mode."""
 
-    Raises:
-        TransportError: it cannot be opened, or is neither.
-    """
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def open(self, deadline: Deadline) -> Transport:
+        return DescriptorTransport(_open_serial(self.path))
+
+    async def aopen(self, deadline: Deadline) -> AsyncTransport:
+        from .aiotransports import AsyncDescriptorTransport
+
+        return AsyncDescriptorTransport(_open_serial(self.path))  # never blocks
+
+
+def _open_serial(path: str) -> int:
     try:
         # Non-blocking from the start: a serial line may wait for a carrier otherwise.
         flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags)
     except OSError as error:
-        raise TransportError(error.strerror) from error
+        raise NoChannel(error.strerror) from error
     try:
         if not stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            raise TransportError("neither a terminal nor a character device")
+            raise NoChannel("neither a terminal nor a character device")
         if os.isatty(descriptor):
             # What has arrived already is kept: the synchronisation sorts it out.
             tty.setraw(descriptor, termios.TCSANOW)
     except (OSError, termios.error) as error:
         os.close(descriptor)
-        if isinstance(error, TransportError):
+        if isinstance(error, NoChannel):
             raise
-        raise TransportError(f"cannot be set to raw mode: {os.strerror(_number(error))}") from error
-    return DescriptorTransport(descriptor)
+        raise NoChannel(f"cannot be set to raw mode: {os.strerror(_number(error))}") from error
+    return descriptor
 
 
 def _number(error: Exception) -> int:

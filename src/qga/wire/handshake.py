@@ -37,7 +37,7 @@ from .splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
@@ -122,14 +122,39 @@ class Conversation:
             if isinstance(error, AgentTimeout):
                 raise AgentTimeout(f"{name}: {error}") from error
             raise
-        if isinstance(reply, CommandError):
-            raise ProtocolError(f"{name}: the reply is not JSON: {reply.desc}")
-        if type(reply) is not dict or ("return" in reply) == ("error" in reply):
-            raise ProtocolError(f"{name}: neither a result nor an error came as reply")
+        result = _result(name, reply)
         self._synced = True
-        if "error" in reply:
-            raise refusal(reply["error"])
-        return reply["return"]
+        if isinstance(result, CommandError):
+            raise result
+        return result
+
+    def exchange_all(
+        self, requests: "Sequence[tuple[str, Mapping[str, Any]]]"
+    ) -> "Talk[list[Any]]":
+        """Send all *requests* one behind the other, then take their replies.
+
+        Args:
+            requests: name and arguments of each. Not for commands that are silent, or that
+                synchronise.
+
+        Returns: for each what it returned, or the `CommandError` with which it was refused.
+
+        Raises: as `exchange`, but for the errors of single commands.
+        """
+        if not self.synced:
+            yield from self.synchronise()
+        self._synced = False
+        for name, arguments in requests:
+            yield Send(request(name, arguments))
+        results = []
+        for name, _ in requests:
+            try:
+                reply = yield from self._next()
+            except AgentTimeout as error:
+                raise AgentTimeout(f"{name}: {error}") from error
+            results.append(_result(name, reply))
+        self._synced = True
+        return results
 
     def synchronise(self) -> "Talk[None]":
         """Get in step with the agent; by `exchange` done whenever it is needed.
@@ -173,6 +198,15 @@ class Conversation:
             data = yield Receive(within)
             self._arrived.extend(self._splitter.feed(data))
         return self._arrived.popleft()
+
+
+def _result(name: str, reply: "Any") -> "Any":
+    """What *reply* returns, or the error that it holds."""
+    if isinstance(reply, CommandError):
+        raise ProtocolError(f"{name}: the reply is not JSON: {reply.desc}")
+    if type(reply) is not dict or ("return" in reply) == ("error" in reply):
+        raise ProtocolError(f"{name}: neither a result nor an error came as reply")
+    return refusal(reply["error"]) if "error" in reply else reply["return"]
 
 
 def request(name: str, arguments: "Mapping[str, Any]") -> "list[bytes]":

@@ -1,0 +1,230 @@
+"""The asynchronous client: the driver of commands and flows in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+
+from . import aiochannel, results
+from .deadline import TIMEOUT, Deadline, within
+from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .operation import Awaiting
+from .operations import Operations
+from .target import Target, from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from typing import Any, Self, TypeVar
+
+    from qga.protocol.model import Command
+
+    from .aiochannel import AsyncChannel
+    from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .flows.steps import Flow, Step
+
+    R = TypeVar("R")
+
+# How long the close of a client may take to tidy up in the guest, in seconds.
+_TIDYING = 1.0
+
+
+async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> AsyncClient:
+    """Open the channel to an agent, in the running event loop.
+
+    Arguments and errors are those of `qga.connect`.
+    """
+    if target is None:
+        target = from_environment()
+    elif isinstance(target, str):
+        target = Target(target)
+    client = AsyncClient(target.aopen, timeout=timeout)
+    await client.open_channel()
+    return client
+
+
+class AsyncClient(Awaiting, Operations):
+    """A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
+
+    Its operations are those of `Client`, to be awaited. Several tasks may share it: their calls
+    take turns, in the order in which they came. A task may be cancelled at any time; the next call
+    gets in step with the agent again. A client that is used in another event loop than before
+    opens its channel again there.
+
+    Args:
+        dial: opens the channel, by the deadline that it is given.
+        timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[Deadline], Awaitable[AsyncTransport | AsyncRequestTransport]],
+        *,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.timeout = timeout
+        self._dial = dial
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turns = asyncio.Lock()
+        self._channel: AsyncChannel | None = None
+        self._left: deque[Command[Any]] = deque()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel. Files that are open in the guest stay open there."""
+        try:
+            if self._left and not self._closed and self._channel is not None:
+                async with self._turn(Deadline(_TIDYING)):
+                    pass
+        except QgaError:
+            pass  # it was worth a try
+        finally:
+            self._closed = True
+            self._drop()
+
+    async def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
+        """Have the agent execute *command*. Arguments, result and errors: see `Client.execute`."""
+        return await self._execute(command, self._deadline(timeout))
+
+    async def call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        silent: bool = False,
+        raw: bool = False,
+    ) -> Any:
+        """Have the agent execute a command by its name. See `Client.call`."""
+        deadline = self._deadline(timeout)
+        async with self._turn(deadline) as open_channel:
+            reply = await open_channel.exchange(name, arguments or {}, deadline, silent=silent)
+        return reply if raw else results.plain(reply)
+
+    async def sync(self, *, timeout: float | None = None) -> None:
+        """Get in step with the agent. Done by itself whenever it is needed."""
+        deadline = self._deadline(timeout)
+        async with self._turn(deadline) as open_channel:
+            await open_channel.synchronise(deadline)
+
+    async def perform(self, flow: Flow[R]) -> R:
+        """Carry out a flow. See `Client.perform`."""
+        pace = Timeout(None)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    if isinstance(step, Timeout):
+                        answer, pace = None, step
+                    else:
+                        answer = await self._take(step, pace)
+                except BaseException as error:  # noqa: BLE001 - the flow decides
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+    async def open_channel(self) -> None:
+        """Open the channel now, not at the first call."""
+        async with self._turn(self._deadline(None), tidy=False):
+            pass
+
+    # The driver.
+
+    async def _take(self, step: Step, pace: Timeout) -> Any:
+        """Do what a flow asks for."""
+        if isinstance(step, Wait):
+            await asyncio.sleep(min(step.seconds, self._pace(pace, step.seconds).remaining()))
+            return None
+        if isinstance(step, Leave):
+            self._left.append(step.command)
+            return None
+        deadline = self._pace(pace, self.timeout)
+        if isinstance(step, GetLimits):
+            async with self._turn(deadline, tidy=False) as open_channel:
+                return open_channel.limits
+        if isinstance(step, Together):
+            return await self._execute_all(step, deadline)
+        return await self._execute(step, deadline)
+
+    def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
+        seconds = otherwise if pace.seconds is None else pace.seconds
+        return Deadline(seconds) if pace.despite else within(seconds)
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return within(self.timeout if timeout is None else timeout)
+
+    async def _execute(self, command: Command[R], deadline: Deadline) -> R:
+        name, arguments, silent = results.request(command)
+        async with self._turn(deadline) as open_channel:
+            reply = await open_channel.exchange(name, arguments, deadline, silent=silent)
+        return results.result(command, reply)
+
+    async def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
+        requests = [results.request(command)[:2] for command in step.commands]
+        async with self._turn(deadline) as open_channel:
+            replies = await open_channel.exchange_all(requests, deadline)
+        return results.all_results(step.commands, replies)
+
+    @asynccontextmanager
+    async def _turn(self, deadline: Deadline, *, tidy: bool = True) -> AsyncIterator[AsyncChannel]:
+        """Wait for the calls of other tasks, within the call's time; give the channel."""
+        self._move()
+        if self._turns.locked():
+            try:
+                async with asyncio.timeout(min(deadline.remaining(), 1e9)):
+                    await self._turns.acquire()
+            except TimeoutError:
+                took = f"calls of other tasks took all of {deadline.seconds:g} s"
+                raise AgentNotResponding(took) from None
+        else:
+            await self._turns.acquire()  # at once
+        try:
+            open_channel = await self._open(deadline)
+            if tidy and self._left:
+                await self._tidy(open_channel, deadline)
+            yield open_channel
+        finally:
+            if self._channel is not None and self._channel.closed:
+                self._channel = None
+            self._turns.release()
+
+    def _move(self) -> None:
+        """Begin anew where the event loop is not the one of the last call."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._drop()
+            self._turns = asyncio.Lock()
+            self._loop = loop
+
+    async def _tidy(self, open_channel: AsyncChannel, deadline: Deadline) -> None:
+        while self._left:
+            name, arguments, _ = results.request(self._left[0])
+            try:
+                await open_channel.exchange(name, arguments, deadline)
+            except CommandError:
+                pass  # gone already
+            self._left.popleft()
+
+    async def _open(self, deadline: Deadline) -> AsyncChannel:
+        if self._closed:
+            raise TransportError("this client has been closed")
+        if self._channel is None:
+            self._channel = aiochannel.opened(await self._dial(deadline))
+        return self._channel
+
+    def _drop(self) -> None:
+        dropped, self._channel = self._channel, None
+        if dropped is not None:
+            dropped.close()

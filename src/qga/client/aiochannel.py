@@ -1,0 +1,137 @@
+"""The channels of the asynchronous client: `channel` says what each is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from qga.errors import CommandError, TransportError
+from qga.wire.handshake import Conversation, Send
+
+from .flows.steps import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Protocol, TypeVar
+
+    from qga.wire.handshake import Receive, Talk
+
+    from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .channel import Request
+    from .deadline import Deadline
+
+    R = TypeVar("R")
+
+    class AsyncChannel(Protocol):
+        """What an asynchronous client needs of its channel: `channel.Channel`, to be awaited."""
+
+        limits: Limits
+        closed: bool
+
+        async def exchange(
+            self,
+            name: str,
+            arguments: Mapping[str, Any],
+            deadline: Deadline,
+            *,
+            silent: bool = False,
+        ) -> Any: ...
+
+        async def exchange_all(
+            self, requests: Sequence[Request], deadline: Deadline
+        ) -> list[Any]: ...
+
+        async def synchronise(self, deadline: Deadline) -> None: ...
+
+        def close(self) -> None: ...
+
+
+def opened(transport: AsyncTransport | AsyncRequestTransport) -> AsyncChannel:
+    """The channel over *transport*."""
+    if hasattr(transport, "receive"):
+        return AsyncStreamChannel(cast("AsyncTransport", transport))
+    return AsyncRequestChannel(transport)
+
+
+class AsyncStreamChannel:
+    """A channel over a byte stream."""
+
+    limits = Limits()
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+        self._conversation = Conversation()
+        self.closed = False
+
+    async def exchange(
+        self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
+    ) -> Any:
+        talk = self._conversation.exchange(name, arguments, silent=silent)
+        return await self._hold(talk, deadline)
+
+    async def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
+        return await self._hold(self._conversation.exchange_all(requests), deadline)
+
+    async def synchronise(self, deadline: Deadline) -> None:
+        await self._hold(self._conversation.synchronise(), deadline)
+
+    def close(self) -> None:
+        self.closed = True
+        self._transport.close()
+
+    async def _hold(self, talk: Talk[R], deadline: Deadline) -> R:
+        try:
+            step = next(talk)
+            while True:
+                try:
+                    answer = await self._take(step, deadline)
+                except BaseException as error:  # noqa: BLE001 - the conversation has to know
+                    if isinstance(error, TransportError):
+                        self.close()
+                    step = talk.throw(error)
+                else:
+                    step = talk.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+    async def _take(self, step: Send | Receive, deadline: Deadline) -> bytes:
+        if isinstance(step, Send):
+            await self._transport.send(step.pieces, deadline)
+            return b""
+        if step.within is not None:
+            deadline = deadline.sooner(step.within)
+        return await self._transport.receive(deadline)
+
+
+class AsyncRequestChannel:
+    """A channel over a transport that carries whole requests."""
+
+    def __init__(self, transport: AsyncRequestTransport) -> None:
+        self._transport = transport
+        self.limits = transport.limits
+        self.closed = False
+
+    async def exchange(
+        self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
+    ) -> Any:
+        try:
+            return await self._transport.request(name, arguments, deadline, silent=silent)
+        except TransportError:
+            self.close()
+            raise
+
+    async def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
+        results: list[Any] = []
+        for name, arguments in requests:
+            try:
+                results.append(await self.exchange(name, arguments, deadline))
+            except CommandError as error:
+                results.append(error)
+        return results
+
+    async def synchronise(self, deadline: Deadline) -> None:
+        await self.exchange("guest-ping", {}, deadline)
+
+    def close(self) -> None:
+        self.closed = True
+        self._transport.close()

@@ -1,0 +1,224 @@
+"""Ways to an agent for the asynchronous client: the twins of `transports`, in an event loop.
+
+`AsyncDescriptorTransport` serves everything that is a file descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+from qga.errors import AgentTimeout, ConnectionLost, NoChannel
+
+from .transports import PIECES, READ_SIZE, RETRY, lost, new_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from .deadline import Deadline
+    from .flows.steps import Limits
+
+# Nothing more is read ahead of the client than so many bytes.
+_AHEAD = 1 << 20
+
+
+class AsyncTransport(Protocol):
+    """A byte stream to one agent, in the event loop in which it was opened."""
+
+    @abstractmethod
+    async def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
+        """Send all *pieces*, one behind the other. Errors are those of `Transport.send`."""
+
+    @abstractmethod
+    async def receive(self, deadline: Deadline) -> bytes:
+        """Return what has arrived, at least one byte. Errors are those of `Transport.receive`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the stream. May be repeated."""
+
+
+class AsyncRequestTransport(Protocol):
+    """A way to one agent that carries whole requests: `RequestTransport`, to be awaited."""
+
+    limits: Limits
+
+    @abstractmethod
+    async def request(
+        self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
+    ) -> Any:
+        """Have the agent execute a command. Result and errors are `RequestTransport.request`'s."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. May be repeated."""
+
+
+class AsyncDescriptorTransport:
+    """An `AsyncTransport` over a file descriptor, which it owns from then on.
+
+    Args:
+        descriptor: of a stream socket, a terminal or a character device.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._arrived = bytearray()
+        self._ended: ConnectionLost | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        # Registered once, not for each call.
+        self._reading = True
+        self._loop.add_reader(descriptor, self._read)
+
+    async def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
+        waiting = [memoryview(piece) for piece in pieces if piece]
+        while waiting:
+            if self._descriptor < 0:
+                raise ConnectionLost("the channel is closed")
+            try:
+                sent = os.writev(self._descriptor, waiting[:PIECES])
+            except BlockingIOError:
+                await self._writable(deadline)
+                continue
+            except OSError as error:
+                raise lost(error) from error
+            while waiting and sent >= len(waiting[0]):
+                sent -= len(waiting.pop(0))
+            if sent:
+                waiting[0] = waiting[0][sent:]
+
+    async def receive(self, deadline: Deadline) -> bytes:
+        while not self._arrived:
+            if self._ended:
+                raise self._ended
+            self._resume()
+            self._waiter = self._loop.create_future()
+            try:
+                await self._by(self._waiter, deadline)
+            finally:
+                self._waiter = None
+        data, self._arrived = self._arrived, bytearray()
+        self._resume()
+        return bytes(data)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        if not self._loop.is_closed():
+            self._loop.remove_reader(descriptor)
+            self._loop.remove_writer(descriptor)
+        os.close(descriptor)
+        self._end(ConnectionLost("the channel is closed"))
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._descriptor, READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(lost(error))
+            return
+        if not data:
+            self._end(ConnectionLost("the agent's side closed the channel"))
+            return
+        self._arrived += data
+        if len(self._arrived) >= _AHEAD:
+            self._pause()
+        self._wake()
+
+    def _end(self, error: ConnectionLost) -> None:
+        self._ended = self._ended or error
+        self._pause()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter:
+            _resolve(self._waiter)
+        if self._room and self._ended:
+            _resolve(self._room)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            if self._descriptor >= 0:
+                self._loop.remove_reader(self._descriptor)
+
+    def _resume(self) -> None:
+        if not self._reading and not self._ended and self._descriptor >= 0:
+            self._reading = True
+            self._loop.add_reader(self._descriptor, self._read)
+
+    async def _writable(self, deadline: Deadline) -> None:
+        self._room = room = self._loop.create_future()
+        self._loop.add_writer(self._descriptor, _resolve, room)
+        try:
+            await self._by(room, deadline)
+        finally:
+            self._room = None
+            if self._descriptor >= 0:
+                self._loop.remove_writer(self._descriptor)
+
+    async def _by(self, future: asyncio.Future[None], deadline: Deadline) -> None:
+        """Await *future* until *deadline*. Lighter than `asyncio.timeout`: this is each call's."""
+        remaining = deadline.remaining()
+        if not remaining:
+            raise deadline.expired()
+        if remaining == float("inf"):
+            await future
+            return
+        timer = self._loop.call_later(remaining, _expire, future, deadline)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _expire(future: asyncio.Future[None], deadline: Deadline) -> None:
+    if not future.done():
+        future.set_exception(deadline.expired())
+
+
+async def connect_socket(family: int, address: Any, deadline: Deadline) -> AsyncTransport:
+    """Connect a stream socket; errors are those of `Way.open`."""
+    stream = new_socket(family)
+    try:
+        stream.setblocking(False)
+        loop = asyncio.get_running_loop()
+        while True:
+            remaining = deadline.remaining()
+            if not remaining:
+                raise deadline.expired()
+            try:
+                async with asyncio.timeout(None if remaining == float("inf") else remaining):
+                    if family == socket.AF_UNIX:
+                        # At once, or EAGAIN while the queue is full, which is no progress to await.
+                        stream.connect(address)
+                    else:
+                        await loop.sock_connect(stream, address)
+            except BlockingIOError:
+                await asyncio.sleep(RETRY)
+                continue
+            except TimeoutError as error:
+                if error.errno is None:
+                    raise deadline.expired() from None
+                raise
+            return AsyncDescriptorTransport(stream.detach())
+    except AgentTimeout:
+        raise
+    except OSError as error:
+        raise NoChannel(error.strerror or str(error)) from error
+    finally:
+        stream.close()

@@ -1,0 +1,143 @@
+"""An open way to one agent that carries one exchange at a time; what the blocking client drives.
+
+`StreamChannel` holds the conversation over a byte stream, `RequestChannel` passes whole requests to
+a transport that takes care of the conversation itself. `aiochannel` has their asynchronous twins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from qga.errors import CommandError, TransportError
+from qga.wire.handshake import Conversation, Send
+
+from .flows.steps import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Protocol, TypeAlias, TypeVar
+
+    from qga.wire.handshake import Receive, Talk
+
+    from .deadline import Deadline
+    from .transports import RequestTransport, Transport
+
+    R = TypeVar("R")
+    Request: TypeAlias = tuple[str, Mapping[str, Any]]
+
+    class Channel(Protocol):
+        """What a client needs of its channel."""
+
+        limits: Limits
+        closed: bool
+
+        def exchange(
+            self,
+            name: str,
+            arguments: Mapping[str, Any],
+            deadline: Deadline,
+            *,
+            silent: bool = False,
+        ) -> Any:
+            """Have a command executed; return what it returned, or raise its error."""
+
+        def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
+            """Have commands executed in order; a failed one's place in the list has its error."""
+
+        def synchronise(self, deadline: Deadline) -> None:
+            """Get in step with the agent."""
+
+        def close(self) -> None:
+            """Close it. May be repeated."""
+
+
+def opened(transport: Transport | RequestTransport) -> Channel:
+    """The channel over *transport*."""
+    # The two have no method in common but `close`.
+    if hasattr(transport, "receive"):
+        return StreamChannel(cast("Transport", transport))
+    return RequestChannel(transport)
+
+
+class StreamChannel:
+    """A channel over a byte stream."""
+
+    limits = Limits()
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._conversation = Conversation()
+        self.closed = False
+
+    def exchange(
+        self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
+    ) -> Any:
+        return self._hold(self._conversation.exchange(name, arguments, silent=silent), deadline)
+
+    def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
+        return self._hold(self._conversation.exchange_all(requests), deadline)
+
+    def synchronise(self, deadline: Deadline) -> None:
+        self._hold(self._conversation.synchronise(), deadline)
+
+    def close(self) -> None:
+        self.closed = True
+        self._transport.close()
+
+    def _hold(self, talk: Talk[R], deadline: Deadline) -> R:
+        try:
+            step = next(talk)
+            while True:
+                try:
+                    answer = self._take(step, deadline)
+                except BaseException as error:  # noqa: BLE001 - the conversation has to know
+                    if isinstance(error, TransportError):
+                        self.close()
+                    step = talk.throw(error)
+                else:
+                    step = talk.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+    def _take(self, step: Send | Receive, deadline: Deadline) -> bytes:
+        if isinstance(step, Send):
+            self._transport.send(step.pieces, deadline)
+            return b""
+        if step.within is not None:
+            deadline = deadline.sooner(step.within)
+        return self._transport.receive(deadline)
+
+
+class RequestChannel:
+    """A channel over a transport that carries whole requests."""
+
+    def __init__(self, transport: RequestTransport) -> None:
+        self._transport = transport
+        self.limits = transport.limits
+        self.closed = False
+
+    def exchange(
+        self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
+    ) -> Any:
+        try:
+            return self._transport.request(name, arguments, deadline, silent=silent)
+        except TransportError:
+            self.close()
+            raise
+
+    def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
+        results: list[Any] = []
+        for name, arguments in requests:
+            try:
+                results.append(self.exchange(name, arguments, deadline))
+            except CommandError as error:
+                results.append(error)
+        return results
+
+    def synchronise(self, deadline: Deadline) -> None:
+        self.exchange("guest-ping", {}, deadline)
+
+    def close(self) -> None:
+        self.closed = True
+        self._transport.close()

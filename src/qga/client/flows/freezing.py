@@ -1,0 +1,125 @@
+"""Freezing and thawing, so that nothing stays frozen. For `sync.Freeze`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from asyncio.exceptions import CancelledError
+from typing import TYPE_CHECKING
+
+from qga.errors import (
+    AgentNotResponding,
+    AgentTimeout,
+    CommandDisabled,
+    CommandError,
+    CommandNotFound,
+    ConnectionLost,
+    GuestOSError,
+    QgaError,
+    TransportError,
+)
+from qga.protocol import FsfreezeFreeze, FsfreezeStatus, FsfreezeThaw
+from qga.protocol.fsfreeze import FsfreezeState
+
+from .steps import Timeout, Wait
+
+if TYPE_CHECKING:
+    from .steps import Flow
+
+# Attempts to thaw before the caller is told that the guest may still be frozen, and the pause in
+# seconds between them where the channel is broken (a timeout has waited already).
+THAW_ATTEMPTS = 5
+THAW_PAUSE = 1.0
+
+
+def status(*, timeout: float | None = None) -> Flow[FsfreezeState]:
+    """Whether the guest's file systems are frozen.
+
+    Args:
+        timeout: seconds for the call; the client's own if None.
+    """
+    yield Timeout(timeout)
+    state: FsfreezeState = yield FsfreezeStatus()
+    return state
+
+
+def freeze(*, timeout: float | None = None) -> Flow[int]:
+    """Freeze; when that fails in any way that may leave something frozen, thaw before raising.
+
+    Args:
+        timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
+
+    Returns: the number of file systems frozen.
+
+    Raises:
+        CommandDisabled: freezing is not allowed, or somebody else's freeze lasts: that one is not
+            touched.
+        CommandError: the guest refused.
+        AgentTimeout: no reply in time; the guest has been thawed.
+    """
+    yield Timeout(timeout)
+    try:
+        count: int = yield FsfreezeFreeze()
+        return count
+    except (CommandDisabled, CommandNotFound, AgentNotResponding, GeneratorExit):
+        raise  # not carried out: if anything is frozen, then by somebody else
+    except CommandError as error:
+        # By the protocol nothing is left frozen, but agents of 2011 could.
+        try:
+            state = yield FsfreezeStatus()
+            if state != FsfreezeState.THAWED:
+                yield from thaw(timeout=timeout)
+        except QgaError as failure:
+            error.add_note(f"and {failure}")
+        raise
+    except BaseException as error:
+        if isinstance(error, TransportError) and not isinstance(error, ConnectionLost):
+            raise  # the channel could not be opened
+        # Also an interrupt: the request is out, and the agent may freeze later than we gave up.
+        try:
+            yield from thaw(timeout=timeout)
+        except QgaError as failure:
+            error.add_note(f"and {failure}")
+        raise
+
+
+def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow[int]:
+    """Thaw, again and again until the agent has confirmed it.
+
+    An interrupt in the meantime is raised afterwards. That the time of a surrounding
+    `qga.deadline()` is over does not keep it from thawing.
+
+    Args:
+        attempts: how often to try.
+        timeout: seconds for each attempt; the client's own if None.
+
+    Returns: the number of file systems that were thawed.
+
+    Raises:
+        CommandError: the guest could not thaw all of them.
+        AgentTimeout, TransportError: nobody confirmed; the guest may still be frozen.
+    """
+    yield Timeout(timeout, despite=True)
+    interrupt: BaseException | None = None
+    for attempt in range(1, attempts + 1):
+        try:
+            count: int = yield FsfreezeThaw()
+            if count < 0:  # how agents of 2011 tell a failure
+                number = errno.EIO if count == -1 else -count
+                raise GuestOSError(f"failed to thaw: {os.strerror(number)}", number)
+        except (CommandDisabled, CommandNotFound):
+            raise
+        except (KeyboardInterrupt, SystemExit, CancelledError) as error:
+            interrupt = error
+        except QgaError as error:
+            if attempt == attempts:
+                error.add_note("the guest may still be frozen")
+                raise
+            if not isinstance(error, AgentTimeout):
+                yield Wait(THAW_PAUSE)
+        else:
+            if interrupt:
+                raise interrupt
+            return count
+    # The last attempt was interrupted, as earlier ones may have been.
+    raise interrupt or AgentTimeout("the guest may still be frozen")

@@ -1,0 +1,114 @@
+"""Short scripts for the guest's shell: what no command of the agent does is done by them.
+
+They are for a POSIX shell with the usual programs, of coreutils or busybox. The script is the
+shell's standard input, so that neither its length nor the bytes of its arguments are limited: a
+file name that is no UTF-8 could not be an argument of guest-exec, which is JSON.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qga.errors import GuestOSError, QgaError, Unsupported
+from qga.protocol import Exec, ExecGetStatus
+
+from .steps import Leave, Wait
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from qga.protocol.exec import ExecStarted, ExecStatus
+
+    from .steps import Flow
+
+    # A path in the guest; str is encoded as `os.fsencode` does, so that every name can be told.
+    GuestPath: TypeAlias = str | bytes
+
+SHELL = "/bin/sh"
+
+# Pauses between looks at a program that runs, in seconds: short ones first.
+_FIRST_PAUSE, _LAST_PAUSE = 0.002, 0.1
+
+# Texts of programs are in one language, and programs for root are found. The function keeps the
+# script away from what is executed in it.
+_FRAME = b"""export LC_ALL=C PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"
+main() {
+%s
+}
+main %s </dev/null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a script came to.
+
+    Attributes:
+        code: its exit code; 128 and the number of the signal that ended it.
+        out: its standard output.
+        err: its standard error.
+    """
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+def script(text: str, *arguments: GuestPath) -> Flow[Output]:
+    """Run *text* in the guest's shell, with *arguments* as `$1`, `$2` and so on.
+
+    Its output must not be more than the agent keeps, 16 MiB: `process` has streams.
+
+    Raises:
+        Unsupported: the guest has no shell.
+        CommandDisabled: guest-exec is not allowed.
+        QgaError: the output was cut.
+    """
+    words = b" ".join(quote(argument) for argument in arguments)
+    data = _FRAME % (text.encode(), words)
+    try:
+        started: ExecStarted = yield Exec(
+            path=SHELL, arg=["-s"], input_data=data, capture_output=True
+        )
+    except GuestOSError as error:
+        if error.errno == errno.ENOENT:
+            raise Unsupported(f"the guest has no {SHELL}, which this operation needs") from error
+        raise
+    status = yield from finish(started.pid)
+    if status.out_truncated or status.err_truncated:
+        raise QgaError("the guest's answer is longer than its agent keeps")
+    return Output(code_of(status), status.out_data or b"", status.err_data or b"")
+
+
+def finish(pid: int) -> Flow[ExecStatus]:
+    """Wait until the program with guest-exec's *pid* has ended."""
+    pause = _FIRST_PAUSE
+    try:
+        while True:
+            status: ExecStatus = yield ExecGetStatus(pid=pid)
+            if status.exited:
+                return status
+            yield Wait(pause)
+            pause = min(pause * 1.5, _LAST_PAUSE)
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # Agents remember a program until its end has been asked for.
+        yield Leave(ExecGetStatus(pid=pid))
+        raise
+
+
+def code_of(status: ExecStatus) -> int:
+    """The exit code, as a shell counts signals."""
+    return 128 + status.signal if status.signal is not None else status.exitcode or 0
+
+
+def quote(argument: GuestPath) -> bytes:
+    """*argument* as one word of a shell's text."""
+    data = os.fsencode(argument)
+    if b"\0" in data:
+        raise ValueError(f"a name cannot hold a NUL: {argument!r}")
+    return b"'" + data.replace(b"'", b"'\\''") + b"'"

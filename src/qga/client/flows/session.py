@@ -1,0 +1,49 @@
+"""Single commands about the agent and the guest as a whole. For `operations`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qga.protocol import Info, Ping, Shutdown
+
+from .steps import Timeout
+
+if TYPE_CHECKING:
+    from qga.protocol.session import AgentInfo
+
+    from .steps import Flow
+
+
+def ping(*, timeout: float | None = None) -> Flow[None]:
+    """Return when the agent has answered.
+
+    Args:
+        timeout: seconds for the call; the client's own if None.
+    """
+    yield Timeout(timeout)
+    yield Ping()
+
+
+def info(*, timeout: float | None = None) -> Flow[AgentInfo]:
+    """The agent's version and commands.
+
+    Args:
+        timeout: seconds for the call; the client's own if None.
+    """
+    yield Timeout(timeout)
+    found: AgentInfo = yield Info()
+    return found
+
+
+def shutdown(mode: str | None = None, *, timeout: float | None = None) -> Flow[None]:
+    """Begin a shutdown of the guest.
+
+    The agent is silent when it could begin one, so this returns after 3 seconds without an error,
+    or when the channel closes. That it worked shows in the guest's going away.
+
+    Args:
+        mode: "powerdown" (the default), "halt" or "reboot".
+        timeout: seconds for the call; the client's own if None.
+    """
+    yield Timeout(timeout)
+    yield Shutdown(mode=mode)

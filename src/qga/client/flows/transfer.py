@@ -1,0 +1,173 @@
+"""Whole files through the file commands alone, piece by piece. For `operations`."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from qga.errors import CommandError, GuestOSError, QgaError
+from qga.protocol import FileClose, FileOpen, FileRead, FileWrite
+
+from .steps import GetLimits, Leave, Limits, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    from .steps import Flow, Progress
+
+    T = TypeVar("T")
+
+
+def download(
+    path: str,
+    sink: Callable[[bytes], object],
+    *,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> Flow[int]:
+    """Pass a file of the guest piece by piece to *sink*.
+
+    Args:
+        path: full path in the guest.
+        sink: called with each piece, of 1 MiB or what the channel carries at once.
+        progress: called with the number of bytes so far.
+        timeout: seconds for each piece; the client's own if None.
+
+    Returns: the number of bytes.
+
+    Raises:
+        CommandError: the agent refused; what was read before has reached *sink*.
+    """
+
+    def transfer(handle: int) -> Flow[int]:
+        limits: Limits = yield GetLimits()
+        done = 0
+        while True:
+            piece = yield FileRead(handle=handle, count=limits.read)
+            if piece.count:
+                sink(piece.data)
+                done += piece.count
+                if progress:
+                    progress(done)
+            if piece.eof or not piece.count:
+                return done
+
+    yield Timeout(timeout)
+    return (yield from with_file(path, "r", transfer))
+
+
+def upload(
+    path: str,
+    pieces: Iterable[bytes | bytearray | memoryview],
+    *,
+    append: bool = False,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> Flow[int]:
+    """Write *pieces* one behind the other to a file of the guest.
+
+    Args:
+        path: full path in the guest.
+        pieces: the data; long pieces are divided.
+        append: keep what the file holds.
+        progress: called with the number of bytes so far.
+        timeout: seconds for each piece of 1 MiB, or what the channel carries at once; the client's
+            own if None.
+
+    Returns: the number of bytes.
+
+    Raises:
+        CommandError: the agent refused, or wrote nothing of a piece.
+    """
+
+    def transfer(handle: int) -> Flow[int]:
+        limits: Limits = yield GetLimits()
+        done = 0
+        for piece in pieces:
+            view = memoryview(piece).cast("B")
+            while view:
+                written = yield FileWrite(handle=handle, data=view[: limits.write])
+                if written.count <= 0:
+                    raise GuestOSError(f"no byte could be written to {path}", errno.ENOSPC)
+                # An agent may take less than it was given.
+                view = view[written.count :]
+                done += written.count
+                if progress:
+                    progress(done)
+        return done
+
+    yield Timeout(timeout)
+    return (yield from with_file(path, "a" if append else "w", transfer))
+
+
+def write_file(
+    path: str,
+    data: bytes | bytearray | memoryview,
+    *,
+    append: bool = False,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> Flow[int]:
+    """Make *data* the content of a file of the guest, or append it; return its length.
+
+    Arguments and errors are those of `upload`.
+    """
+    return (yield from upload(path, [data], append=append, progress=progress, timeout=timeout))
+
+
+def read_file(
+    path: str,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> Flow[bytes]:
+    """The content of a file of the guest.
+
+    Args:
+        path: full path in the guest.
+        limit: read at most so many bytes.
+        progress: called with the number of bytes so far.
+        timeout: seconds for each piece of 1 MiB; the client's own if None.
+
+    Raises:
+        CommandError: the agent refused.
+    """
+
+    def transfer(handle: int) -> Flow[bytes]:
+        limits: Limits = yield GetLimits()
+        data = bytearray()
+        while limit is None or len(data) < limit:
+            count = limits.read if limit is None else min(limits.read, limit - len(data))
+            piece = yield FileRead(handle=handle, count=count)
+            data += piece.data
+            if progress and piece.count:
+                progress(len(data))
+            if piece.eof or not piece.count:
+                break
+        return bytes(data)
+
+    yield Timeout(timeout)
+    return (yield from with_file(path, "r", transfer))
+
+
+def with_file(path: str, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
+    """Open *path*, do *transfer*, and close it whatever happens. The close tells of late errors."""
+    handle = yield FileOpen(path=path, mode=mode)
+    try:
+        result = yield from transfer(handle)
+    except CommandError:
+        try:
+            yield FileClose(handle=handle)
+        except QgaError:
+            pass  # the first error is the one to tell
+        raise
+    except GeneratorExit:
+        raise  # nobody left to ask
+    except BaseException:
+        # The agent may not answer now, or the caller not wait.
+        yield Leave(FileClose(handle=handle))
+        raise
+    yield FileClose(handle=handle)
+    return result

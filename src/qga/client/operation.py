@@ -1,0 +1,101 @@
+"""`operation` makes a method of a flow, once for the blocking and for the asynchronous clients.
+
+    class Operations:
+        read_file = operation(transfer.read_file)
+
+    class Client(Blocking, Operations): ...        # client.read_file(path) -> bytes
+    class AsyncClient(Awaiting, Operations): ...   # await client.read_file(path) -> bytes
+
+Type checkers see the flow's own parameters, and its result as it is or as a coroutine. `method`
+does the same for objects that have a state of their own, as a running program has: the flow gets
+that state as its first argument.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from .flows.steps import Flow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Blocking:
+    """What carries out flows, and returns when they are done."""
+
+    def perform(self, flow: Flow[R]) -> R:
+        """Carry out *flow*."""
+        raise NotImplementedError
+
+
+class Awaiting:
+    """What carries out flows in an event loop."""
+
+    async def perform(self, flow: Flow[R]) -> R:
+        """Carry out *flow*."""
+        raise NotImplementedError
+
+
+if TYPE_CHECKING:
+
+    class operation(Generic[P, R]):  # noqa: N801 - a function at run time
+        """A method that carries out *flow*."""
+
+        def __init__(self, flow: Callable[P, Flow[R]]) -> None: ...
+        @overload
+        def __get__(self, instance: None, owner: type) -> Callable[..., Any]: ...
+        @overload
+        def __get__(self, instance: Blocking, owner: type) -> Callable[P, R]: ...
+        @overload
+        def __get__(
+            self, instance: Awaiting, owner: type
+        ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+        def __get__(self, instance: Any, owner: type) -> Any: ...
+
+    class method(Generic[P, R]):  # noqa: N801 - a function at run time
+        """A method that carries out *flow*, which gets the instance's `_state` first."""
+
+        def __init__(self, flow: Callable[Concatenate[Any, P], Flow[R]]) -> None: ...
+        @overload
+        def __get__(self, instance: None, owner: type) -> Callable[..., Any]: ...
+        @overload
+        def __get__(self, instance: Blocking, owner: type) -> Callable[P, R]: ...
+        @overload
+        def __get__(
+            self, instance: Awaiting, owner: type
+        ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+        def __get__(self, instance: Any, owner: type) -> Any: ...
+
+else:
+
+    def operation(flow):
+        def perform(self, *args, **kwargs):
+            return self.perform(flow(*args, **kwargs))
+
+        parameters = list(inspect.signature(flow).parameters.values())
+        return _presented(perform, flow, parameters)
+
+    def method(flow):
+        def perform(self, *args, **kwargs):
+            return self.perform(flow(self._state, *args, **kwargs))
+
+        parameters = list(inspect.signature(flow).parameters.values())[1:]
+        return _presented(perform, flow, parameters)
+
+    def _presented(function, flow, parameters):
+        """*function*, with the name and documentation of *flow*, and its signature as a method."""
+        result = inspect.signature(flow).return_annotation
+        if isinstance(result, str):
+            result = result.removeprefix("Flow[").removesuffix("]")
+        this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        function.__signature__ = inspect.Signature([this, *parameters], return_annotation=result)
+        function.__name__ = flow.__name__
+        function.__qualname__ = flow.__qualname__
+        function.__doc__ = flow.__doc__
+        function.__module__ = flow.__module__
+        return function

@@ -1,0 +1,56 @@
+"""Between commands and what channels carry, for both clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qga.errors import CommandError, ProtocolError
+from qga.protocol import codec
+from qga.wire.blob import Blob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TypeVar
+
+    from qga.protocol.model import Command
+
+    R = TypeVar("R")
+
+
+def request(command: Command[Any]) -> tuple[str, dict[str, Any], bool]:
+    """The name and arguments of *command*, and whether its success is silent."""
+    return command.NAME, codec.encode(command), not command.SUCCESS_RESPONSE
+
+
+def result(command: Command[R], reply: Any) -> R:
+    """The result of *command* from what the agent returned.
+
+    Raises:
+        ProtocolError: it is not what the protocol says.
+    """
+    if not command.SUCCESS_RESPONSE:
+        reply = None
+    try:
+        value: R = codec.reader(type(command).result())(reply)
+    except codec.Mismatch as mismatch:
+        raise ProtocolError(f"{command.NAME}: the result is wrong: {mismatch}") from None
+    return value
+
+
+def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> list[Any]:
+    """The results of *commands*; raises the first error among *replies*."""
+    for reply in replies:
+        if isinstance(reply, CommandError):
+            raise reply
+    return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]
+
+
+def plain(value: Any) -> Any:
+    """*value* without `Blob`s."""
+    if isinstance(value, Blob):
+        return value.text
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return value
