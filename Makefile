@@ -42,7 +42,9 @@ deb: ## build the Debian package of the agent, into dist/
 LOCK := uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 lock: ## pin requirements/*.txt again
-	@$(LOCK) --all-extras --group dev --output-file requirements/dev.txt
+	@$(LOCK) --extra cli --extra fast --extra proxmox --group dev --output-file requirements/dev.txt
+	@$(LOCK) --extra libvirt --group build --constraint requirements/dev.txt --no-annotate \
+		--output-file requirements/libvirt.txt
 	@$(LOCK) --extra cli --extra fast --group build --constraint requirements/dev.txt \
 		--no-annotate --output-file requirements/demo.txt
 
