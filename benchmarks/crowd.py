@@ -30,7 +30,7 @@ _INFO = json.dumps(
 
 
 class Agent(asyncio.Protocol):
-    """The agent's end of one connection. The client of the benchmark ends requests with newlines."""
+    """The agent's end of one connection. The benchmark ends its requests with newlines."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
