@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .flows import looking
+from .flows import changing, globbing, listing, looking
 from .operation import Awaiting, Blocking, operation
 
 if TYPE_CHECKING:
@@ -30,6 +30,25 @@ class FileOperations:
     exists = operation(looking.exists)
     is_dir = operation(looking.is_dir)
     is_file = operation(looking.is_file)
+    list = operation(listing.list_directory)
+    walk = operation(listing.walk)
+    glob = operation(globbing.glob)
+    readlink = operation(looking.readlink)
+    disk_usage = operation(looking.disk_usage)
+    du = operation(looking.du)
+    checksum = operation(looking.checksum)
+
+    mkdir = operation(changing.mkdir)
+    remove = operation(changing.remove)
+    rename = operation(changing.rename)
+    copy = operation(changing.copy)
+    symlink = operation(changing.symlink)
+    chmod = operation(changing.chmod)
+    chown = operation(changing.chown)
+    touch = operation(changing.touch)
+    utime = operation(changing.utime)
+    mktemp = operation(changing.mktemp)
+    mkdtemp = operation(changing.mkdtemp)
 
 
 class Files(Blocking, FileOperations):

@@ -86,6 +86,15 @@ def reason(text: str) -> int | None:
     return _REASONS.get(text.rstrip().rpartition(": ")[2])
 
 
+def needs(*programs: str) -> str:
+    """The beginning of a script that fails where the guest lacks one of *programs*."""
+    return (
+        f"for p in {' '.join(programs)}; do\n"
+        '    command -v "$p" >/dev/null || { echo "$p: not found" >&2; return 127; }\n'
+        "done"
+    )
+
+
 def ask(what: str, text: str, *arguments: GuestPath) -> Flow[bytes]:
     """Run a script; return its output.
 
