@@ -11,6 +11,7 @@ from qga.errors import AgentNotResponding, CommandError, QgaError, TransportErro
 
 from . import aiochannel, results
 from .deadline import TIMEOUT, Deadline, within
+from .files import AsyncFiles
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
 from .operations import Operations
@@ -134,6 +135,11 @@ class AsyncClient(Awaiting, Operations):
         except StopIteration as stop:
             result: R = stop.value
             return result
+
+    @property
+    def files(self) -> AsyncFiles:
+        """The guest's files, and what can be done with them."""
+        return AsyncFiles(self)
 
     async def open_channel(self) -> None:
         """Open the channel now, not at the first call."""

@@ -11,6 +11,7 @@ from qga.errors import AgentNotResponding, CommandError, QgaError, TransportErro
 
 from . import channel, results
 from .deadline import TIMEOUT, Deadline, within
+from .files import Files
 from .flows import freezing
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .guestfile import GuestFile
@@ -180,6 +181,11 @@ class Client(Blocking, Operations):
             mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
         """
         return GuestFile(self, path, mode)
+
+    @property
+    def files(self) -> Files:
+        """The guest's files, and what can be done with them."""
+        return Files(self)
 
     def freeze(self, *, timeout: float | None = None) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
