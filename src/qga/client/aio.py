@@ -7,9 +7,9 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
-from . import aiochannel, results
+from . import aiochannel, hints, results
 from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
@@ -187,7 +187,7 @@ class AsyncClient(Awaiting, Operations):
                     await self._turns.acquire()
             except TimeoutError:
                 took = f"calls of other tasks took all of {deadline.seconds:g} s"
-                raise AgentNotResponding(took) from None
+                raise AgentBusy(took) from None
         else:
             await self._turns.acquire()  # at once
         try:
@@ -195,6 +195,9 @@ class AsyncClient(Awaiting, Operations):
             if tidy and self._left:
                 await self._tidy(open_channel, deadline)
             yield open_channel
+        except CommandError as error:
+            hints.advise(error)
+            raise
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None

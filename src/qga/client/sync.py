@@ -7,9 +7,9 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
-from . import channel, results
+from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
 from .flows import freezing
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
@@ -235,12 +235,15 @@ class Client(Blocking, Operations):
     def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
         """Wait for the calls of other threads, within the call's time; give the channel."""
         if not self._turns.take(deadline.remaining()):
-            raise AgentNotResponding(f"calls of other threads took all of {deadline.seconds:g} s")
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
             yield open_channel
+        except CommandError as error:
+            hints.advise(error)
+            raise
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None
