@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> AsyncClient:
+async def aconnect(
+    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+) -> AsyncClient:
     """Open the channel to an agent, in the running event loop.
 
     Arguments and errors are those of `qga.connect`.
@@ -41,8 +43,15 @@ async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEO
         target = from_environment()
     elif isinstance(target, str):
         target = Target(target)
-    client = AsyncClient(target.aopen, timeout=timeout)
-    await client.open_channel()
+    client = AsyncClient(target.aopen, timeout=timeout, target=str(target))
+    try:
+        if wait is None:
+            await client.open_channel()
+        else:
+            await client.wait_ready(wait)
+    except BaseException:
+        await client.close()
+        raise
     return client
 
 
@@ -57,6 +66,7 @@ class AsyncClient(Awaiting, Operations):
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
+        target: as what another process can open the same channel, if it can: for `frozen`.
     """
 
     def __init__(
@@ -64,8 +74,10 @@ class AsyncClient(Awaiting, Operations):
         dial: Callable[[Deadline], Awaitable[AsyncTransport | AsyncRequestTransport]],
         *,
         timeout: float = TIMEOUT,
+        target: str | None = None,
     ) -> None:
         self.timeout = timeout
+        self.target = target
         self._dial = dial
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Lock()
@@ -160,7 +172,9 @@ class AsyncClient(Awaiting, Operations):
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
-        return Deadline(seconds) if pace.despite else within(seconds)
+        if pace.despite:
+            return Deadline(seconds)
+        return within(seconds).or_by(pace.by)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return within(self.timeout if timeout is None else timeout)

@@ -33,20 +33,18 @@ def explained(error: AgentNotResponding, transport: object) -> AgentNotRespondin
     if stream is None:
         return error
     with stream:
-        if _not_accepted(stream):
-            found = AgentBusy(error.text)
-            found.hint = (
-                "the channel is taken: another client holds it, or its other end is stopped"
-            )
-        elif _unread(stream):
-            found.hint = (
-                "nobody takes what is sent: is qemu-guest-agent installed and running in the guest?"
-            )
-        else:
+        if not _unread(stream):
             found = AgentBusy(error.text)
             found.hint = (
                 "the request was taken: is the agent at a long command or stopped, "
                 "or the guest paused?"
+            )
+        elif _not_accepted(stream):
+            found = AgentBusy(error.text)
+            found.hint = "the channel is taken: another client holds it, or its other end is stopped"
+        else:
+            found.hint = (
+                "nobody takes what is sent: is qemu-guest-agent installed and running in the guest?"
             )
     return found
 
