@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .client.sync import Client, Freeze, connect
     from .client.target import Target
     from .errors import (
+        AgentBusy,
         AgentFrozen,
         AgentNotResponding,
         AgentTimeout,
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
         QgaError,
         TransportError,
         Unsupported,
+        WaitTimeout,
     )
 
     __version__ = VERSION
 
 __all__ = [
+    "AgentBusy",
     "AgentFrozen",
     "AgentNotResponding",
     "AgentTimeout",
@@ -57,6 +60,7 @@ __all__ = [
     "Target",
     "TransportError",
     "Unsupported",
+    "WaitTimeout",
     "__version__",
     "aconnect",
     "connect",

@@ -7,9 +7,9 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
-from . import aiochannel, results
+from . import aiochannel, hints, results
 from .deadline import TIMEOUT, Deadline, within
 from .files import AsyncFiles
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> AsyncClient:
+async def aconnect(
+    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+) -> AsyncClient:
     """Open the channel to an agent, in the running event loop.
 
     Arguments and errors are those of `qga.connect`.
@@ -42,8 +44,15 @@ async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEO
         target = from_environment()
     elif isinstance(target, str):
         target = Target(target)
-    client = AsyncClient(target.aopen, timeout=timeout)
-    await client.open_channel()
+    client = AsyncClient(target.aopen, timeout=timeout, target=str(target))
+    try:
+        if wait is None:
+            await client.open_channel()
+        else:
+            await client.wait_ready(wait)
+    except BaseException:
+        await client.close()
+        raise
     return client
 
 
@@ -58,6 +67,7 @@ class AsyncClient(Awaiting, Operations):
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
+        target: as what another process can open the same channel, if it can: for `frozen`.
     """
 
     def __init__(
@@ -65,8 +75,10 @@ class AsyncClient(Awaiting, Operations):
         dial: Callable[[Deadline], Awaitable[AsyncTransport | AsyncRequestTransport]],
         *,
         timeout: float = TIMEOUT,
+        target: str | None = None,
     ) -> None:
         self.timeout = timeout
+        self.target = target
         self._dial = dial
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Lock()
@@ -166,7 +178,9 @@ class AsyncClient(Awaiting, Operations):
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
-        return Deadline(seconds) if pace.despite else within(seconds)
+        if pace.despite:
+            return Deadline(seconds)
+        return within(seconds).or_by(pace.by)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return within(self.timeout if timeout is None else timeout)
@@ -193,7 +207,7 @@ class AsyncClient(Awaiting, Operations):
                     await self._turns.acquire()
             except TimeoutError:
                 took = f"calls of other tasks took all of {deadline.seconds:g} s"
-                raise AgentNotResponding(took) from None
+                raise AgentBusy(took) from None
         else:
             await self._turns.acquire()  # at once
         try:
@@ -201,6 +215,9 @@ class AsyncClient(Awaiting, Operations):
             if tidy and self._left:
                 await self._tidy(open_channel, deadline)
             yield open_channel
+        except CommandError as error:
+            hints.advise(error)
+            raise
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None

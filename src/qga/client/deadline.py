@@ -37,6 +37,12 @@ class Deadline:
         """A deadline in *seconds*, or this one if that is earlier."""
         return self if self.remaining() <= seconds else Deadline(seconds)
 
+    def or_by(self, other: Deadline | None) -> Deadline:
+        """This deadline, or *other* if that is earlier."""
+        if other is None or self.remaining() <= other.remaining():
+            return self
+        return other
+
     def expired(self) -> AgentTimeout:
         """The exception to raise when it has passed."""
         return AgentTimeout(f"no answer within {self.seconds:g} s")

@@ -7,9 +7,9 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
-from . import channel, results
+from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
 from .files import Files
 from .flows import freezing
@@ -37,27 +37,39 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> Client:
+def connect(
+    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+) -> Client:
     """Open the channel to an agent.
 
     Whether an agent listens at its other end shows at the first call: a virtual machine's channel
-    is open before the machine has booted.
+    is open before the machine has booted. With *wait* it is certain that one does, and neither the
+    agent nor the channel needs to be there yet.
 
     Args:
         target: `unix:/path`, `vsock:CID:PORT` or `serial:/dev/pts/N`; by default what QGA_TARGET
             says.
         timeout: what the client's calls may take unless they say otherwise, in seconds.
+        wait: wait so many seconds until the agent is ready, as `Client.wait_ready` does.
 
     Raises:
         InvalidTarget: *target* is none.
         NoChannel: the channel cannot be opened.
+        WaitTimeout: the agent was not ready in time.
     """
     if target is None:
         target = from_environment()
     elif isinstance(target, str):
         target = Target(target)
-    client = Client(target.open, timeout=timeout)
-    client.open_channel()
+    client = Client(target.open, timeout=timeout, target=str(target))
+    try:
+        if wait is None:
+            client.open_channel()
+        else:
+            client.wait_ready(wait)
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
@@ -72,12 +84,18 @@ class Client(Blocking, Operations):
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
+        target: as what another process can open the same channel, if it can: for `frozen`.
     """
 
     def __init__(
-        self, dial: Callable[[Deadline], Transport | RequestTransport], *, timeout: float = TIMEOUT
+        self,
+        dial: Callable[[Deadline], Transport | RequestTransport],
+        *,
+        timeout: float = TIMEOUT,
+        target: str | None = None,
     ) -> None:
         self.timeout = timeout
+        self.target = target
         self._dial = dial
         self._turns = Turns()
         self._channel: Channel | None = None
@@ -220,7 +238,9 @@ class Client(Blocking, Operations):
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
-        return Deadline(seconds) if pace.despite else within(seconds)
+        if pace.despite:
+            return Deadline(seconds)
+        return within(seconds).or_by(pace.by)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return within(self.timeout if timeout is None else timeout)
@@ -241,12 +261,15 @@ class Client(Blocking, Operations):
     def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
         """Wait for the calls of other threads, within the call's time; give the channel."""
         if not self._turns.take(deadline.remaining()):
-            raise AgentNotResponding(f"calls of other threads took all of {deadline.seconds:g} s")
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
             yield open_channel
+        except CommandError as error:
+            hints.advise(error)
+            raise
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None

@@ -70,7 +70,7 @@ def freeze(*, timeout: float | None = None) -> Flow[int]:
             if state != FsfreezeState.THAWED:
                 yield from thaw(timeout=timeout)
         except QgaError as failure:
-            error.add_note(f"and {failure}")
+            error.add_note(f"and {failure.text}")
         raise
     except BaseException as error:
         if isinstance(error, TransportError) and not isinstance(error, ConnectionLost):
@@ -79,7 +79,7 @@ def freeze(*, timeout: float | None = None) -> Flow[int]:
         try:
             yield from thaw(timeout=timeout)
         except QgaError as failure:
-            error.add_note(f"and {failure}")
+            error.add_note(f"and {failure.text}")
         raise
 
 
