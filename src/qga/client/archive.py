@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
+# Times further away from 1970, in seconds, are no times.
+_AGE = 1 << 40
+
 # Names, and the records that tell them, are no longer than this.
 _LONGEST = 1 << 20
 
@@ -115,17 +118,27 @@ def parse() -> Parsing:
         break
     if any(key.startswith(b"GNU.sparse.") for key in records):
         raise Unsupported("the guest's tar writes sparse files in a form that qga does not read")
-    member = Member(
-        name=name or records.get(b"path") or _name(block),
-        kind=ord("0") if kind in b"\0007" else kind,
-        mode=_number(block[100:108]),
-        uid=int(records.get(b"uid") or _number(block[108:116])),
-        gid=int(records.get(b"gid") or _number(block[116:124])),
-        size=int(records.get(b"size") or size),
-        mtime=float(records.get(b"mtime") or _number(block[136:148])),
-        target=target or records.get(b"linkpath") or _text(block[157:257]),
-        device=(_number(block[329:337]), _number(block[337:345])),
-    )
+    try:
+        member = Member(
+            name=name or records.get(b"path") or _name(block),
+            kind=ord("0") if kind in b"\0007" else kind,
+            mode=_number(block[100:108]),
+            uid=int(records.get(b"uid") or _number(block[108:116])),
+            gid=int(records.get(b"gid") or _number(block[116:124])),
+            size=int(records.get(b"size") or size),
+            mtime=float(records.get(b"mtime") or _number(block[136:148])),
+            target=target or records.get(b"linkpath") or _text(block[157:257]),
+            device=(_number(block[329:337]), _number(block[337:345])),
+        )
+    except ValueError:
+        raise ProtocolError("a number in the guest's archive is none") from None
+    numbers = (member.uid, member.gid, *member.device)
+    if (
+        member.size < 0
+        or not all(0 <= n < 1 << 32 for n in numbers)
+        or not abs(member.mtime) < _AGE
+    ):
+        raise ProtocolError(f"a number in the guest's archive is out of range: {member}")
     member.stored = member.size
     if kind == ord("S"):
         yield from _sparse(member, block)
@@ -198,7 +211,7 @@ def _name(block: bytes) -> bytes:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """The records of an extended header: `LENGTH KEY=VALUE\\n`."""
+    """The records of an extended header: each a length, a key, `=`, a value and a newline."""
     found: dict[bytes, bytes] = {}
     while data:
         digits, _, _ = data.partition(b" ")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from .archive import BLOCK, DIRECTORY, END, FILE, LINK, Member, header, kind_of, padding
@@ -25,12 +26,14 @@ class Piece:
     Attributes:
         data: it, without its end.
         members: how many it has.
+        files: how many of them are no directories.
         size: the bytes of the files in it.
         sums: name and checksum of each file, if wanted.
     """
 
     data: bytearray = field(default_factory=bytearray)
     members: int = 0
+    files: int = 0
     size: int = 0
     sums: list[tuple[bytes, str]] = field(default_factory=list)
 
@@ -52,6 +55,9 @@ class LocalTree:
         owners: the owner and group that a file is to have, from those that it has here.
         limit: how many bytes a piece may have.
         sums: make checksums.
+
+    Attributes:
+        skipped: how many files were of a kind that does not travel.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class LocalTree:
         self._sums = sums
         self._linked: dict[tuple[int, int], bytes] = {}
         self._directories: list[Member] = []
+        self.skipped = 0
 
     def total(self) -> int:
         """The bytes of the tree's files."""
@@ -103,6 +110,7 @@ class LocalTree:
                 piece = Piece()
             piece.data += packed
             piece.members += 1
+            piece.files += member.kind != DIRECTORY
             piece.size += len(data)
             if self._sums and member.kind == FILE:
                 piece.sums.append((member.name, hashlib.sha256(data).hexdigest()))
@@ -125,7 +133,7 @@ class LocalTree:
 
     def _walk(self) -> Iterator[tuple[str, str, os.stat_result]]:
         """Name, path and status of everything, parents first."""
-        yield ".", self._root, os.stat(self._root)
+        yield ".", self._root, Path(self._root).stat()
         waiting = [""]
         while waiting:
             above = waiting.pop()
@@ -145,6 +153,7 @@ class LocalTree:
     def _member(self, name: str, path: str, status: os.stat_result) -> Member | None:
         kind = kind_of(status.st_mode)
         if kind is None:
+            self.skipped += 1
             return None
         uid, gid = self._owners(status.st_uid, status.st_gid)
         member = Member(
@@ -157,7 +166,7 @@ class LocalTree:
             mtime=status.st_mtime,
         )
         if stat.S_ISLNK(status.st_mode):
-            member.target = os.fsencode(os.readlink(path))
+            member.target = os.fsencode(Path(path).readlink())
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             member.device = (os.major(status.st_rdev), os.minor(status.st_rdev))
         elif stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
@@ -181,5 +190,5 @@ def _packed(member: Member, data: bytes) -> bytes:
 def _content(path: str) -> bytes:
     """A file that was a regular, small one when it was looked at."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         return file.read(os.fstat(descriptor).st_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .flows import fetching, sending
+from .flows import fetching, sending, trees
 from .operation import operation
 
 
@@ -14,3 +14,5 @@ class TransferOperations:
     append = operation(sending.append)
     download = operation(fetching.download)
     upload = operation(sending.upload)
+    download_tree = operation(trees.download_tree)
+    upload_tree = operation(trees.upload_tree)

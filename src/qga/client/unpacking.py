@@ -55,6 +55,11 @@ class Unpacker:
         sparse: make holes of zeros.
         sums: called with name and checksum of each file.
         meter: counts.
+
+    Attributes:
+        patterns: what is left out.
+        ended: whether the end of the archive has come.
+        skipped: how many devices were not made.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Unpacker:
         sums: Callable[[bytes, str], object] | None,
         meter: Meter,
     ) -> None:
+        self.patterns = exclude.patterns
         self._exclude = exclude
         self._owners = owners
         self._special = special
@@ -161,7 +167,7 @@ class Unpacker:
             self._dress_special(member, above, name)
         else:
             raise ProtocolError(f"what is {chr(member.kind)!r} in the guest's archive?")
-        self._meter.add_file()
+        self._meter.add_files()
 
     def _file(self, member: Member, above: int, name: bytes) -> Generator[int, bytes, None]:
         descriptor = os.open(name, _NEW, 0o600, dir_fd=above)

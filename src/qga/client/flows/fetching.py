@@ -171,7 +171,7 @@ def download(
         raise
     finally:
         os.close(descriptor)
-    meter.add_file()
+    meter.add_files()
     return Transferred(size, meter.moved, verified)
 
 

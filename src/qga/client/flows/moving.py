@@ -92,8 +92,8 @@ class Meter:
             self.moved += count
         self.tell()
 
-    def add_file(self) -> None:
-        self.files += 1
+    def add_files(self, count: int = 1) -> None:
+        self.files += count
         self.tell()
 
     def tell(self) -> None:

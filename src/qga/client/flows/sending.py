@@ -183,7 +183,7 @@ def upload(
         source = LocalFile(file, sparse=sparse)
         meter = Meter(progress, source.size)
         verified = yield from deliver(source, place, attributes, Tally(meter), verify=verify)
-    meter.add_file()
+    meter.add_files()
     return Transferred(source.size, meter.moved, verified)
 
 
