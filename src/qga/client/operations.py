@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from .flows import freezing, session, transfer
 from .operation import operation
+from .process import ProgramOperations
 
 
-class Operations:
+class Operations(ProgramOperations):
     """The operations of every client."""
 
     ping = operation(session.ping)
