@@ -15,6 +15,7 @@ from .files import AsyncFiles
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
 from .operations import Operations
+from .shell import OpensAsyncShells
 from .target import Target, from_environment
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def aconnect(
     return client
 
 
-class AsyncClient(Awaiting, Operations):
+class AsyncClient(OpensAsyncShells, Awaiting, Operations):
     """A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
 
     Its operations are those of `Client`, to be awaited. Several tasks may share it: their calls

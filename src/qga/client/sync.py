@@ -17,6 +17,7 @@ from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
+from .shell import OpensShells
 from .target import Target, from_environment
 from .turns import Turns
 
@@ -73,7 +74,7 @@ def connect(
     return client
 
 
-class Client(Blocking, Operations):
+class Client(OpensShells, Blocking, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
     Safe to use from several threads: their calls take turns, in the order in which they came. A
