@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 # What a call may take if nobody says otherwise, in seconds.
 TIMEOUT = 30.0
 
+# How far this thread's or task's clock has been put forward, in seconds: see `skip`.
+_skipped: ContextVar[float] = ContextVar("qga.skipped", default=0.0)
+
+
+def now() -> float:
+    """What the clock of deadlines says, in seconds from some moment."""
+    return time.monotonic() + _skipped.get()
+
+
+def skip(seconds: float) -> None:
+    """Have *seconds* pass at once for the deadlines of this thread or task.
+
+    For transports that only pretend to wait, as `qga.testing` does.
+    """
+    _skipped.set(_skipped.get() + seconds)
+
 
 class Deadline:
     """The end of a call's time.
@@ -27,11 +43,11 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._end = now() + seconds
 
     def remaining(self) -> float:
         """The seconds that are left; 0.0 when it has passed."""
-        return max(0.0, self._end - time.monotonic())
+        return max(0.0, self._end - now())
 
     def sooner(self, seconds: float) -> Deadline:
         """A deadline in *seconds*, or this one if that is earlier."""
