@@ -56,7 +56,7 @@ class Commands:
             protocol.FsfreezeFreeze: lambda _: self._freeze(None),
             protocol.FsfreezeFreezeList: lambda command: self._freeze(command.mountpoints),
             protocol.FsfreezeThaw: lambda _: self._thaw(),
-            **self.files._answers(),  # noqa: SLF001
+            **self.files._answers(lambda: self._age),  # noqa: SLF001
             **self.programs._answers(),  # noqa: SLF001
             **self.guest._answers(self.files),  # noqa: SLF001
         }

@@ -273,8 +273,10 @@ class FakeAgent(Commands):
         """Have it run again after `kill`.
 
         >>> agent.kill()
+        >>> agent.running
+        False
         >>> agent.start()
-        >>> client.ping()
+        >>> agent.connect().ping()
         """
         self.running = True
 
@@ -348,7 +350,8 @@ class FakeAgent(Commands):
             self._send(line, name, reply)
 
     def _send(self, line: Line, name: str, reply: bytes) -> None:
-        synchronises = name in SYNCHRONISATIONS
+        # The 0xFF before a synchronisation is none of the requests that somebody means either.
+        synchronises = name in SYNCHRONISATIONS or not name
         for trouble in self._troubles:
             if trouble.strikes(name, synchronises=synchronises):
                 break

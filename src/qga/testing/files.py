@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qga.client.guestfile import MODES
 from qga.errors import BadArgument, CommandError, GuestOSError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
+from qga.protocol.codec import LATEST
 from qga.protocol.files import FileChunk, FilePosition, FileWritten, Seek
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Files(MutableMapping[str, bytes]):
         self._directories = {"/"}
         self._open: dict[int, _Open] = {}
         self._next = _FIRST_HANDLE
+        self._age: Callable[[], tuple[int, ...]] = lambda: LATEST
 
     def __getitem__(self, path: str) -> bytes:
         return bytes(self._contents[posixpath.normpath(path)])
@@ -131,7 +133,11 @@ class Files(MutableMapping[str, bytes]):
 
     # The commands.
 
-    def _answers(self) -> dict[type[Command[Any]], Callable[[Any], Any]]:
+    def _answers(
+        self, age: Callable[[], tuple[int, ...]]
+    ) -> dict[type[Command[Any]], Callable[[Any], Any]]:
+        """What carries out the commands of an agent of that *age*."""
+        self._age = age
         return {
             FileOpen: self._on_open,
             FileClose: self._on_close,
@@ -181,6 +187,8 @@ class Files(MutableMapping[str, bytes]):
                 raise _os_error(errno.ENOENT)
             content = self._contents[path] = bytearray()
         elif mode[0] == "w":
+            if self.room is not None:
+                self.room += len(content)
             content.clear()
         return content
 
@@ -225,6 +233,8 @@ class Files(MutableMapping[str, bytes]):
     def _on_seek(self, command: FileSeek) -> FilePosition:
         file = self._file(command.handle)
         if command.whence not in _WHENCE:
+            if self._age() < (2, 6):
+                raise _failed("seek file", errno.EINVAL)
             raise BadArgument(
                 f"invalid whence code {command.whence}",
                 legacy=("InvalidParameter", {"name": "whence"}),

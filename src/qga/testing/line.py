@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from qga.client.deadline import now
 from qga.wire.splitter import Splitter
 
 if TYPE_CHECKING:
@@ -37,8 +37,17 @@ class Line:
         self._inbox: deque[Any] = deque()
         self._outbox: deque[tuple[float, bytes | None]] = deque()
         self._due = 0.0
+        self._ahead = 0.0
         self.held = False
         self.over = False  # nothing more is to come
+
+    def now(self) -> float:
+        """What its clock says, in seconds from some moment."""
+        return time.monotonic() + self._ahead
+
+    def skip(self, seconds: float) -> None:
+        """Put its clock forward."""
+        self._ahead += seconds
 
     def feed(self, data: bytes) -> None:
         """Take what the client sends."""
@@ -53,7 +62,7 @@ class Line:
 
     def put(self, data: bytes | None, delay: float = 0.0) -> None:
         """Send *data* when *delay* seconds have passed since what was put before is due."""
-        self._due = max(self._due, now()) + delay
+        self._due = max(self._due, self.now()) + delay
         if data is HANGUP:
             self.over = True
             self._outbox.append((self._due, data))
@@ -65,7 +74,7 @@ class Line:
             self._listener()
 
     def next_due(self) -> float | None:
-        """When there is something to send, by the clock of deadlines; None if there is nothing."""
+        """When there is something to send, by its clock; None if there is nothing."""
         return self._outbox[0][0] if self._outbox else None
 
     def take(self) -> bytes | None:

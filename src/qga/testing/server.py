@@ -11,8 +11,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qga.client.deadline import now
-
 from .line import HANGUP
 
 if TYPE_CHECKING:
@@ -110,12 +108,12 @@ class _Server:
 
     def _pause(self) -> float | None:
         """How long nothing is due."""
-        dues = [
-            due
+        pauses = [
+            due - connection.line.now()
             for connection in self._connections.values()
             if not connection.waiting and (due := connection.line.next_due()) is not None
         ]
-        return max(0.0, min(dues) - now()) if dues else None
+        return max(0.0, min(pauses)) if pauses else None
 
     def _accept(self) -> None:
         stream, _ = self._listener.accept()
@@ -144,7 +142,7 @@ class _Server:
         while connection.stream.fileno() >= 0:
             if not connection.waiting:
                 due = line.next_due()
-                if due is None or due > now():
+                if due is None or due > line.now():
                     break
                 data = line.take()
                 if data is HANGUP:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING
 
 from qga.client.aiotransports import AsyncTransport
-from qga.client.deadline import now, skip
 from qga.client.transports import Transport
 from qga.errors import ConnectionLost
 
@@ -39,16 +39,14 @@ class FakeTransport(Transport):
 
     def receive(self, deadline: Deadline) -> bytes:
         due = self._line.next_due()
-        wait = float("inf") if due is None else due - now()
+        wait = inf if due is None else due - self._line.now()
         remaining = deadline.remaining()
-        if wait > remaining or (due is None and not remaining):
-            if remaining < float("inf"):
-                skip(remaining)
+        passes = min(max(wait, 0.0), remaining)
+        if passes < inf:
+            self._line.skip(passes)
+            deadline.skip(passes)
+        if wait >= remaining:  # at once, even if that is for ever
             raise deadline.expired()
-        if wait > 0:
-            if wait == float("inf"):
-                raise deadline.expired()  # what would be for ever
-            skip(wait)
         return _received(self._line)
 
     def close(self) -> None:
@@ -80,7 +78,7 @@ class FakeAsyncTransport(AsyncTransport):
                 raise ConnectionLost("the channel is closed")
             self._news.clear()
             due = self._line.next_due()
-            wait = float("inf") if due is None else due - now()
+            wait = inf if due is None else due - self._line.now()
             if wait <= 0:
                 return _received(self._line)
             remaining = deadline.remaining()
