@@ -13,8 +13,8 @@ from qga.agent.programs import Programs
 from qga.agent.system.linux.clock import LinuxClock
 from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
-from qga.demo import HARMLESS
 from qga.protocol import COMMANDS
+from qga.testing import HARMLESS
 from tests.agent.harness import RunningAgent
 from tests.interop.agents import OURS, SideAgent
 from tests.support.guard import Forbidden

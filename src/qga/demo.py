@@ -9,101 +9,21 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import qga
 from qga.protocol import COMMANDS
+from qga.testing import HARMLESS, agent_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
 
     from qga.protocol.session import AgentInfo
 
-# Everything else is refused: a list of what is allowed cannot forget a dangerous command.
-HARMLESS = (
-    "guest-sync",
-    "guest-sync-delimited",
-    "guest-ping",
-    "guest-info",
-    "guest-file-open",
-    "guest-file-close",
-    "guest-file-read",
-    "guest-file-write",
-    "guest-file-seek",
-    "guest-file-flush",
-    "guest-fsfreeze-status",
-    "guest-exec-status",
-    "guest-get-cpustats",
-    "guest-get-devices",
-    "guest-get-disks",
-    "guest-get-diskstats",
-    "guest-get-fsinfo",
-    "guest-get-host-name",
-    "guest-get-load",
-    "guest-get-memory-block-info",
-    "guest-get-memory-blocks",
-    "guest-get-osinfo",
-    "guest-get-time",
-    "guest-get-timezone",
-    "guest-get-users",
-    "guest-get-vcpus",
-    "guest-network-get-interfaces",
-    "guest-network-get-route",
-    "guest-ssh-get-authorized-keys",
-)
-
 _SIZE = 64 << 20
-_PATIENCE = 10.0  # seconds for the agent to start or to end
-
-
-def agent_command(directory: str, socket: str) -> list[str]:
-    """The command line of an agent that listens on *socket* and can do no harm.
-
-    Args:
-        directory: where it keeps its state.
-        socket: the path of the socket.
-    """
-    return [
-        sys.executable, "-m", "qga.agent", "-m", "unix-listen",
-        "-p", socket, "-t", directory, "-a", ",".join(HARMLESS),
-    ]  # fmt: skip
-
-
-@contextmanager
-def running_agent(directory: str) -> Iterator[str]:
-    """Run such an agent for the length of a `with` block; give its target.
-
-    Raises:
-        RuntimeError: it does not start.
-    """
-    socket = os.path.join(directory, "agent.sock")  # noqa: PTH118 - both are plain strings
-    process = subprocess.Popen(agent_command(directory, socket))
-    try:
-        deadline = time.monotonic() + _PATIENCE
-        target = f"unix:{socket}"
-        while True:
-            try:
-                qga.connect(target).close()
-                break
-            except qga.TransportError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("the agent did not start; its messages are above") from None
-                time.sleep(0.01)
-        yield target
-    finally:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+_PATIENCE = 10.0  # seconds that a call may take
 
 
 def show(console: Console) -> None:
@@ -114,43 +34,43 @@ def show(console: Console) -> None:
         console.print()
         console.print(Rule(f"[bold]{title}", align="left", characters="─"))
 
-    # mkdtemp makes it for this user alone (0700).
-    with tempfile.TemporaryDirectory(prefix="qga-demo-") as directory:
+    began = time.perf_counter()
+    with agent_process() as agent, agent.connect(timeout=_PATIENCE) as client:
+        chapter("An agent, and a client in step with it")
+        client.sync()
+        milliseconds = (time.perf_counter() - began) * 1000
+        console.print(
+            f"{agent.target}\nstarted, connected and synchronised in {milliseconds:.0f} ms"
+        )
+        rounds = 1000
         began = time.perf_counter()
-        with running_agent(directory) as target, qga.connect(target, timeout=_PATIENCE) as client:
-            chapter("An agent, and a client in step with it")
-            client.sync()
-            milliseconds = (time.perf_counter() - began) * 1000
-            console.print(f"{target}\nstarted, connected and synchronised in {milliseconds:.0f} ms")
-            rounds = 1000
-            began = time.perf_counter()
-            for _ in range(rounds):
-                client.ping()
-            microseconds = (time.perf_counter() - began) / rounds * 1e6
-            console.print(f"guest-ping: {microseconds:.0f} µs, there and back")
+        for _ in range(rounds):
+            client.ping()
+        microseconds = (time.perf_counter() - began) / rounds * 1e6
+        console.print(f"guest-ping: {microseconds:.0f} µs, there and back")
 
-            chapter("What it is and can do")
-            _commands(console, client.info())
+        chapter("What it is and can do")
+        _commands(console, client.info())
 
-            chapter("A file, written, sought, read back and compared")
-            _file(console, client, os.path.join(directory, "notes"))  # noqa: PTH118
+        chapter("A file, written, sought, read back and compared")
+        _file(console, client, str(agent.directory / "notes"))
 
-            chapter("An error, and what it means")
-            try:
-                client.read_file("/no/such/file")
-            except qga.GuestOSError as error:
-                console.print("client.read_file('/no/such/file') raises")
-                console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
-                console.print(f"the guest's own reason: errno {error.errno}")
-            try:
-                client.shutdown()
-            except qga.CommandDisabled as error:
-                console.print("client.shutdown() raises")
-                console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
-                console.print("this agent allows only what is harmless here")
+        chapter("An error, and what it means")
+        try:
+            client.read_file("/no/such/file")
+        except qga.GuestOSError as error:
+            console.print("client.read_file('/no/such/file') raises")
+            console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+            console.print(f"the guest's own reason: errno {error.errno}")
+        try:
+            client.shutdown()
+        except qga.CommandDisabled as error:
+            console.print("client.shutdown() raises")
+            console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+            console.print("this agent allows only what is harmless here")
 
-            chapter(f"{_SIZE >> 20} MiB there and back")
-            _throughput(console, client, os.path.join(directory, "large"))  # noqa: PTH118
+        chapter(f"{_SIZE >> 20} MiB there and back")
+        _throughput(console, client, str(agent.directory / "large"))
 
     console.print("\nThe agent has been ended, its files are gone. To try next:\n")
     own = "qga-agent -m unix-listen -p /tmp/qga/s -t /tmp/qga -a " + ",".join(HARMLESS)

@@ -131,6 +131,7 @@ class CommandNotFound(CommandError):
 
     @classmethod
     def named(cls, name: str) -> "CommandNotFound":
+        """The error that tells the command's name; what the agent raises."""
         return cls(
             f"The command {name} has not been found", legacy=("CommandNotFound", {"name": name})
         )
@@ -143,6 +144,7 @@ class CommandDisabled(CommandError):
 
     @classmethod
     def named(cls, name: str) -> "CommandDisabled":
+        """The error that tells the command's name; what the agent raises."""
         return cls(
             f"Command {name} has been disabled: the command is not allowed",
             legacy=("CommandDisabled", {"name": name}),
@@ -158,6 +160,7 @@ class BadArgument(CommandError):
 
     @classmethod
     def value(cls, member: str, value: object) -> "BadArgument":
+        """The error that tells which *value* an argument cannot have; what the agent raises."""
         return cls(
             f"value '{value}' is invalid for argument {member}",
             legacy=("InvalidParameter", {"name": member}),

@@ -6,8 +6,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from qga.demo import HARMLESS
 from qga.protocol import COMMANDS
+from qga.testing import HARMLESS
 from tests.agent.conftest import Starter
 from tests.agent.harness import PATIENCE, RunningAgent, request, until
 from tests.agent.logdaemon import LogDaemon

@@ -14,8 +14,8 @@ import pytest
 import qga
 from qga import protocol
 from qga.client.guestfile import MODES
-from qga.demo import HARMLESS
 from qga.protocol.model import Command, version
+from qga.testing import HARMLESS
 from tests.support.stock import BLOCKED, RunningAgent, running
 
 

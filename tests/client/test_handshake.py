@@ -324,6 +324,22 @@ def refusal(**error: object) -> qga.CommandError:
             11,
         ),
         ("GenericError", "failed to seek file: Illegal seek", qga.GuestOSError, 29),
+        (
+            "GenericError",
+            "Failed to execute child process “/bin/x” (No such file or directory)",
+            qga.GuestOSError,
+            2,
+        ),
+        (
+            "GenericError",
+            (
+                "Guest agent command failed, error was "
+                "'Failed to execute child process “/etc” (Permission denied)'"
+            ),
+            qga.GuestOSError,
+            13,
+        ),
+        ("GenericError", "something (else)", qga.CommandError, None),
         ("GenericError", "something else: entirely", qga.CommandError, None),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from qga.demo import HARMLESS
+from qga.testing import HARMLESS
 from tests.agent.harness import RunningAgent, request
 from tests.fuzz.test_agent_fuzz import MEMORY_LIMIT, converse, memory
 from tests.support.stock import BLOCKED, BLOCKED_BUT_EXEC

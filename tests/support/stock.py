@@ -5,18 +5,17 @@ A conftest imports the fixtures that its folder needs.
 """
 
 import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
+from qga.testing import AgentProcess, process
 from tests.support.need import missing
 from tests.vm.cache import Unavailable
 from tests.vm.debs import stock_agent
@@ -43,37 +42,13 @@ BLOCKED = (
 BLOCKED_BUT_EXEC = tuple(name for name in BLOCKED if name != "guest-exec")
 
 
-class RunningAgent:
-    """An agent that listens on a socket.
-
-    Args:
-        process: the agent.
-        directory: where its socket and state are, and where a test may have it write.
-    """
-
-    def __init__(self, process: "subprocess.Popen[bytes]", directory: Path) -> None:
-        self.process = process
-        self.directory = directory
-        self.socket = directory / "agent.sock"
-
-    @property
-    def target(self) -> str:
-        return f"unix:{self.socket}"
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Have the agent not run in the meantime."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+RunningAgent = AgentProcess
 
 
-def listens(path: Path, process: "subprocess.Popen[bytes]") -> bool:
-    """Wait until *process* listens on the socket *path*; tell whether it came to that."""
+def listens(path: Path, program: Popen[bytes]) -> bool:
+    """Wait until *program* listens on the socket *path*; tell whether it came to that."""
     deadline = time.monotonic() + 30
-    while process.poll() is None and time.monotonic() < deadline:
+    while program.poll() is None and time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX) as stream:
             try:
                 stream.connect(str(path))
@@ -86,21 +61,8 @@ def listens(path: Path, process: "subprocess.Popen[bytes]") -> bool:
 @contextmanager
 def running(command: list[str], blocked: Sequence[str] = BLOCKED) -> Iterator[RunningAgent]:
     """Start *command*, an agent without options yet; it ends with the block."""
-    # Not pytest's own directory: the path of a socket has 107 characters at most.
-    with tempfile.TemporaryDirectory(prefix="qga-") as name:
-        directory = Path(name)
-        path = directory / "agent.sock"
-        log = directory / "log"
-        options = ["-m", "unix-listen", "-p", str(path), "-t", name, "-b", ",".join(blocked)]
-        with log.open("wb") as stderr:
-            process = subprocess.Popen([*command, *options], stderr=stderr, cwd=name)
-        try:
-            if not listens(path, process):
-                pytest.fail(f"{command[0]} does not listen: {log.read_text()}")
-            yield RunningAgent(process, directory)
-        finally:
-            process.kill()
-            process.wait()
+    with process.running([*command, "-b", ",".join(blocked)]) as agent:
+        yield agent
 
 
 @contextmanager

@@ -37,7 +37,12 @@ _TIDYING = 1.0
 async def aconnect(
     target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
 ) -> AsyncClient:
-    """Open the channel to an agent, in the running event loop.
+    r"""Open the channel to an agent, in the running event loop.
+
+        >>> with agent.serve() as target:
+        ...     async with await qga.aconnect(target, timeout=5) as client:
+        ...         await client.read_file("/etc/hostname")
+        b'fake\n'
 
     Arguments and errors are those of `qga.connect`.
     """
@@ -58,12 +63,17 @@ async def aconnect(
 
 
 class AsyncClient(OpensAsyncShells, Awaiting, Operations):
-    """A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
+    r"""A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
 
     Its operations are those of `Client`, to be awaited. Several tasks may share it: their calls
     take turns, in the order in which they came. A task may be cancelled at any time; the next call
     gets in step with the agent again. A client that is used in another event loop than before
     opens its channel again there.
+
+        >>> import asyncio
+        >>> async with qga.AsyncClient(agent.adial, timeout=5) as client:
+        ...     await asyncio.gather(client.read_file("/etc/hostname"), client.fsfreeze_status())
+        [b'fake\n', FsfreezeState('thawed')]
 
     Args:
         dial: opens the channel, by the deadline that it is given.
@@ -94,7 +104,13 @@ class AsyncClient(OpensAsyncShells, Awaiting, Operations):
         await self.close()
 
     async def close(self) -> None:
-        """Close the channel. Files that are open in the guest stay open there."""
+        """Close the channel. Files that are open in the guest stay open there.
+
+        >>> await aclient.close()
+        >>> await aclient.ping()
+        Traceback (most recent call last):
+        qga.errors.TransportError: this client has been closed
+        """
         try:
             if self._left and not self._closed and self._channel is not None:
                 async with self._turn(Deadline(_TIDYING)):
@@ -106,7 +122,11 @@ class AsyncClient(OpensAsyncShells, Awaiting, Operations):
             self._drop()
 
     async def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
-        """Have the agent execute *command*. Arguments, result and errors: see `Client.execute`."""
+        """Have the agent execute *command*. Arguments, result and errors: see `Client.execute`.
+
+        >>> (await aclient.execute(GetHostName(), timeout=5)).host_name
+        'fake'
+        """
         return await self._execute(command, self._deadline(timeout))
 
     async def call(
@@ -118,20 +138,38 @@ class AsyncClient(OpensAsyncShells, Awaiting, Operations):
         silent: bool = False,
         raw: bool = False,
     ) -> Any:
-        """Have the agent execute a command by its name. See `Client.call`."""
+        """Have the agent execute a command by its name. See `Client.call`.
+
+        >>> await aclient.call("guest-get-host-name")
+        {'host-name': 'fake'}
+        """
         deadline = self._deadline(timeout)
         async with self._turn(deadline) as open_channel:
             reply = await open_channel.exchange(name, arguments or {}, deadline, silent=silent)
         return reply if raw else results.plain(reply)
 
     async def sync(self, *, timeout: float | None = None) -> None:
-        """Get in step with the agent. Done by itself whenever it is needed."""
+        """Get in step with the agent. Done by itself whenever it is needed.
+
+        >>> await aclient.sync(timeout=5)
+        """
         deadline = self._deadline(timeout)
         async with self._turn(deadline) as open_channel:
             await open_channel.synchronise(deadline)
 
     async def perform(self, flow: Flow[R]) -> R:
-        """Carry out a flow. See `Client.perform`."""
+        r"""Carry out a flow. See `Client.perform`.
+
+        >>> def swap(path, data):
+        ...     handle = yield FileOpen(path=path, mode="r+")
+        ...     old = yield FileRead(handle=handle)
+        ...     yield FileSeek(handle=handle, offset=0, whence=0)
+        ...     yield FileWrite(handle=handle, data=data)
+        ...     yield FileClose(handle=handle)
+        ...     return old.data
+        >>> await aclient.perform(swap("/etc/hostname", b"web1\n"))
+        b'fake\n'
+        """
         pace = Timeout(None)
         try:
             step = next(flow)
@@ -155,7 +193,11 @@ class AsyncClient(OpensAsyncShells, Awaiting, Operations):
         return AsyncFiles(self)
 
     async def open_channel(self) -> None:
-        """Open the channel now, not at the first call."""
+        """Open the channel now, not at the first call.
+
+        >>> client = qga.AsyncClient(agent.adial)
+        >>> await client.open_channel()
+        """
         async with self._turn(self._deadline(None), tidy=False):
             pass
 

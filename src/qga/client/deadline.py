@@ -19,23 +19,49 @@ TIMEOUT = 30.0
 class Deadline:
     """The end of a call's time.
 
+        >>> from qga.client import Deadline
+        >>> Deadline(60).remaining() <= 60
+        True
+
     Args:
         seconds: how long the call may take from now; `math.inf` for ever.
+        outer: the later deadline that this one is a part of, if there is one.
     """
 
-    __slots__ = ("_end", "seconds")
+    __slots__ = ("_end", "_outer", "seconds")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, outer: Deadline | None = None) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
+        self._outer = outer
 
     def remaining(self) -> float:
-        """The seconds that are left; 0.0 when it has passed."""
+        """The seconds that are left; 0.0 when it has passed.
+
+        >>> Deadline(0).remaining()
+        0.0
+        """
         return max(0.0, self._end - time.monotonic())
 
     def sooner(self, seconds: float) -> Deadline:
-        """A deadline in *seconds*, or this one if that is earlier."""
-        return self if self.remaining() <= seconds else Deadline(seconds)
+        """A deadline in *seconds*, or this one if that is earlier.
+
+        >>> Deadline(60).sooner(5).seconds
+        5
+        """
+        return self if self.remaining() <= seconds else Deadline(seconds, self)
+
+    def skip(self, seconds: float) -> None:
+        """Have *seconds* pass at once, for transports that only pretend to wait.
+
+        >>> deadline = Deadline(60)
+        >>> deadline.skip(50)
+        >>> deadline.remaining() <= 10
+        True
+        """
+        self._end -= seconds
+        if self._outer is not None:
+            self._outer.skip(seconds)
 
     def or_by(self, other: Deadline | None) -> Deadline:
         """This deadline, or *other* if that is earlier."""
@@ -44,7 +70,11 @@ class Deadline:
         return other
 
     def expired(self) -> AgentTimeout:
-        """The exception to raise when it has passed."""
+        """The exception to raise when it has passed.
+
+        >>> Deadline(5).expired()
+        AgentTimeout('no answer within 5 s')
+        """
         return AgentTimeout(f"no answer within {self.seconds:g} s")
 
 
@@ -61,9 +91,11 @@ def within(seconds: float) -> Deadline:
 def deadline(seconds: float) -> Iterator[Deadline]:
     """Bound the time of everything that clients do in the block, in this thread or task.
 
-        with qga.deadline(60):
-            client.write_file("/tmp/a", data)
-            client.run(["sync"])
+        >>> agent.disturb(delay=40, times=2)
+        >>> with qga.deadline(60):
+        ...     client.write_file("/tmp/a", b"data", timeout=50)
+        Traceback (most recent call last):
+        qga.errors.AgentTimeout: guest-file-write: no answer within 60 s
 
     A call that is not done when the time is over raises `AgentTimeout`, whatever timeout of its own
     it has; what undoes (thawing, removing temporary files) may take a little longer. Blocks nest:

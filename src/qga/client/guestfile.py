@@ -39,6 +39,11 @@ MODES = frozenset(
 class GuestFile(io.RawIOBase):
     """An open file of the guest; made by `Client.open`.
 
+        >>> import io
+        >>> with io.TextIOWrapper(io.BufferedReader(client.open("/etc/os-release"))) as file:
+        ...     dict(line.rstrip().split("=") for line in file)["ID"]
+        'debian'
+
     Args:
         client: what executes the commands.
         path: full path in the guest.

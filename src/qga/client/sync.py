@@ -41,11 +41,19 @@ _TIDYING = 1.0
 def connect(
     target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
 ) -> Client:
-    """Open the channel to an agent.
+    r"""Open the channel to an agent.
 
     Whether an agent listens at its other end shows at the first call: a virtual machine's channel
     is open before the machine has booted. With *wait* it is certain that one does, and neither the
     agent nor the channel needs to be there yet.
+
+        >>> with agent.serve() as target:
+        ...     with qga.connect(target, timeout=5) as client:
+        ...         client.read_file("/etc/hostname")
+        b'fake\n'
+        >>> qga.connect("unix:/no/such/socket")
+        Traceback (most recent call last):
+        qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
 
     Args:
         target: `unix:/path`, `vsock:CID:PORT` or `serial:/dev/pts/N`; by default what QGA_TARGET
@@ -82,6 +90,10 @@ class Client(OpensShells, Blocking, Operations):
     out of time, the next one gets in step with the agent first. All methods raise the exceptions of
     `qga.errors`.
 
+        >>> with qga.Client(agent.dial, timeout=5) as client:
+        ...     client.info().version
+        '10.2.0'
+
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
@@ -110,7 +122,13 @@ class Client(OpensShells, Blocking, Operations):
         self.close()
 
     def close(self) -> None:
-        """Close the channel. Files that are open in the guest stay open there."""
+        """Close the channel. Files that are open in the guest stay open there.
+
+        >>> client.close()
+        >>> client.ping()
+        Traceback (most recent call last):
+        qga.errors.TransportError: this client has been closed
+        """
         if self._left and not self._closed and self._channel is not None:
             try:
                 with self._turn(Deadline(_TIDYING)):
@@ -122,6 +140,11 @@ class Client(OpensShells, Blocking, Operations):
 
     def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
         """Have the agent execute *command* and return its result.
+
+            >>> handle = client.execute(FileOpen(path="/etc/hostname"))
+            >>> client.execute(FileRead(handle=handle, count=64))
+            FileChunk(count=5, data=<5 bytes>, eof=True)
+            >>> client.execute(FileClose(handle=handle))
 
         Args:
             command: the command with its arguments.
@@ -147,6 +170,11 @@ class Client(OpensShells, Blocking, Operations):
     ) -> Any:
         """Have the agent execute a command by its name, for commands that qga does not know.
 
+            >>> client.call("guest-get-host-name")
+            {'host-name': 'fake'}
+            >>> client.call("guest-file-open", {"path": "/tmp/new", "mode": "w"}, timeout=5)
+            1000
+
         Args:
             name: the command's name.
             arguments: its arguments as JSON has them; bytes become base64.
@@ -164,13 +192,23 @@ class Client(OpensShells, Blocking, Operations):
         return reply if raw else results.plain(reply)
 
     def sync(self, *, timeout: float | None = None) -> None:
-        """Get in step with the agent. Done by itself whenever it is needed."""
+        """Get in step with the agent. Done by itself whenever it is needed.
+
+        >>> client.sync(timeout=5)
+        """
         deadline = self._deadline(timeout)
         with self._turn(deadline) as open_channel:
             open_channel.synchronise(deadline)
 
     def perform(self, flow: Flow[R]) -> R:
         """Carry out a flow: an operation of several commands, each with the timeout for itself.
+
+            >>> from qga.client.flows.steps import Together
+            >>> def names():
+            ...     name, system = yield Together([GetHostName(), GetOsInfo()])
+            ...     return name.host_name, system.id
+            >>> client.perform(names())
+            ('fake', 'debian')
 
         Args:
             flow: of `qga.client.flows`, or your own: `qga.client.flows.steps` says what it yields.
@@ -193,7 +231,15 @@ class Client(OpensShells, Blocking, Operations):
             return result
 
     def open(self, path: str, mode: str = "r") -> GuestFile:
-        """Open a file of the guest, as a raw (unbuffered, binary) Python file.
+        r"""Open a file of the guest, as a raw (unbuffered, binary) Python file.
+
+            >>> with client.open("/tmp/notes", "w+") as file:
+            ...     file.write(b"one\ntwo\n")
+            ...     file.seek(4)
+            ...     file.read()
+            8
+            4
+            b'two\n'
 
         Args:
             path: full path in the guest.
@@ -209,13 +255,23 @@ class Client(OpensShells, Blocking, Operations):
     def freeze(self, *, timeout: float | None = None) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
+            >>> with client.freeze() as freeze:
+            ...     client.fsfreeze_status()
+            FsfreezeState('frozen')
+            >>> freeze.frozen, freeze.thawed
+            (2, 2)
+
         Args:
             timeout: seconds for the freeze, and for each attempt to thaw.
         """
         return Freeze(self, timeout)
 
     def open_channel(self) -> None:
-        """Open the channel now, not at the first call."""
+        """Open the channel now, not at the first call.
+
+        >>> client = qga.Client(agent.dial)
+        >>> client.open_channel()
+        """
         with self._turn(self._deadline(None), tidy=False):
             pass
 
@@ -303,6 +359,10 @@ class Freeze:
 
     The end of the block thaws, also when it raised or was interrupted; so does a freeze that failed
     or took too long. An interrupt during the thaw is raised when the guest is thawed.
+
+        >>> with client.freeze() as freeze:
+        ...     print(freeze.frozen, "file systems are frozen")
+        2 file systems are frozen
 
     Attributes:
         frozen: the number of file systems that were frozen.

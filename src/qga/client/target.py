@@ -43,6 +43,13 @@ VARIABLE = "QGA_TARGET"
 class Target:
     """One agent, and how to reach it.
 
+        >>> target = qga.Target("vsock:42:9000")
+        >>> str(target)
+        'vsock:42:9000'
+        >>> qga.Target("/run/vm1/qga.sock")
+        Traceback (most recent call last):
+        qga.errors.InvalidTarget: '/run/vm1/qga.sock' is not a target; do you mean unix:...
+
     Args:
         text: the target as the user writes it.
 
@@ -63,6 +70,10 @@ class Target:
     def open(self, deadline: Deadline) -> Transport | RequestTransport:
         """Open the channel.
 
+            >>> from qga.client import Deadline
+            >>> with agent.serve() as text:
+            ...     qga.Target(text).open(Deadline(5)).close()
+
         Raises:
             NoChannel: it cannot be opened.
             AgentNotResponding: not until the deadline; an AgentBusy if others are before us.
@@ -71,7 +82,12 @@ class Target:
             return self._way.open(deadline)
 
     async def aopen(self, deadline: Deadline) -> AsyncTransport | AsyncRequestTransport:
-        """Open the channel in the running event loop. Errors are those of `open`."""
+        """Open the channel in the running event loop. Errors are those of `open`.
+
+        >>> from qga.client import Deadline
+        >>> with agent.serve() as text:
+        ...     (await qga.Target(text).aopen(Deadline(5))).close()
+        """
         with self._explained():
             return await self._way.aopen(deadline)
 

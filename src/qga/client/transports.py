@@ -41,7 +41,24 @@ RETRY = 0.02
 
 
 class Transport(Protocol):
-    """A byte stream to one agent. Used by one thread at a time."""
+    r"""A byte stream to one agent. Used by one thread at a time.
+
+    >>> class Loud:
+    ...     "Shows what is sent."
+    ...     def __init__(self, transport):
+    ...         self.transport = transport
+    ...     def send(self, pieces, deadline):
+    ...         print(b"".join(pieces))
+    ...         self.transport.send(pieces, deadline)
+    ...     def receive(self, deadline):
+    ...         return self.transport.receive(deadline)
+    ...     def close(self):
+    ...         self.transport.close()
+    >>> client = qga.Client(lambda deadline: Loud(agent.dial(deadline)))
+    >>> client.ping()
+    b'\xff{"execute": "guest-sync-delimited", "arguments": {"id": ...}}\n'
+    b'{"execute": "guest-ping"}\n'
+    """
 
     @abstractmethod
     def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
@@ -68,6 +85,19 @@ class Transport(Protocol):
 
 class RequestTransport(Protocol):
     """A way to one agent that carries whole requests. Used by one thread at a time.
+
+        >>> from qga.client import Limits
+        >>> class Canned:
+        ...     "Knows all the answers."
+        ...     limits = Limits(commands=frozenset(["guest-get-host-name"]))
+        ...     def request(self, name, arguments, deadline, *, silent=False):
+        ...         if name not in self.limits.commands:
+        ...             raise qga.Unsupported(f"{name} is not to be had here")
+        ...         return {"host-name": "canned"}
+        ...     def close(self):
+        ...         pass
+        >>> qga.Client(lambda deadline: Canned()).execute(GetHostName())
+        HostName(host_name='canned')
 
     Attributes:
         limits: what it can carry.

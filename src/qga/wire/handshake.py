@@ -295,11 +295,18 @@ def _classify(name: str, desc: str, legacy: "Any") -> CommandError:
 
 
 def _errno(desc: str) -> "int | None":
-    """The errno whose text *desc* ends with. Agents never translate these texts."""
+    """The errno whose text *desc* ends with. Agents never translate these texts.
+
+    Of a program that could not be started it stands in parentheses, and maybe in quotes.
+    """
     if not _errnos:
         # Of two names for one text the first number counts, as in the system's own table.
         _errnos.update((strerror(number), number) for number in sorted(errorcode, reverse=True))
-    return _errnos.get(desc.rstrip().rpartition(": ")[2])
+    text = desc.rstrip()
+    found = _errnos.get(text.rpartition(": ")[2])
+    if found is None and text.endswith((")", ")'")):
+        found = _errnos.get(text.rstrip("'")[:-1].rpartition("(")[2])
+    return found
 
 
 _errnos: "dict[str, int]" = {}

@@ -35,6 +35,9 @@ THAW_PAUSE = 1.0
 def status(*, timeout: float | None = None) -> Flow[FsfreezeState]:
     """Whether the guest's file systems are frozen.
 
+        >>> client.fsfreeze_status()
+        FsfreezeState('thawed')
+
     Args:
         timeout: seconds for the call; the client's own if None.
     """
@@ -88,6 +91,11 @@ def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow
 
     An interrupt in the meantime is raised afterwards. That the time of a surrounding
     `qga.deadline()` is over does not keep it from thawing.
+
+        >>> client.execute(FsfreezeFreeze())
+        2
+        >>> client.thaw()
+        2
 
     Args:
         attempts: how often to try.

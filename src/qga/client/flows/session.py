@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def ping(*, timeout: float | None = None) -> Flow[None]:
     """Return when the agent has answered.
 
+        >>> client.ping()
+
     Args:
         timeout: seconds for the call; the client's own if None.
     """
@@ -26,6 +28,12 @@ def ping(*, timeout: float | None = None) -> Flow[None]:
 
 def info(*, timeout: float | None = None) -> Flow[AgentInfo]:
     """The agent's version and commands.
+
+        >>> info = client.info()
+        >>> info.version
+        '10.2.0'
+        >>> [command.name for command in info.supported_commands if not command.enabled]
+        []
 
     Args:
         timeout: seconds for the call; the client's own if None.
@@ -40,6 +48,11 @@ def shutdown(mode: str | None = None, *, timeout: float | None = None) -> Flow[N
 
     The agent is silent when it could begin one, so this returns after 3 seconds without an error,
     or when the channel closes. That it worked shows in the guest's going away.
+
+        >>> client.shutdown("powerdown")
+        >>> client.ping()
+        Traceback (most recent call last):
+        qga.errors.NoChannel: no agent
 
     Args:
         mode: "powerdown" (the default), "halt" or "reboot".

@@ -38,6 +38,10 @@ CHUNK = 1 << 20
 class Limits:
     """What a channel can carry.
 
+        >>> from qga.client import Limits
+        >>> Limits().read
+        1048576
+
     Attributes:
         read: the most bytes of a file that one guest-file-read should ask for.
         write: the most bytes of a file that one guest-file-write should carry.

@@ -28,6 +28,13 @@ def download(
 ) -> Flow[int]:
     """Pass a file of the guest piece by piece to *sink*.
 
+        >>> import hashlib
+        >>> digest = hashlib.sha256()
+        >>> client.download("/etc/hostname", digest.update)
+        5
+        >>> digest.hexdigest()[:16]
+        '997890bc85c57964'
+
     Args:
         path: full path in the guest.
         sink: called with each piece, of 1 MiB or what the channel carries at once.
@@ -65,7 +72,15 @@ def upload(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Flow[int]:
-    """Write *pieces* one behind the other to a file of the guest.
+    r"""Write *pieces* one behind the other to a file of the guest.
+
+        >>> client.upload("/tmp/lines", (b"line %d\n" % n for n in range(3)), progress=print)
+        7
+        14
+        21
+        21
+        >>> client.read_file("/tmp/lines")
+        b'line 0\nline 1\nline 2\n'
 
     Args:
         path: full path in the guest.
@@ -109,7 +124,14 @@ def write_file(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Flow[int]:
-    """Make *data* the content of a file of the guest, or append it; return its length.
+    r"""Make *data* the content of a file of the guest, or append it; return its length.
+
+        >>> client.write_file("/etc/motd", b"Welcome.\n")
+        9
+        >>> client.write_file("/etc/motd", b"Behave.\n", append=True)
+        8
+        >>> client.read_file("/etc/motd")
+        b'Welcome.\nBehave.\n'
 
     Arguments and errors are those of `upload`.
     """
@@ -123,7 +145,13 @@ def read_file(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Flow[bytes]:
-    """The content of a file of the guest.
+    r"""The content of a file of the guest.
+
+        >>> client.read_file("/etc/hostname")
+        b'fake\n'
+        >>> client.read_file("/no/such/file")
+        Traceback (most recent call last):
+        qga.errors.GuestOSError: failed to open file '/no/such/file' (mode: 'r'): No such file...
 
     Args:
         path: full path in the guest.

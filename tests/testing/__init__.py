@@ -1,0 +1,1 @@
+"""Of `qga.testing`: what others test with deserves tests itself."""
