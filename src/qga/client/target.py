@@ -2,7 +2,7 @@
 
 This is the one place that knows the rules:
 
-    target      unix:PATH | vsock:CID:PORT | serial:PATH
+    target      SCHEME:..., as `schemes` lists them
     guest file  TARGET:PATH
                 what follows the last `:/` is the path, with its slash
                 :PATH
@@ -15,13 +15,12 @@ does not begin with a slash, can be told in the second form only.
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentNotResponding, AgentTimeout, InvalidTarget, NoChannel, TransportError
 
-from .transports import SerialWay, SocketWay
+from .schemes import grammar, scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from .transports import RequestTransport, Transport, Way
 
 VARIABLE = "QGA_TARGET"
-SCHEMES = ("unix", "vsock", "serial")
-GRAMMAR = "unix:/path/to/socket, vsock:CID:PORT or serial:/dev/pts/N"
-
-_VSOCK_LIMIT = (1 << 32) - 1  # that number itself means "any"
 
 
 class Target:
@@ -90,7 +85,7 @@ def from_environment() -> Target:
     """
     text = os.environ.get(VARIABLE)
     if not text:
-        raise InvalidTarget(f"no target: give one ({GRAMMAR}) or set {VARIABLE}")
+        raise InvalidTarget(f"no target: give one ({grammar()}) or set {VARIABLE}")
     try:
         return Target(text)
     except InvalidTarget as error:
@@ -99,7 +94,7 @@ def from_environment() -> Target:
 
 def names_target(text: str) -> bool:
     """Whether *text* begins as a target does; a local file of such a name needs `./` in front."""
-    return text.partition(":")[0] in SCHEMES and ":" in text
+    return scheme_of(text) is not None
 
 
 def names_guest_file(text: str) -> bool:
@@ -123,33 +118,19 @@ def split_path(text: str) -> tuple[Target, str]:
             f"(or :PATH when {VARIABLE} is set)"
         )
     target, separator, path = text.rpartition(":/")
-    if not separator or target in SCHEMES:
+    if not separator or ":" not in target:
         raise InvalidTarget(f"{text!r} has no guest path: add one, as in {text}:/etc/hostname")
     return Target(target), "/" + path
 
 
 def _parse(text: str) -> Way:
-    scheme, separator, rest = text.partition(":")
-    if not separator or scheme not in SCHEMES:
-        hint = f"; do you mean unix:{text}?" if text.startswith("/") else f": use {GRAMMAR}"
+    scheme = scheme_of(text)
+    if scheme is None:
+        hint = f"; do you mean unix:{text}?" if text.startswith("/") else f": use {grammar()}"
         raise InvalidTarget(f"{text!r} is not a target{hint}")
+    rest = text.partition(":")[2]
     if not rest:
-        raise InvalidTarget(f"{text!r} lacks what follows the colon: use {GRAMMAR}")
+        raise InvalidTarget(f"{text!r} lacks what follows the colon: use {scheme.form}")
     if "\0" in rest:
         raise InvalidTarget(f"{text!r} holds a NUL character")
-    if scheme == "unix":
-        return SocketWay(socket.AF_UNIX, rest)
-    if scheme == "serial":
-        return SerialWay(rest)
-    return SocketWay(socket.AF_VSOCK, _vsock(text, rest))
-
-
-def _vsock(text: str, address: str) -> tuple[int, int]:
-    numbers = [int(part) if _is_number(part) else -1 for part in address.split(":")]
-    if len(numbers) != 2 or not all(0 <= number < _VSOCK_LIMIT for number in numbers):
-        raise InvalidTarget(f"{text!r} is not vsock:CID:PORT with two numbers below 2**32 - 1")
-    return numbers[0], numbers[1]
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 10
+    return scheme.parse(text, rest, {})
