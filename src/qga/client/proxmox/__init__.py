@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qga.client.deadline import TIMEOUT
+
 from .settings import KEYS, Settings, read, target
 from .way import ProxmoxWay
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from qga.client.flows.steps import Limits
 from qga.errors import AgentNotResponding, AgentTimeout, ConnectionLost, Unsupported
 from qga.wire.handshake import SILENCE
 
-from qga.client.flows.steps import Limits
 from . import programs
 from .answers import agent_error
 from .api import Session

@@ -213,8 +213,8 @@ class Files:
         """All of a file, by a `file-read` that knows no offset."""
         if not path.isascii():
             raise Unsupported(
-                f"the name {path!r} is not ASCII: the Proxmox API can only be told it where a program"
-                f" may be started in the guest: {reason}"
+                f"the name {path!r} is not ASCII: the Proxmox API can be told it only where a"
+                f" program may be started in the guest: {reason}"
             )
         data = yield from self._session.agent("GET", "file-read", {"file": path})
         if data.get("truncated"):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from qga.client.deadline import Deadline
     from qga.client.flows.steps import Limits
+
     from .agent import Agent
     from .api import Call, Talk
 

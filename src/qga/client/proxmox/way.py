@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qga.client.aiotransports import AsyncRequestTransport
     from qga.client.deadline import Deadline
     from qga.client.transports import RequestTransport
+
     from .settings import Settings
 
 
