@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     # that a targets file has for it. Raises InvalidTarget.
     Parser: TypeAlias = Callable[[str, str, Mapping[str, Any]], Way]
 
+# As `proxmox.settings` has them, which is loaded only when it is needed.
+_PROXMOX = frozenset(("host", "port", "token", "user", "password", "otp", "ca", "fingerprint"))
+
 _VSOCK_LIMIT = (1 << 32) - 1  # that number itself means "any"
 
 
@@ -100,6 +103,7 @@ SCHEMES: dict[str, Scheme] = {
     "serial": Scheme("serial:/dev/pts/N", _serial),
     "tcp": Scheme("tcp:HOST:PORT", _tcp),
     "fd": Scheme("fd:N", _descriptor),
+    "pve": Scheme("pve:NODE/VMID", _elsewhere("proxmox"), _PROXMOX),
 }
 
 
