@@ -177,7 +177,16 @@ def test_plugin_works_where_the_wheel_is_installed(wheel: Path, tmp_path: Path) 
         for path in (here / name, *here.glob(f"{name}-*.dist-info")):
             (there / path.name).symlink_to(path)
     (tmp_path / "test_plugged.py").write_text(PLUGGED)
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-Werror", "test_plugged.py"]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-Werror",
+        "test_plugged.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
     assert "2 passed" in done.stdout, done.stdout
 
