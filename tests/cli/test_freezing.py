@@ -4,42 +4,30 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.stock import listens
-
-AGENT = Path(__file__).with_name("pretended.py")
+from qga.protocol import FsfreezeThaw
+from qga.testing import FakeAgent
 
 
 class Pretended:
-    """An agent in a process of its own that pretends to freeze; its log tells what it was asked."""
+    """A fake agent on a socket, whose file systems freeze on paper."""
 
-    def __init__(self, directory: Path) -> None:
-        self.target = f"unix:{directory / 's'}"
-        self.log = directory / "log"
+    def __init__(self, agent: FakeAgent, target: str) -> None:
+        self.agent = agent
+        self.target = target
 
     @property
     def asked(self) -> list[str]:
-        names = self.log.read_text().split()
-        return [name for name in names if "sync" not in name]
+        return [request.name for request in self.agent.requests]
 
 
 @pytest.fixture
-def pretended() -> Iterator[Pretended]:
-    with tempfile.TemporaryDirectory(prefix="qga-") as name:
-        directory = Path(name)
-        socket, log = directory / "s", directory / "log"
-        process = subprocess.Popen([sys.executable, str(AGENT), str(socket), str(log)])
-        try:
-            assert listens(socket, process)
-            yield Pretended(directory)
-        finally:
-            process.kill()
-            process.wait()
+def pretended(fake_agent: FakeAgent) -> Iterator[Pretended]:
+    with fake_agent.serve() as target:
+        yield Pretended(fake_agent, target)
 
 
 def freeze(target: str, *words: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -113,6 +101,7 @@ def test_the_target_may_be_in_the_environment(
 
 
 def test_thaw_and_shutdown(pretended: Pretended) -> None:
+    pretended.agent.reply(FsfreezeThaw, 2)
     for words, shown in (
         (["thaw"], b"2 file systems thawed\n"),
         (["thaw", "-o", "json"], b'{\n  "thawed": 2\n}\n'),
