@@ -12,9 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
+    from .client.aiofrozen import AsyncFreeze
     from .client.deadline import deadline
+    from .client.frozen import Freeze
     from .client.guestfile import GuestFile
-    from .client.sync import Client, Freeze, connect
+    from .client.state import State
+    from .client.sync import Client, connect
     from .client.target import Target
     from .errors import (
         AgentBusy,
@@ -44,6 +47,7 @@ __all__ = [
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncFreeze",
     "BadArgument",
     "Client",
     "CommandDisabled",
@@ -57,6 +61,7 @@ __all__ = [
     "NoChannel",
     "ProtocolError",
     "QgaError",
+    "State",
     "Target",
     "TransportError",
     "Unsupported",
@@ -71,7 +76,9 @@ __all__ = [
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
     "Client": ("client.sync", "Client"),
-    "Freeze": ("client.sync", "Freeze"),
+    "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
+    "Freeze": ("client.frozen", "Freeze"),
+    "State": ("client.state", "State"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),

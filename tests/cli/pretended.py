@@ -5,7 +5,12 @@ import socket
 import sys
 from pathlib import Path
 
-ANSWERS = {"guest-fsfreeze-freeze": 2, "guest-fsfreeze-thaw": 2, "guest-shutdown": {}}
+ANSWERS = {
+    "guest-fsfreeze-freeze": 2,
+    "guest-fsfreeze-status": "frozen",
+    "guest-fsfreeze-thaw": 2,
+    "guest-shutdown": {},
+}
 
 
 def main(path: str, log: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.support.stock import listens
 
 AGENT = Path(__file__).with_name("pretended.py")
+FROZEN_AND_THAWED = ["guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"]
 
 
 class Pretended:
@@ -63,7 +64,7 @@ def test_the_exit_code_is_that_of_the_command(
         freeze(pretended.target, *words), capture_output=True, text=True, check=False
     )
     assert done.returncode == code
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
     lines = done.stderr.splitlines()
     assert lines[0] == "qga: 2 file systems frozen"
     assert lines[-1].startswith("qga: 2 file systems thawed after 0.")
@@ -88,7 +89,7 @@ def test_a_signal_that_ends_qga_ends_the_command_and_thaws(
         process.stdout.readline()
         process.send_signal(number)
         assert process.wait(20) == 128 + number
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
 
 
 def test_an_interrupt_is_for_the_command_to_decide(pretended: Pretended) -> None:
@@ -101,7 +102,7 @@ def test_an_interrupt_is_for_the_command_to_decide(pretended: Pretended) -> None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 3
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
 
 
 def test_the_target_may_be_in_the_environment(

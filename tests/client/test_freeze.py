@@ -30,7 +30,7 @@ def freezes_and_thaws(peer: Peer) -> None:
 
 def test_tells_how_many_were_frozen_and_thawed(peers: Peers) -> None:
     client = peers(freezes_and_thaws)
-    with client.freeze() as freeze:
+    with client.frozen() as freeze:
         assert freeze.frozen == 3
         before = freeze.thawed
     assert before is None
@@ -45,7 +45,7 @@ def test_thaws_when_the_block_raises(peers: Peers, error: type[BaseException]) -
         raise error
 
     client = peers(freezes_and_thaws)
-    freeze = client.freeze()
+    freeze = client.frozen()
     with pytest.raises(error), freeze:
         fail()
     assert freeze.thawed == 2
@@ -66,7 +66,7 @@ def test_thaws_when_the_freeze_takes_too_long(peers: Peers) -> None:
         peer.answer({})
 
     client = peers(script)
-    with pytest.raises(qga.AgentTimeout, match="freeze"), client.freeze(timeout=0.2):
+    with pytest.raises(qga.AgentTimeout, match="freeze"), client.frozen(timeout=0.2):
         pytest.fail("not frozen")
     client.ping()
 
@@ -90,7 +90,7 @@ def test_thaws_again_after_timeouts_and_over_a_new_channel(peers: Peers) -> None
         peer.answer(0)
 
     client = peers(first, second)
-    with client.freeze(timeout=0.2) as freeze:
+    with client.frozen(timeout=0.2) as freeze:
         pass
     assert freeze.thawed == 0
 
@@ -104,7 +104,7 @@ def test_somebody_elses_freeze_is_not_touched(peers: Peers) -> None:
         peer.answer({})
 
     client = peers(script)
-    with pytest.raises(qga.CommandDisabled), client.freeze():
+    with pytest.raises(qga.CommandDisabled), client.frozen():
         pytest.fail("not frozen")
     client.ping()
 
@@ -124,7 +124,7 @@ def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, stat
         peer.answer({})
 
     client = peers(script)
-    with pytest.raises(qga.GuestOSError, match="failed to freeze"), client.freeze():
+    with pytest.raises(qga.GuestOSError, match="failed to freeze"), client.frozen():
         pytest.fail("not frozen")
     client.ping()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
 from . import aiochannel, hints, results
+from .aiofrozen import AsyncFreeze
 from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
@@ -17,7 +18,7 @@ from .operations import Operations
 from .target import Target, from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
@@ -146,6 +147,20 @@ class AsyncClient(Awaiting, Operations):
         except StopIteration as stop:
             result: R = stop.value
             return result
+
+    def frozen(
+        self,
+        mountpoints: Sequence[str] | None = None,
+        *,
+        deadline: float = 60.0,
+        timeout: float | None = None,
+    ) -> AsyncFreeze:
+        """Freeze the guest's file systems for an `async with` block. See `Client.frozen`.
+
+        At the deadline a task of the event loop thaws: what blocks the loop holds it up. A signal
+        cancels the task that is in the block, and becomes SystemExit when the guest is thawed.
+        """
+        return AsyncFreeze(self, mountpoints, deadline, timeout)
 
     async def open_channel(self) -> None:
         """Open the channel now, not at the first call."""

@@ -11,8 +11,8 @@ from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
-from .flows import freezing
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .frozen import Freeze
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
@@ -20,8 +20,7 @@ from .target import Target, from_environment
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
@@ -199,13 +198,45 @@ class Client(Blocking, Operations):
         """
         return GuestFile(self, path, mode)
 
-    def freeze(self, *, timeout: float | None = None) -> Freeze:
+    def frozen(
+        self,
+        mountpoints: Sequence[str] | None = None,
+        *,
+        deadline: float = 60.0,
+        timeout: float | None = None,
+    ) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
+            with client.frozen() as freeze:
+                take_snapshot()
+            if not freeze.held:
+                discard_snapshot(freeze.report)
+
+        The end of the block thaws, also when it raised; so does a freeze that failed or took too
+        long. In the main thread, SIGTERM and SIGHUP raise SystemExit in the block, unless the
+        program handles or ignores them itself; a signal during the thaw is raised when that is
+        done. At the deadline a thread thaws, whatever the block is at. If this process is killed,
+        another one thaws, for targets that can be opened again (`freeze.watched` tells).
+
         Args:
-            timeout: seconds for the freeze, and for each attempt to thaw.
+            mountpoints: of the file systems to freeze; all that can be if None. What is none is
+                ignored by agents: `freeze.frozen` is the number that were frozen.
+            deadline: the most seconds that they may be frozen, the freeze itself included;
+                `math.inf` for no limit.
+            timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
+
+        Returns: a context manager; its attributes `frozen`, `thawed`, `seconds`, `expired`,
+            `held`, `report` and `watched` are documented there.
+
+        Raises:
+            CommandDisabled: freezing is not allowed, or somebody else's freeze lasts: that one is
+                not touched.
+            CommandError: the guest refused, or could not thaw all.
+            AgentTimeout: no reply in time. Without the note "the guest may still be frozen", it
+                has been thawed.
+            TransportError: the channel cannot be opened, or broke; as for AgentTimeout.
         """
-        return Freeze(self, timeout)
+        return Freeze(self, mountpoints, deadline, timeout)
 
     def open_channel(self) -> None:
         """Open the channel now, not at the first call."""
@@ -289,40 +320,3 @@ class Client(Blocking, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
-
-
-class Freeze:
-    """A freeze that lasts as long as its `with` block; `Client.freeze` makes it.
-
-    The end of the block thaws, also when it raised or was interrupted; so does a freeze that failed
-    or took too long. An interrupt during the thaw is raised when the guest is thawed.
-
-    Attributes:
-        frozen: the number of file systems that were frozen.
-        thawed: the number that were thawed; None until then.
-        seconds: how long they were frozen, as seen from here.
-    """
-
-    def __init__(self, client: Client, timeout: float | None) -> None:
-        self._client = client
-        self._timeout = timeout
-        self._began = 0.0
-        self.frozen = 0
-        self.thawed: int | None = None
-        self.seconds = 0.0
-
-    def __enter__(self) -> Self:
-        self._began = time.monotonic()
-        self.frozen = self._client.perform(freezing.freeze(timeout=self._timeout))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.thawed = self._client.perform(freezing.thaw(timeout=self._timeout))
-        finally:
-            self.seconds = time.monotonic() - self._began
