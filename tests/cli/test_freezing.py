@@ -4,43 +4,19 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.stock import listens
+from tests.support.pretended import Pretended, pretending
 
-AGENT = Path(__file__).with_name("pretended.py")
 FROZEN_AND_THAWED = ["guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"]
-
-
-class Pretended:
-    """An agent in a process of its own that pretends to freeze; its log tells what it was asked."""
-
-    def __init__(self, directory: Path) -> None:
-        self.target = f"unix:{directory / 's'}"
-        self.log = directory / "log"
-
-    @property
-    def asked(self) -> list[str]:
-        names = self.log.read_text().split()
-        return [name for name in names if "sync" not in name]
 
 
 @pytest.fixture
 def pretended() -> Iterator[Pretended]:
-    with tempfile.TemporaryDirectory(prefix="qga-") as name:
-        directory = Path(name)
-        socket, log = directory / "s", directory / "log"
-        process = subprocess.Popen([sys.executable, str(AGENT), str(socket), str(log)])
-        try:
-            assert listens(socket, process)
-            yield Pretended(directory)
-        finally:
-            process.kill()
-            process.wait()
+    with pretending() as agent:
+        yield agent
 
 
 def freeze(target: str, *words: str, options: tuple[str, ...] = ()) -> list[str]:

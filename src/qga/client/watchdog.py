@@ -33,11 +33,14 @@ class Other:
 
     Args:
         pid: its number.
+
+    Attributes:
+        gone: whether it has ended.
     """
 
     def __init__(self, pid: int) -> None:
         # By its input alone its end might go unnoticed: other processes may have inherited that.
-        self._gone = os.getppid() != pid
+        self.gone = os.getppid() != pid
         self._descriptor = -1
         try:
             self._descriptor = os.pidfd_open(pid)
@@ -46,8 +49,7 @@ class Other:
 
     def says_done(self, seconds: float) -> bool:
         """Wait until it says that the freeze is over; False if it ends, or in *seconds*."""
-        if self._gone:
-            time.sleep(seconds)
+        if self.gone:
             return False
         poll = select.poll()
         poll.register(sys.stdin.fileno(), select.POLLIN)
@@ -55,7 +57,7 @@ class Other:
             poll.register(self._descriptor, select.POLLIN)
         found = dict(poll.poll(None if seconds > 1e6 else seconds * 1000))
         done = sys.stdin.fileno() in found and os.read(sys.stdin.fileno(), 1) == b"d"
-        self._gone = bool(found) and not done
+        self.gone = bool(found) and not done
         return done
 
 
@@ -88,6 +90,8 @@ def main(words: list[str]) -> int:
             failure = error
         if other.says_done(_PAUSE):
             return 0
+        if other.gone:
+            time.sleep(_PAUSE)
     sys.stderr.write(f"qga: the guest of {target} may still be frozen: {failure}\n")
     return 1
 

@@ -1,4 +1,6 @@
-"""An agent that only pretends: `python pretended.py SOCKET LOG`. It serves one client at a time."""
+"""An agent that only pretends: `python pretended_agent.py SOCKET LOG`. It serves one client
+at a time.
+"""
 
 import json
 import socket
