@@ -12,11 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
+    from .client.aiofrozen import AsyncFreeze
     from .client.deadline import deadline
+    from .client.frozen import Freeze
     from .client.guestfile import GuestFile
-    from .client.sync import Client, Freeze, connect
+    from .client.state import State
+    from .client.sync import Client, connect
     from .client.target import Target
     from .errors import (
+        AgentBusy,
         AgentFrozen,
         AgentNotResponding,
         AgentTimeout,
@@ -32,15 +36,18 @@ if TYPE_CHECKING:
         QgaError,
         TransportError,
         Unsupported,
+        WaitTimeout,
     )
 
     __version__ = VERSION
 
 __all__ = [
+    "AgentBusy",
     "AgentFrozen",
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncFreeze",
     "BadArgument",
     "Client",
     "CommandDisabled",
@@ -54,9 +61,11 @@ __all__ = [
     "NoChannel",
     "ProtocolError",
     "QgaError",
+    "State",
     "Target",
     "TransportError",
     "Unsupported",
+    "WaitTimeout",
     "__version__",
     "aconnect",
     "connect",
@@ -67,7 +76,9 @@ __all__ = [
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
     "Client": ("client.sync", "Client"),
-    "Freeze": ("client.sync", "Freeze"),
+    "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
+    "Freeze": ("client.frozen", "Freeze"),
+    "State": ("client.state", "State"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),

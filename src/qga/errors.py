@@ -6,7 +6,9 @@
     │   ├── NoChannel            there is none, or it cannot be opened: nothing was sent
     │   └── ConnectionLost       it broke while a reply was awaited
     ├── AgentTimeout             no reply in time (also a TimeoutError)
-    │   └── AgentNotResponding   not even to the synchronisation: nothing was sent
+    │   ├── AgentNotResponding   not even to the synchronisation: nothing was sent
+    │   │   └── AgentBusy        somebody is there, but not for this client now
+    │   └── WaitTimeout          what was waited for did not come in time
     ├── Unsupported              the channel or the guest has no way to do this: nothing was sent
     ├── ProtocolError            what came over the channel is not the guest agent protocol
     └── CommandError             the agent answered with an error
@@ -17,7 +19,7 @@
         └── GuestOSError         the guest's operating system refused; `errno` tells why
 
 The agent raises the `CommandError` branch from its handlers and sends it as an error reply; the
-client raises the same classes from the reply that it received.
+client raises the same classes from the reply that it received, and adds a hint at what to do.
 """
 
 TYPE_CHECKING = False
@@ -28,7 +30,20 @@ if TYPE_CHECKING:
 
 
 class QgaError(Exception):
-    """Root of everything that qga raises on purpose."""
+    """Root of everything that qga raises on purpose.
+
+    `hint` says in one clause what to do about it; the text of the exception ends with it.
+    """
+
+    hint = ""
+
+    @property
+    def text(self) -> str:
+        """What was wrong, without the hint."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.hint}" if self.hint else self.text
 
 
 class InvalidTarget(QgaError, ValueError):
@@ -38,6 +53,8 @@ class InvalidTarget(QgaError, ValueError):
 class TransportError(QgaError, OSError):
     """The channel could not be opened, or broke."""
 
+    hint = "is the virtual machine running, and is this its agent's channel?"
+
 
 class NoChannel(TransportError):
     """There is no channel, or it cannot be opened. Nothing was sent."""
@@ -46,9 +63,13 @@ class NoChannel(TransportError):
 class ConnectionLost(TransportError):
     """The channel was closed while a reply was awaited."""
 
+    hint = "was the guest or its agent stopped?"
+
 
 class AgentTimeout(QgaError, TimeoutError):
     """The agent did not reply in time; the command may still be carried out."""
+
+    hint = "the guest may still be at it: a longer timeout waits for it"
 
 
 class AgentNotResponding(AgentTimeout):
@@ -57,6 +78,27 @@ class AgentNotResponding(AgentTimeout):
     The command has not even been sent.
     """
 
+    hint = (
+        "is qemu-guest-agent installed and running in the guest, "
+        "and no other client on the channel?"
+    )
+
+
+class AgentBusy(AgentNotResponding):
+    """Somebody is there, but not for this client now.
+
+    Another client holds the channel, calls of other threads took all the time, or the agent took
+    the question and does not answer it. Nothing was sent but the synchronisation.
+    """
+
+    hint = "wait until it is free"
+
+
+class WaitTimeout(AgentTimeout):
+    """What was waited for did not come in time: the text says what was seen last."""
+
+    hint = ""
+
 
 class Unsupported(QgaError):
     """The channel cannot carry this command, or the guest lacks what the operation needs."""
@@ -64,6 +106,8 @@ class Unsupported(QgaError):
 
 class ProtocolError(QgaError):
     """What came over the channel is not the guest agent protocol."""
+
+    hint = "is this the channel of an agent, and no other client on it?"
 
 
 class CommandError(QgaError):

@@ -8,26 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from qga.protocol import FsfreezeThaw
-from qga.testing import FakeAgent
+from tests.support.pretended import Pretended, pretending
 
-
-class Pretended:
-    """A fake agent on a socket, whose file systems freeze on paper."""
-
-    def __init__(self, agent: FakeAgent, target: str) -> None:
-        self.agent = agent
-        self.target = target
-
-    @property
-    def asked(self) -> list[str]:
-        return [request.name for request in self.agent.requests]
+FROZEN_AND_THAWED = ["guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"]
 
 
 @pytest.fixture
-def pretended(fake_agent: FakeAgent) -> Iterator[Pretended]:
-    with fake_agent.serve() as target:
-        yield Pretended(fake_agent, target)
+def pretended() -> Iterator[Pretended]:
+    with pretending() as agent:
+        yield agent
 
 
 def freeze(target: str, *words: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -51,7 +40,7 @@ def test_the_exit_code_is_that_of_the_command(
         freeze(pretended.target, *words), capture_output=True, text=True, check=False
     )
     assert done.returncode == code
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
     lines = done.stderr.splitlines()
     assert lines[0] == "qga: 2 file systems frozen"
     assert lines[-1].startswith("qga: 2 file systems thawed after 0.")
@@ -76,7 +65,7 @@ def test_a_signal_that_ends_qga_ends_the_command_and_thaws(
         process.stdout.readline()
         process.send_signal(number)
         assert process.wait(20) == 128 + number
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
 
 
 def test_an_interrupt_is_for_the_command_to_decide(pretended: Pretended) -> None:
@@ -89,7 +78,7 @@ def test_an_interrupt_is_for_the_command_to_decide(pretended: Pretended) -> None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 3
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
 
 
 def test_the_target_may_be_in_the_environment(
@@ -101,7 +90,6 @@ def test_the_target_may_be_in_the_environment(
 
 
 def test_thaw_and_shutdown(pretended: Pretended) -> None:
-    pretended.agent.reply(FsfreezeThaw, 2)
     for words, shown in (
         (["thaw"], b"2 file systems thawed\n"),
         (["thaw", "-o", "json"], b'{\n  "thawed": 2\n}\n'),

@@ -55,7 +55,7 @@ def test_what_cannot_be_reached(qga_command: Run, verb: str) -> None:
     assert (done.code, done.out) == (3, b"")
     assert done.err == (
         "qga: cannot open unix:/nonexistent/s: No such file or directory; "
-        "is the virtual machine running, and is this its agent's channel?\n"
+        "is the virtual machine running, and is this the path of its agent's channel?\n"
     )
 
 

@@ -37,18 +37,13 @@ Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 `qga freeze` passes on that of its command.
 """
 
-# What to do about an error; the first class that fits.
+# What to do about an error where the command line knows better than the error's own hint; the first
+# class that fits.
 _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
-    (errors.CommandDisabled, "the agent's configuration, or a freeze, forbids it"),
-    (errors.CommandNotFound, "this agent does not have it; `qga info` lists what it has"),
-    (
-        errors.AgentNotResponding,
-        "is the agent running in the guest, and no other client on the channel?",
-    ),
+    (errors.CommandNotFound, "`qga info` lists what it has"),
+    (errors.AgentNotResponding, ""),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
-    (errors.ConnectionLost, "was the guest or its agent stopped?"),
-    (errors.TransportError, "is the virtual machine running, and is this its agent's channel?"),
 )
 
 
@@ -253,12 +248,18 @@ def _exit_code(error: errors.QgaError) -> int:
 
 
 def _complain(error: Exception, code: int) -> int:
-    parts = [str(error), *getattr(error, "__notes__", ())]
-    parts += [hint for kind, hint in _HINTS if isinstance(error, kind)][:1]
-    if isinstance(error, OSError) and not isinstance(error, errors.QgaError) and error.strerror:
-        name = f"{error.filename}: " if error.filename is not None else ""
-        parts[0] = f"{name}{error.strerror}"
-    return _tell("; ".join(parts), code)
+    notes = getattr(error, "__notes__", ())
+    if isinstance(error, errors.QgaError):
+        better = next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
+        if isinstance(error, errors.CommandNotFound):
+            better = f"{error.hint}; {better}"
+        parts = [error.text, *notes, better or error.hint]
+    else:
+        parts = [str(error), *notes]
+        if isinstance(error, OSError) and error.strerror:
+            name = f"{error.filename}: " if error.filename is not None else ""
+            parts[0] = f"{name}{error.strerror}"
+    return _tell("; ".join(filter(None, parts)), code)
 
 
 def _tell(message: str, code: int) -> int:

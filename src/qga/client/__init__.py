@@ -11,8 +11,9 @@ The conversation itself, without I/O, is `qga.wire.handshake`.
 
 from .deadline import Deadline, deadline
 from .flows.steps import Limits
+from .frozen import Freeze
 from .guestfile import GuestFile
-from .sync import Client, Freeze, connect
+from .sync import Client, connect
 from .target import Target
 from .transports import RequestTransport, Transport
 

@@ -7,9 +7,10 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
-from . import aiochannel, results
+from . import aiochannel, hints, results
+from .aiofrozen import AsyncFreeze
 from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
@@ -17,7 +18,7 @@ from .operations import Operations
 from .target import Target, from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> AsyncClient:
+async def aconnect(
+    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+) -> AsyncClient:
     r"""Open the channel to an agent, in the running event loop.
 
         >>> with agent.serve() as target:
@@ -46,8 +49,15 @@ async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEO
         target = from_environment()
     elif isinstance(target, str):
         target = Target(target)
-    client = AsyncClient(target.aopen, timeout=timeout)
-    await client.open_channel()
+    client = AsyncClient(target.aopen, timeout=timeout, target=str(target))
+    try:
+        if wait is None:
+            await client.open_channel()
+        else:
+            await client.wait_ready(wait)
+    except BaseException:
+        await client.close()
+        raise
     return client
 
 
@@ -67,6 +77,7 @@ class AsyncClient(Awaiting, Operations):
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
+        target: as what another process can open the same channel, if it can: for `frozen`.
     """
 
     def __init__(
@@ -74,8 +85,10 @@ class AsyncClient(Awaiting, Operations):
         dial: Callable[[Deadline], Awaitable[AsyncTransport | AsyncRequestTransport]],
         *,
         timeout: float = TIMEOUT,
+        target: str | None = None,
     ) -> None:
         self.timeout = timeout
+        self.target = target
         self._dial = dial
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Lock()
@@ -92,10 +105,10 @@ class AsyncClient(Awaiting, Operations):
     async def close(self) -> None:
         """Close the channel. Files that are open in the guest stay open there.
 
-        >>> await aclient.close()
-        >>> await aclient.ping()
-        Traceback (most recent call last):
-        qga.errors.TransportError: this client has been closed
+            >>> await aclient.close()
+            >>> await aclient.ping()
+            Traceback (most recent call last):
+            qga.errors.TransportError: this client has been closed
         """
         try:
             if self._left and not self._closed and self._channel is not None:
@@ -110,8 +123,8 @@ class AsyncClient(Awaiting, Operations):
     async def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
         """Have the agent execute *command*. Arguments, result and errors: see `Client.execute`.
 
-        >>> (await aclient.execute(GetHostName(), timeout=5)).host_name
-        'fake'
+            >>> (await aclient.execute(GetHostName(), timeout=5)).host_name
+            'fake'
         """
         return await self._execute(command, self._deadline(timeout))
 
@@ -126,8 +139,8 @@ class AsyncClient(Awaiting, Operations):
     ) -> Any:
         """Have the agent execute a command by its name. See `Client.call`.
 
-        >>> await aclient.call("guest-get-host-name")
-        {'host-name': 'fake'}
+            >>> await aclient.call("guest-get-host-name")
+            {'host-name': 'fake'}
         """
         deadline = self._deadline(timeout)
         async with self._turn(deadline) as open_channel:
@@ -137,7 +150,7 @@ class AsyncClient(Awaiting, Operations):
     async def sync(self, *, timeout: float | None = None) -> None:
         """Get in step with the agent. Done by itself whenever it is needed.
 
-        >>> await aclient.sync(timeout=5)
+            >>> await aclient.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
         async with self._turn(deadline) as open_channel:
@@ -146,15 +159,15 @@ class AsyncClient(Awaiting, Operations):
     async def perform(self, flow: Flow[R]) -> R:
         r"""Carry out a flow. See `Client.perform`.
 
-        >>> def swap(path, data):
-        ...     handle = yield FileOpen(path=path, mode="r+")
-        ...     old = yield FileRead(handle=handle)
-        ...     yield FileSeek(handle=handle, offset=0, whence=0)
-        ...     yield FileWrite(handle=handle, data=data)
-        ...     yield FileClose(handle=handle)
-        ...     return old.data
-        >>> await aclient.perform(swap("/etc/hostname", b"web1\n"))
-        b'fake\n'
+            >>> def swap(path, data):
+            ...     handle = yield FileOpen(path=path, mode="r+")
+            ...     old = yield FileRead(handle=handle)
+            ...     yield FileSeek(handle=handle, offset=0, whence=0)
+            ...     yield FileWrite(handle=handle, data=data)
+            ...     yield FileClose(handle=handle)
+            ...     return old.data
+            >>> await aclient.perform(swap("/etc/hostname", b"web1\n"))
+            b'fake\n'
         """
         pace = Timeout(None)
         try:
@@ -173,11 +186,25 @@ class AsyncClient(Awaiting, Operations):
             result: R = stop.value
             return result
 
+    def frozen(
+        self,
+        mountpoints: Sequence[str] | None = None,
+        *,
+        deadline: float = 60.0,
+        timeout: float | None = None,
+    ) -> AsyncFreeze:
+        """Freeze the guest's file systems for an `async with` block. See `Client.frozen`.
+
+        At the deadline a task of the event loop thaws: what blocks the loop holds it up. A signal
+        cancels the task that is in the block, and becomes SystemExit when the guest is thawed.
+        """
+        return AsyncFreeze(self, mountpoints, deadline, timeout)
+
     async def open_channel(self) -> None:
         """Open the channel now, not at the first call.
 
-        >>> client = qga.AsyncClient(agent.adial)
-        >>> await client.open_channel()
+            >>> client = qga.AsyncClient(agent.adial)
+            >>> await client.open_channel()
         """
         async with self._turn(self._deadline(None), tidy=False):
             pass
@@ -202,7 +229,9 @@ class AsyncClient(Awaiting, Operations):
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
-        return Deadline(seconds) if pace.despite else within(seconds)
+        if pace.despite:
+            return Deadline(seconds)
+        return within(seconds).or_by(pace.by)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return within(self.timeout if timeout is None else timeout)
@@ -229,7 +258,7 @@ class AsyncClient(Awaiting, Operations):
                     await self._turns.acquire()
             except TimeoutError:
                 took = f"calls of other tasks took all of {deadline.seconds:g} s"
-                raise AgentNotResponding(took) from None
+                raise AgentBusy(took) from None
         else:
             await self._turns.acquire()  # at once
         try:
@@ -237,6 +266,9 @@ class AsyncClient(Awaiting, Operations):
             if tidy and self._left:
                 await self._tidy(open_channel, deadline)
             yield open_channel
+        except CommandError as error:
+            hints.advise(error)
+            raise
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from qga.errors import CommandError, TransportError
+from qga.errors import AgentNotResponding, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
+from . import silence
 from .flows.steps import Limits
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class AsyncStreamChannel:
         except StopIteration as stop:
             result: R = stop.value
             return result
+        except AgentNotResponding as error:
+            raise silence.explained(error, self._transport) from error.__cause__
 
     async def _take(self, step: Send | Receive, deadline: Deadline) -> bytes:
         if isinstance(step, Send):

@@ -108,6 +108,10 @@ class AsyncDescriptorTransport:
         self._resume()
         return bytes(data)
 
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:

@@ -63,6 +63,12 @@ class Deadline:
         if self._outer is not None:
             self._outer.skip(seconds)
 
+    def or_by(self, other: Deadline | None) -> Deadline:
+        """This deadline, or *other* if that is earlier."""
+        if other is None or self.remaining() <= other.remaining():
+            return self
+        return other
+
     def expired(self) -> AgentTimeout:
         """The exception to raise when it has passed.
 

@@ -5,11 +5,35 @@
 
 from __future__ import annotations
 
-from .flows import freezing, session, transfer
+from .flows import facts, freezing, readiness, session, transfer
 from .operation import operation
 
 
-class Operations:
+class FactOperations:
+    """What the guest is."""
+
+    interfaces = operation(facts.interfaces)
+    addresses = operation(facts.addresses)
+    address = operation(facts.address)
+    filesystems = operation(facts.filesystems)
+    users = operation(facts.users)
+    os = operation(facts.os)
+    hostname = operation(facts.hostname)
+    uptime = operation(facts.uptime)
+    boot_id = operation(facts.boot_id)
+    time_offset = operation(facts.time_offset)
+    sync_time = operation(facts.sync_time)
+
+
+class ReadinessOperations:
+    """Whether the agent can be used, and waiting."""
+
+    state = operation(readiness.state)
+    wait_ready = operation(readiness.wait_ready)
+    wait_for = operation(readiness.wait_for)
+
+
+class Operations(FactOperations, ReadinessOperations):
     """The operations of every client."""
 
     ping = operation(session.ping)

@@ -8,6 +8,8 @@ from qga.errors import CommandError, ProtocolError
 from qga.protocol import codec
 from qga.wire.blob import Blob
 
+from . import hints
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TypeVar
@@ -41,6 +43,7 @@ def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> lis
     """The results of *commands*; raises the first error among *replies*."""
     for reply in replies:
         if isinstance(reply, CommandError):
+            hints.advise(reply)
             raise reply
     return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]
 

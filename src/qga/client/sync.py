@@ -7,12 +7,12 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
-from . import channel, results
+from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
-from .flows import freezing
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .frozen import Freeze
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
@@ -20,8 +20,7 @@ from .target import Target, from_environment
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
@@ -36,11 +35,14 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> Client:
+def connect(
+    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+) -> Client:
     r"""Open the channel to an agent.
 
     Whether an agent listens at its other end shows at the first call: a virtual machine's channel
-    is open before the machine has booted.
+    is open before the machine has booted. With *wait* it is certain that one does, and neither the
+    agent nor the channel needs to be there yet.
 
         >>> with agent.serve() as target:
         ...     with qga.connect(target, timeout=5) as client:
@@ -54,17 +56,26 @@ def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> 
         target: `unix:/path`, `vsock:CID:PORT` or `serial:/dev/pts/N`; by default what QGA_TARGET
             says.
         timeout: what the client's calls may take unless they say otherwise, in seconds.
+        wait: wait so many seconds until the agent is ready, as `Client.wait_ready` does.
 
     Raises:
         InvalidTarget: *target* is none.
         NoChannel: the channel cannot be opened.
+        WaitTimeout: the agent was not ready in time.
     """
     if target is None:
         target = from_environment()
     elif isinstance(target, str):
         target = Target(target)
-    client = Client(target.open, timeout=timeout)
-    client.open_channel()
+    client = Client(target.open, timeout=timeout, target=str(target))
+    try:
+        if wait is None:
+            client.open_channel()
+        else:
+            client.wait_ready(wait)
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
@@ -83,12 +94,18 @@ class Client(Blocking, Operations):
     Args:
         dial: opens the channel, by the deadline that it is given.
         timeout: what a call may take unless it says otherwise, in seconds; `math.inf` for ever.
+        target: as what another process can open the same channel, if it can: for `frozen`.
     """
 
     def __init__(
-        self, dial: Callable[[Deadline], Transport | RequestTransport], *, timeout: float = TIMEOUT
+        self,
+        dial: Callable[[Deadline], Transport | RequestTransport],
+        *,
+        timeout: float = TIMEOUT,
+        target: str | None = None,
     ) -> None:
         self.timeout = timeout
+        self.target = target
         self._dial = dial
         self._turns = Turns()
         self._channel: Channel | None = None
@@ -104,10 +121,10 @@ class Client(Blocking, Operations):
     def close(self) -> None:
         """Close the channel. Files that are open in the guest stay open there.
 
-        >>> client.close()
-        >>> client.ping()
-        Traceback (most recent call last):
-        qga.errors.TransportError: this client has been closed
+            >>> client.close()
+            >>> client.ping()
+            Traceback (most recent call last):
+            qga.errors.TransportError: this client has been closed
         """
         if self._left and not self._closed and self._channel is not None:
             try:
@@ -174,7 +191,7 @@ class Client(Blocking, Operations):
     def sync(self, *, timeout: float | None = None) -> None:
         """Get in step with the agent. Done by itself whenever it is needed.
 
-        >>> client.sync(timeout=5)
+            >>> client.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
         with self._turn(deadline) as open_channel:
@@ -227,25 +244,58 @@ class Client(Blocking, Operations):
         """
         return GuestFile(self, path, mode)
 
-    def freeze(self, *, timeout: float | None = None) -> Freeze:
+    def frozen(
+        self,
+        mountpoints: Sequence[str] | None = None,
+        *,
+        deadline: float = 60.0,
+        timeout: float | None = None,
+    ) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
-            >>> with client.freeze() as freeze:
+            >>> with client.frozen() as freeze:
+            ...     client.fsfreeze_status()  # and take a snapshot
+            FsfreezeState('frozen')
+            >>> freeze.frozen, freeze.thawed, freeze.held
+            (2, 2, True)
+
+        The end of the block thaws, also when it raised; so does a freeze that failed or took too
+        long. In the main thread, SIGTERM and SIGHUP raise SystemExit in the block, unless the
+        program handles or ignores them itself; a signal during the thaw is raised when that is
+        done. At the deadline a thread thaws, whatever the block is at. If this process is killed,
+        another one thaws, for targets that can be opened again (`freeze.watched` tells).
+
+            >>> with client.frozen() as freeze:
             ...     client.fsfreeze_status()
             FsfreezeState('frozen')
             >>> freeze.frozen, freeze.thawed
             (2, 2)
 
         Args:
-            timeout: seconds for the freeze, and for each attempt to thaw.
+            mountpoints: of the file systems to freeze; all that can be if None. What is none is
+                ignored by agents: `freeze.frozen` is the number that were frozen.
+            deadline: the most seconds that they may be frozen, the freeze itself included;
+                `math.inf` for no limit.
+            timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
+
+        Returns: a context manager; its attributes `frozen`, `thawed`, `seconds`, `expired`,
+            `held`, `report` and `watched` are documented there.
+
+        Raises:
+            CommandDisabled: freezing is not allowed, or somebody else's freeze lasts: that one is
+                not touched.
+            CommandError: the guest refused, or could not thaw all.
+            AgentTimeout: no reply in time. Without the note "the guest may still be frozen", it
+                has been thawed.
+            TransportError: the channel cannot be opened, or broke; as for AgentTimeout.
         """
-        return Freeze(self, timeout)
+        return Freeze(self, mountpoints, deadline, timeout)
 
     def open_channel(self) -> None:
         """Open the channel now, not at the first call.
 
-        >>> client = qga.Client(agent.dial)
-        >>> client.open_channel()
+            >>> client = qga.Client(agent.dial)
+            >>> client.open_channel()
         """
         with self._turn(self._deadline(None), tidy=False):
             pass
@@ -270,7 +320,9 @@ class Client(Blocking, Operations):
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
-        return Deadline(seconds) if pace.despite else within(seconds)
+        if pace.despite:
+            return Deadline(seconds)
+        return within(seconds).or_by(pace.by)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return within(self.timeout if timeout is None else timeout)
@@ -291,12 +343,15 @@ class Client(Blocking, Operations):
     def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
         """Wait for the calls of other threads, within the call's time; give the channel."""
         if not self._turns.take(deadline.remaining()):
-            raise AgentNotResponding(f"calls of other threads took all of {deadline.seconds:g} s")
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
             yield open_channel
+        except CommandError as error:
+            hints.advise(error)
+            raise
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None
@@ -322,44 +377,3 @@ class Client(Blocking, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
-
-
-class Freeze:
-    """A freeze that lasts as long as its `with` block; `Client.freeze` makes it.
-
-    The end of the block thaws, also when it raised or was interrupted; so does a freeze that failed
-    or took too long. An interrupt during the thaw is raised when the guest is thawed.
-
-        >>> with client.freeze() as freeze:
-        ...     print(freeze.frozen, "file systems are frozen")
-        2 file systems are frozen
-
-    Attributes:
-        frozen: the number of file systems that were frozen.
-        thawed: the number that were thawed; None until then.
-        seconds: how long they were frozen, as seen from here.
-    """
-
-    def __init__(self, client: Client, timeout: float | None) -> None:
-        self._client = client
-        self._timeout = timeout
-        self._began = 0.0
-        self.frozen = 0
-        self.thawed: int | None = None
-        self.seconds = 0.0
-
-    def __enter__(self) -> Self:
-        self._began = time.monotonic()
-        self.frozen = self._client.perform(freezing.freeze(timeout=self._timeout))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.thawed = self._client.perform(freezing.thaw(timeout=self._timeout))
-        finally:
-            self.seconds = time.monotonic() - self._began

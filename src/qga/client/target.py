@@ -19,8 +19,16 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentNotResponding, AgentTimeout, InvalidTarget, NoChannel, TransportError
+from qga.errors import (
+    AgentBusy,
+    AgentNotResponding,
+    AgentTimeout,
+    InvalidTarget,
+    NoChannel,
+    TransportError,
+)
 
+from . import hints
 from .transports import SerialWay, SocketWay
 
 if TYPE_CHECKING:
@@ -73,7 +81,7 @@ class Target:
 
         Raises:
             NoChannel: it cannot be opened.
-            AgentNotResponding: not until the deadline.
+            AgentNotResponding: not until the deadline; an AgentBusy if others are before us.
         """
         with self._explained():
             return self._way.open(deadline)
@@ -93,9 +101,13 @@ class Target:
         try:
             yield
         except TransportError as error:
-            raise NoChannel(f"cannot open {self.text}: {error}") from error
+            failure = NoChannel(f"cannot open {self.text}: {error.text}")
+            failure.hint = hints.opening(self.text, error.__cause__) or error.hint
+            raise failure from error
         except AgentTimeout as error:
-            raise AgentNotResponding(f"cannot open {self.text}: {error}") from error
+            # A unix socket that is there and takes no connection has its queue full of others.
+            kind = AgentBusy if self.text.startswith("unix:") else AgentNotResponding
+            raise kind(f"cannot open {self.text}: {error.text}") from error
 
 
 def from_environment() -> Target:

@@ -194,6 +194,10 @@ class DescriptorTransport:
                 raise ConnectionLost("the agent's side closed the channel")
             return data
 
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:

@@ -120,7 +120,7 @@ class Conversation:
             if silent:
                 return None
             if isinstance(error, AgentTimeout):
-                raise AgentTimeout(f"{name}: {error}") from error
+                raise AgentTimeout(f"{name}: {error.text}") from error
             raise
         result = _result(name, reply)
         self._synced = True
@@ -151,7 +151,7 @@ class Conversation:
             try:
                 reply = yield from self._next()
             except AgentTimeout as error:
-                raise AgentTimeout(f"{name}: {error}") from error
+                raise AgentTimeout(f"{name}: {error.text}") from error
             results.append(_result(name, reply))
         self._synced = True
         return results
@@ -174,7 +174,7 @@ class Conversation:
                 if refused:
                     raise refused
         except AgentTimeout as error:
-            raise AgentNotResponding(f"the agent does not answer: {error}") from error
+            raise AgentNotResponding(f"the agent does not answer: {error.text}") from error
         self._synced = True
 
     def _echo(self, name: str) -> "Talk[CommandError | None]":

@@ -18,9 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from qga.protocol.model import Command  # noqa: TC001 - the names below are for users
+
+if TYPE_CHECKING:
+    from qga.client.deadline import Deadline
 
 T = TypeVar("T")
 Step: TypeAlias = "Command[Any] | Together | Leave | Wait | GetLimits"
@@ -67,13 +70,17 @@ class Timeout:
     Args:
         seconds: None for the client's own timeout.
         despite: also when the time of a surrounding `qga.deadline()` is over: for what undoes.
+        by: the end of the whole operation's time, unless *despite*: `timing.within` sets it.
     """
 
-    __slots__ = ("despite", "seconds")
+    __slots__ = ("by", "despite", "seconds")
 
-    def __init__(self, seconds: float | None, *, despite: bool = False) -> None:
+    def __init__(
+        self, seconds: float | None, *, despite: bool = False, by: Deadline | None = None
+    ) -> None:
         self.seconds = seconds
         self.despite = despite
+        self.by = by
 
 
 class Together:

@@ -1,0 +1,296 @@
+"""Whether an agent can be used, and waiting until something is so. For `operations`."""
+
+from __future__ import annotations
+
+import os
+from types import GeneratorType
+from typing import TYPE_CHECKING
+
+from qga.client.deadline import Deadline
+from qga.client.state import State, Word
+from qga.errors import (
+    AgentBusy,
+    AgentNotResponding,
+    AgentTimeout,
+    CommandDisabled,
+    CommandError,
+    CommandNotFound,
+    ProtocolError,
+    QgaError,
+    TransportError,
+    Unsupported,
+    WaitTimeout,
+)
+from qga.protocol import Exec, FileClose, FileOpen, FsfreezeStatus, Info, Ping
+from qga.protocol.fsfreeze import FsfreezeState
+
+from . import facts
+from .script import Output, code_of, finish, script
+from .steps import GetLimits, Limits, Timeout, Wait
+from .timing import within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from qga.protocol.exec import ExecStarted
+    from qga.protocol.session import AgentInfo
+
+    from .script import GuestPath
+    from .steps import Flow
+
+# What this library's operations rest on, and distributions like to disable.
+ESSENTIAL = (
+    "guest-exec",
+    "guest-exec-status",
+    "guest-file-open",
+    "guest-file-read",
+    "guest-file-write",
+    "guest-file-close",
+)
+
+# How long one look may take while something is waited for, and the pauses between, in seconds. A
+# question that is on its way into a guest that boots is answered when the agent starts; one that is
+# lost with a reboot is not, so it is asked again.
+_LOOK = 5.0
+_FIRST_PAUSE, _LAST_PAUSE = 0.1, 1.0
+
+
+def state(*, needs: Iterable[str] | None = None, timeout: float = 5.0) -> Flow[State]:
+    """How the agent is, in one word and one sentence.
+
+    What the word explains is not raised: that the channel cannot be opened, that nobody answers,
+    that commands are refused. Between "busy" and "no-agent" decides whether somebody is there at
+    all: on a unix socket, the kernel tells whether the connection was accepted and the request
+    taken; QEMU takes requests only while the guest has the port open. On other channels silence is
+    "no-agent", unless the agent answers the synchronisation and then nothing more.
+
+    Args:
+        needs: the names of the commands that matter; by default those that run programs and
+            transfer files, as far as the channel carries them.
+        timeout: the most seconds that it may take in all.
+    """
+    deadline = Deadline(timeout)
+    try:
+        return (yield from within(deadline, _look(needs, deadline)))
+    except AgentBusy as error:
+        return State(Word.BUSY, str(error))
+    except AgentNotResponding as error:
+        return State(Word.NO_AGENT, str(error))
+    except AgentTimeout as error:
+        said = f"the agent has answered before, and now does not: {error.text}"
+        return State(Word.BUSY, f"{said}; is it at a long command, or stopped?")
+    except TransportError as error:
+        return State(Word.NO_CHANNEL, str(error))
+    except ProtocolError as error:
+        return State(Word.NO_AGENT, f"what answers is no guest agent: {error}")
+    except CommandError as error:
+        return State(Word.BLOCKED, f"the agent refuses even this: {error}")
+
+
+def _look(needs: Iterable[str] | None, deadline: Deadline) -> Flow[State]:
+    limits: Limits = yield GetLimits()
+    yield from _heard(deadline)
+    yield Timeout(None)
+    try:
+        frozen: FsfreezeState = yield FsfreezeStatus()
+    except (CommandError, Unsupported):
+        frozen = FsfreezeState.THAWED  # it cannot be frozen, or not be asked
+    if frozen != FsfreezeState.THAWED:
+        if frozen == FsfreezeState.ERROR:
+            said = "file systems of the guest could not be thawed: see to them, and thaw() again"
+        else:
+            said = "file systems of the guest are frozen, until somebody calls thaw()"
+        return State(Word.FROZEN, said)
+    try:
+        info: AgentInfo = yield Info()
+    except Unsupported:
+        return State(Word.READY, "the agent answers; the channel cannot ask what it allows")
+    missing = "; ".join(_missing(needs, info, limits.commands))
+    if missing:
+        return State(Word.BLOCKED, missing)
+    return State(Word.READY, f"the agent answers; it is of version {info.version}")
+
+
+def _missing(
+    needs: Iterable[str] | None, info: AgentInfo, carried: frozenset[str] | None
+) -> Iterator[str]:
+    """Why which of the commands that matter cannot be used."""
+    if needs is None:
+        needs = (name for name in ESSENTIAL if carried is None or name in carried)
+    enabled = {command.name: command.enabled for command in info.supported_commands}
+    lost, disabled, lacking = [], [], []
+    for name in needs:
+        if carried is not None and name not in carried:
+            lost.append(name)
+        elif name in enabled:
+            disabled += [] if enabled[name] else [name]
+        elif enabled:  # the first agents listed nothing
+            lacking.append(name)
+    if lost:
+        yield f"the channel does not carry {', '.join(lost)}"
+    if disabled:
+        yield (
+            f"the agent's configuration in the guest (block-rpcs, allow-rpcs) disables "
+            f"{', '.join(disabled)}"
+        )
+    if lacking:
+        yield f"the agent, of version {info.version}, does not have {', '.join(lacking)}"
+
+
+def _heard(deadline: Deadline) -> Flow[None]:
+    """Return when the agent has answered, whatever."""
+    for share in (0.5, 1):
+        # The first silence may be one in the middle. The second time begins with getting in step,
+        # and tells whether anybody is there at all.
+        yield Timeout(deadline.remaining() * share)
+        try:
+            yield Ping()
+            return
+        except (CommandDisabled, CommandNotFound, Unsupported):
+            return
+        except AgentTimeout:
+            if share == 1:
+                raise
+
+
+def wait_ready(timeout: float = 60.0, *, needs: Iterable[str] = ()) -> Flow[State]:
+    """Wait until the agent is ready: it answers, and nothing is frozen.
+
+    Opens the channel again and again if need be, so that it does not matter whether the virtual
+    machine runs yet, or the agent is started or the guest rebooted meanwhile.
+
+    Args:
+        timeout: how many seconds to wait.
+        needs: the names of commands that must be enabled, too. What the configuration forbids does
+            not change by waiting, so only what is named here is waited for.
+
+    Returns: what `state` says in the end.
+
+    Raises:
+        WaitTimeout: it was not ready in time; the text says how it was.
+    """
+    needs = tuple(needs)
+    deadline = Deadline(timeout)
+
+    def look() -> Flow[State]:
+        found = yield from state(needs=needs, timeout=min(_LOOK, deadline.remaining()))
+        if not found.ready:
+            raise _NotYet(str(found))
+        return found
+
+    found: State = yield from _until(deadline, look, "the agent is not ready")
+    return found
+
+
+def wait_for(
+    *,
+    address: bool | int = False,
+    command: Sequence[str] | None = None,
+    file: GuestPath | None = None,
+    condition: Callable[[], Flow[Any] | Any] | None = None,
+    timeout: float = 60.0,
+) -> Flow[Any]:
+    """Wait until something is so in the guest. One thing is to be given.
+
+    That the agent cannot be reached meanwhile is no error: it may start, or the guest boot, later.
+
+    Args:
+        address: the guest has a primary address, as `address()` tells it; 4 or 6 for one of that
+            version of IP.
+        command: this program and its arguments exits with 0.
+        file: there is a file, or anything else, of that name.
+        condition: this returns something true: a function without arguments, called for each look,
+            which returns a value or a flow (a generator, carried out to its result). Errors of the
+            library that it raises mean "not yet".
+        timeout: how many seconds to wait.
+
+    Returns: the address; what the command has printed, as `Output`; True for a file; what the
+        condition returned.
+
+    Raises:
+        ValueError: not one thing was given.
+        WaitTimeout: it was not so in time; the text says what was seen last.
+    """
+    deadline = Deadline(timeout)
+    wanted: list[tuple[str, Callable[[], Flow[Any]]]] = []
+    if address:
+        family = None if address is True else address
+        wanted.append(("no primary address", lambda: _address(family)))
+    if command is not None:
+        wanted.append((f"{command[0]} did not succeed", lambda: _command(command)))
+    if file is not None:
+        wanted.append((f"there is no {os.fsdecode(file)}", lambda: _file(file)))
+    if condition is not None:
+        wanted.append(("the condition did not come true", lambda: _condition(condition)))
+    if len(wanted) != 1:
+        raise ValueError("wait for one thing: address, command, file or condition")
+    ((what, look),) = wanted
+    return (yield from _until(deadline, look, what))
+
+
+class _NotYet(QgaError):
+    """What was seen instead."""
+
+
+def _until(deadline: Deadline, look: Callable[[], Flow[Any]], what: str) -> Flow[Any]:
+    """Do *look* until it raises nothing; in the end say *what* was wrong."""
+
+    def one() -> Flow[Any]:
+        yield Timeout(_LOOK)
+        return (yield from look())
+
+    pause = _FIRST_PAUSE
+    seen: QgaError | None = None
+    while True:
+        try:
+            return (yield from within(deadline, one()))
+        except QgaError as error:
+            # A look that the end has cut short says less than the one before.
+            if seen is None or deadline.remaining():
+                seen = error
+        if not deadline.remaining():
+            break
+        yield Wait(min(pause, deadline.remaining()))
+        pause = min(pause * 1.5, _LAST_PAUSE)
+    raise WaitTimeout(f"{what} after {deadline.seconds:g} s: {seen}") from seen
+
+
+def _address(family: int | None) -> Flow[Any]:
+    found = yield from facts.address(family, timeout=_LOOK)
+    if found is None:
+        raise _NotYet("the guest has none yet that could be reached")
+    return found
+
+
+def _command(command: Sequence[str]) -> Flow[Output]:
+    started: ExecStarted = yield Exec(path=command[0], arg=list(command[1:]), capture_output=True)
+    status = yield from finish(started.pid)
+    done = Output(code_of(status), status.out_data or b"", status.err_data or b"")
+    if done.code:
+        said = (done.err.strip() or done.out.strip()).decode(errors="replace").splitlines()
+        raise _NotYet(": ".join([f"exit code {done.code}", *said[-1:]]))
+    return done
+
+
+def _file(path: GuestPath) -> Flow[bool]:
+    try:
+        name = os.fsencode(path).decode()
+        handle: int = yield FileOpen(path=name, mode="r")
+        yield FileClose(handle=handle)
+        return True
+    except (UnicodeDecodeError, CommandDisabled, CommandNotFound, Unsupported):
+        # Not a name for JSON, or no file commands.
+        done = yield from script('test -e "$1"', path)
+    if done.code:
+        raise _NotYet("it is not there")
+    return True
+
+
+def _condition(condition: Callable[[], Flow[Any] | Any]) -> Flow[Any]:
+    value = condition()
+    if isinstance(value, GeneratorType):
+        value = yield from value
+    if not value:
+        raise _NotYet(f"it returned {value!r}")
+    return value
