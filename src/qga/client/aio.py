@@ -14,7 +14,6 @@ from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
 from .operations import Operations
-from .shell import OpensAsyncShells
 from .target import Target, from_environment
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEO
     return client
 
 
-class AsyncClient(OpensAsyncShells, Awaiting, Operations):
+class AsyncClient(Awaiting, Operations):
     """A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
 
     Its operations are those of `Client`, to be awaited. Several tasks may share it: their calls

@@ -8,9 +8,10 @@ from __future__ import annotations
 from .flows import freezing, session, transfer
 from .operation import operation
 from .process import ProgramOperations
+from .shell import ShellOperations
 
 
-class Operations(ProgramOperations):
+class Operations(ProgramOperations, ShellOperations):
     """The operations of every client."""
 
     ping = operation(session.ping)

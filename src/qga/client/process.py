@@ -21,7 +21,7 @@ from .operation import Blocking, method, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from typing import Protocol, Self, TypeVar, overload
+    from typing import Self, TypeVar, overload
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 

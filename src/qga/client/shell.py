@@ -1,31 +1,33 @@
 """A terminal in the guest, as `Client.shell` and `AsyncClient.shell` give it.
 
-    with client.shell() as shell:
-        shell.write(b"ls -l\\n")
-        print(shell.read(timeout=1))
+with client.shell() as shell:
+shell.write(b"ls -l\\n")
+print(shell.read(timeout=1))
 
-    with client.shell(["top"]) as shell:
-        shell.interact()  # the user's own terminal becomes that of the guest
+with client.shell(["top"]) as shell:
+shell.interact()  # the user's own terminal becomes that of the guest
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from qga.errors import QgaError
 
-from .flows.shell import SIZE, TERM, Session
-from .operation import Awaiting, Blocking, method
+from .flows.shell import Session, begin
+from .operation import Awaiting, Blocking, method, operation
+from .process import Popen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
-    from typing import Self, TypeVar
+    from typing import Self, TypeVar, overload
 
-    from .flows.script import GuestPath
     from .flows.steps import Flow
 
     R = TypeVar("R")
+
+P = ParamSpec("P")
 
 
 class _Terminal:
@@ -68,6 +70,8 @@ class Shell(_Terminal, Blocking):
     def __init__(self, client: Blocking, state: Session) -> None:
         self._client = client
         self._state = state
+        # While it exists, the guest hears of the client.
+        self._program = Popen(client, state.running)
 
     def perform(self, flow: Flow[R]) -> R:
         return self._client.perform(flow)
@@ -128,8 +132,12 @@ class AsyncShell(_Terminal, Awaiting):
     """
 
     def __init__(self, client: Awaiting, state: Session) -> None:
+        from .aioprocess import AsyncPopen
+
         self._client = client
         self._state = state
+        # While it exists, the guest hears of the client.
+        self._program = AsyncPopen(client, state.running)
 
     async def perform(self, flow: Flow[R]) -> R:
         return await self._client.perform(flow)
@@ -157,58 +165,44 @@ class AsyncShell(_Terminal, Awaiting):
     close = method(Session.close)
 
 
-class OpensShells(Blocking):
-    """The part of `Client` that opens terminals."""
+if TYPE_CHECKING:
 
-    def shell(
-        self,
-        command: Sequence[GuestPath] | GuestPath | None = None,
-        *,
-        user: str | None = None,
-        env: Mapping[str, GuestPath] | None = None,
-        cwd: GuestPath | None = None,
-        size: tuple[int, int] = SIZE,
-        term: str = TERM,
-    ) -> Shell:
-        """Open a terminal in the guest and start a program in it.
+    class opened(Generic[P]):  # noqa: N801 - a function at run time
+        """A method that opens a terminal by *flow*."""
 
-        Python 3 in the guest holds the terminal, or the program `script` where there is none.
+        def __init__(self, flow: Callable[P, Flow[Session]]) -> None: ...
+        @overload
+        def __get__(self, instance: None, owner: type) -> Callable[..., Any]: ...
+        @overload
+        def __get__(self, instance: Blocking, owner: type) -> Callable[P, Shell]: ...
+        @overload
+        def __get__(
+            self, instance: Awaiting, owner: type
+        ) -> Callable[P, Coroutine[Any, Any, AsyncShell]]: ...
+        def __get__(self, instance: Any, owner: type) -> Any: ...
 
-        Args:
-            command: the program and its arguments, or a line for the guest's /bin/sh; None for the
-                user's login shell.
-            user: whom the program runs as; by default whom the agent runs as.
-            env: variables that it has besides USER, LOGNAME, HOME, SHELL, TERM and PATH.
-            cwd: the directory in which it starts; by default the user's own.
-            size: rows and columns.
-            term: what the terminal is able to do, as terminfo names it.
+else:
 
-        Raises:
-            Unsupported: the guest has neither Python 3 nor `script`.
-            CommandDisabled: the agent may not start programs.
-            QgaError: the terminal could not be opened; the exception tells what the guest said.
-        """
-        state = Session()
-        begin = state.begin(command, user=user, env=env, cwd=cwd, size=size, term=term)
-        self.perform(begin)
-        return Shell(self, state)
+    def opened(flow):
+        perform = operation(flow)
+
+        def shell(self, *args, **kwargs):
+            session = perform(self, *args, **kwargs)
+            if isinstance(self, Blocking):
+                return Shell(self, session)
+            return _made(self, session)
+
+        shell.__signature__ = perform.__signature__.replace(return_annotation="Shell")
+        shell.__name__ = shell.__qualname__ = "shell"
+        shell.__doc__ = flow.__doc__
+        return shell
 
 
-class OpensAsyncShells(Awaiting):
-    """The part of `AsyncClient` that opens terminals."""
+async def _made(client: Awaiting, opening: Awaitable[Session]) -> AsyncShell:
+    return AsyncShell(client, await opening)
 
-    async def shell(
-        self,
-        command: Sequence[GuestPath] | GuestPath | None = None,
-        *,
-        user: str | None = None,
-        env: Mapping[str, GuestPath] | None = None,
-        cwd: GuestPath | None = None,
-        size: tuple[int, int] = SIZE,
-        term: str = TERM,
-    ) -> AsyncShell:
-        """Open a terminal in the guest. Arguments and errors are those of `Client.shell`."""
-        state = Session()
-        begin = state.begin(command, user=user, env=env, cwd=cwd, size=size, term=term)
-        await self.perform(begin)
-        return AsyncShell(self, state)
+
+class ShellOperations:
+    """The operation of every client that opens terminals."""
+
+    shell = opened(begin)

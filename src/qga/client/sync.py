@@ -16,7 +16,6 @@ from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
-from .shell import OpensShells
 from .target import Target, from_environment
 from .turns import Turns
 
@@ -61,7 +60,7 @@ def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> 
     return client
 
 
-class Client(OpensShells, Blocking, Operations):
+class Client(Blocking, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
     Safe to use from several threads: their calls take turns, in the order in which they came. A

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shlex
 import signal
 import subprocess
 import time
@@ -331,7 +330,9 @@ class Running:
         inner = f"{self._directory}/s"
         self._control = Control(inner, self.lease / wrapper.PERIODS / 2)
         opening: list[Command[int]] = [self._control.opening()]
-        outputs = [Output(inner, name) for name, how in (("o", stdout), ("e", stderr)) if how == "p"]
+        outputs = [
+            Output(inner, name) for name, how in (("o", stdout), ("e", stderr)) if how == "p"
+        ]
         for output in outputs:
             opening += output.opening()
         handles = yield Together(opening)
@@ -405,9 +406,7 @@ def start(
     running.begin(name, "")
     try:
         try:
-            started: ExecStarted = yield Exec(
-                path="setsid", arg=[SHELL, "-s"], input_data=text
-            )
+            started: ExecStarted = yield Exec(path="setsid", arg=[SHELL, "-s"], input_data=text)
         except GuestOSError as error:
             if error.errno == errno.ENOENT:
                 raise Unsupported("the guest has no program setsid, which this takes") from error

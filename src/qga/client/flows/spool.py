@@ -420,7 +420,8 @@ class Input:
         self._most = limits.write
         names = [str(number) for number in range(SLOTS)]
         opening: list[Command[Any]] = [
-            FileOpen(path=f"{self._base}.{name}", mode="r+" if self._sent else "w") for name in names
+            FileOpen(path=f"{self._base}.{name}", mode="r+" if self._sent else "w")
+            for name in names
         ]
         opening += (
             FileOpen(path=f"{self._base}.ctl", mode="r+"),
