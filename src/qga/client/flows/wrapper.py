@@ -82,6 +82,7 @@ qga_refuse() {
 qga_uid=$(id -u "$qga_user" 2>/dev/null) || qga_refuse NOUSER
 [ "$qga_uid" != "$(id -u)" ] || eval "$qga_program"
 [ "$(id -u)" = 0 ] || qga_refuse NOTROOT
+qga_user=$(id -un "$qga_user")
 qga_home=$(eval "echo ~$qga_user")
 export HOME="$qga_home" USER="$qga_user" LOGNAME="$qga_user"
 chown "$qga_uid" "$qga_spool/start" && chmod 711 "$qga_spool"
@@ -104,7 +105,7 @@ case $(su --help 2>&1) in
 *BusyBox*) exec su -p -s %(shell)s "$qga_user" -c "$qga_program" qga-start "$@" ;;
 esac
 qga_refuse NOSWITCH
-""" % {"places": " ".join(PLACES), "no_spool": NO_SPOOL, "shell": SHELL}
+""" % {"places": " ".join(PLACES), "no_spool": NO_SPOOL, "shell": SHELL}  # noqa: UP031
 
 # Arguments: the file for what came of it, PATH, the working directory, the number of words for the
 # environment, these words (with = to set, without to unset), the program and its arguments.
