@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import subprocess
@@ -89,7 +90,7 @@ def start(
                 raise Unsupported("the guest has no program setsid, which this takes") from error
             raise
         running.pid = started.pid
-        place, said = yield from _what_came(started.pid, name)
+        place, said = yield from _what_came(running, name)
         running.begin(name, place)
         yield from running.open(*modes)
         if said != "ok":
@@ -243,10 +244,11 @@ def _check_user(user: str) -> None:
         raise ValueError(f"this is no name of a user: {user!r}")
 
 
-def _what_came(pid: int, name: str) -> Flow[tuple[str, str]]:
+def _what_came(running: Running, name: str) -> Flow[tuple[str, str]]:
     """Wait for the starter: the spool's place, and what it says."""
     pause = 0.002
     looks = 0
+    last = math.inf
     handle = -1
     place = wrapper.PLACES[0]
     said = b""
@@ -254,8 +256,14 @@ def _what_came(pid: int, name: str) -> Flow[tuple[str, str]]:
         yield Wait(pause)
         pause = min(pause * 1.2, LAST_PAUSE)
         looks += 1
-        if looks % 10 == 0:
-            yield from _check_starter(pid)
+        if looks > last:
+            raise _no_start(running.returncode)
+        if looks % 10 == 0 and running.returncode is None:
+            status: ExecStatus = yield ExecGetStatus(pid=running.pid)
+            if status.exited:
+                # The program may have been started, and have ended since.
+                running.note(status)
+                last = looks + 2 * len(wrapper.PLACES)
         if handle < 0:
             if looks > 5:
                 place = wrapper.PLACES[looks % len(wrapper.PLACES)]
@@ -269,16 +277,13 @@ def _what_came(pid: int, name: str) -> Flow[tuple[str, str]]:
     return place, said.partition(b"\n")[0].decode(errors="replace")
 
 
-def _check_starter(pid: int) -> Flow[None]:
-    status: ExecStatus = yield ExecGetStatus(pid=pid)
-    if not status.exited:
-        return
-    if status.exitcode == wrapper.NO_SPOOL:
-        raise Unsupported(
+def _no_start(code: int | None) -> QgaError:
+    if code == wrapper.NO_SPOOL:
+        return Unsupported(
             f"the guest has no room for what passes between the program and the client: no "
             f"directory could be made in any of {', '.join(wrapper.PLACES)}, or mkfifo is missing"
         )
-    raise QgaError(f"the guest's shell could not start the program: {status}")
+    return QgaError(f"the guest's shell could not start the program: it ended with {code}")
 
 
 def _not_started(args: Any, said: str, cwd: Word | None, user: str | None) -> QgaError:

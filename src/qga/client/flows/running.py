@@ -90,7 +90,7 @@ class Running:
                 return self.returncode
             if not status.exited:
                 return None
-            self._note(status)
+            self.note(status)
             if status.exitcode in (126, 127):
                 yield from self._check_start(status.exitcode)
         yield from self.finish()
@@ -307,7 +307,7 @@ class Running:
             while self.returncode is None and time.monotonic() < end:
                 status = yield ExecGetStatus(pid=self.pid)
                 if status.exited:
-                    self._note(status)
+                    self.note(status)
                 else:
                     yield Wait(LAST_PAUSE / 5)
         except CommandError:
@@ -352,7 +352,8 @@ class Running:
             commands += self.input.closing()
         return [*commands, *self._control.last(order)]
 
-    def _note(self, status: ExecStatus) -> None:
+    def note(self, status: ExecStatus) -> None:
+        """Take note of how it ended."""
         code = status.exitcode or 0
         self.returncode = code if status.signal is None else -status.signal
 
