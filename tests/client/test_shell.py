@@ -200,7 +200,7 @@ def test_in_an_event_loop(exec_agent: RunningAgent) -> None:
 
 def test_a_guest_without(client: qga.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flows, "FIND", ":")
-    with pytest.raises(qga.Unsupported, match="python3.*util-linux"):
+    with pytest.raises(qga.Unsupported, match=r"python3.*util-linux"):
         client.shell()
 
 

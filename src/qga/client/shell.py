@@ -1,7 +1,7 @@
-"""A terminal in the guest, as `Client.shell` and `AsyncClient.shell` give it.
+r"""A terminal in the guest, as `Client.shell` and `AsyncClient.shell` give it.
 
 with client.shell() as shell:
-shell.write(b"ls -l\\n")
+shell.write(b"ls -l\n")
 print(shell.read(timeout=1))
 
 with client.shell(["top"]) as shell:
@@ -10,24 +10,22 @@ shell.interact()  # the user's own terminal becomes that of the guest
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
 
-from .flows.shell import Session, begin
-from .operation import Awaiting, Blocking, method, operation
+from .flows import shell as flows
+from .flows.shell import Session
+from .operation import Awaiting, Blocking, method, opens
 from .process import Popen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
-    from typing import Self, TypeVar, overload
+    from typing import Self, TypeVar
 
     from .flows.steps import Flow
 
     R = TypeVar("R")
-
-P = ParamSpec("P")
 
 
 class _Terminal:
@@ -60,11 +58,11 @@ class _Terminal:
 
 
 class Shell(_Terminal, Blocking):
-    """A program in a terminal of the guest; `Client.shell` makes it.
+    r"""A program in a terminal of the guest; `Client.shell` makes it.
 
     A context manager: the end of the block hangs up. The terminal does what terminals do: what is
-    written comes back as its echo, lines end with CR LF, `\\x03` (Ctrl-C) interrupts the program in
-    the foreground, `\\x04` (Ctrl-D) ends the input. Standard error is among the output.
+    written comes back as its echo, lines end with CR LF, `\x03` (Ctrl-C) interrupts the program in
+    the foreground, `\x04` (Ctrl-D) ends the input. Standard error is among the output.
     """
 
     def __init__(self, client: Blocking, state: Session) -> None:
@@ -165,44 +163,7 @@ class AsyncShell(_Terminal, Awaiting):
     close = method(Session.close)
 
 
-if TYPE_CHECKING:
-
-    class opened(Generic[P]):  # noqa: N801 - a function at run time
-        """A method that opens a terminal by *flow*."""
-
-        def __init__(self, flow: Callable[P, Flow[Session]]) -> None: ...
-        @overload
-        def __get__(self, instance: None, owner: type) -> Callable[..., Any]: ...
-        @overload
-        def __get__(self, instance: Blocking, owner: type) -> Callable[P, Shell]: ...
-        @overload
-        def __get__(
-            self, instance: Awaiting, owner: type
-        ) -> Callable[P, Coroutine[Any, Any, AsyncShell]]: ...
-        def __get__(self, instance: Any, owner: type) -> Any: ...
-
-else:
-
-    def opened(flow):
-        perform = operation(flow)
-
-        def shell(self, *args, **kwargs):
-            session = perform(self, *args, **kwargs)
-            if isinstance(self, Blocking):
-                return Shell(self, session)
-            return _made(self, session)
-
-        shell.__signature__ = perform.__signature__.replace(return_annotation="Shell")
-        shell.__name__ = shell.__qualname__ = "shell"
-        shell.__doc__ = flow.__doc__
-        return shell
-
-
-async def _made(client: Awaiting, opening: Awaitable[Session]) -> AsyncShell:
-    return AsyncShell(client, await opening)
-
-
 class ShellOperations:
     """The operation of every client that opens terminals."""
 
-    shell = opened(begin)
+    shell = opens(flows.shell, Shell, AsyncShell)

@@ -8,16 +8,13 @@ programs of the terminal by SIGHUP.
 It is for every Python 3, so older ways are used than this package could.
 """
 
-# What is on its way in one direction is bounded by this, in bytes; what one write to a pipe that
-# has room can take at least, which POSIX calls PIPE_BUF.
-_MOST, _PIECE = 65536, 4096
-
-PUMP = (
-    f"""
+# MOST bounds what is on its way in one direction, in bytes; PIECE is what one write to a pipe that
+# has room takes at least, which POSIX calls PIPE_BUF. GRACE and QUIET are seconds: for the end of
+# programs that are hung up, and for what may still come when the program has ended.
+PUMP = '''
 import errno, os, pty, select, signal, sys, time
-MOST, PIECE, GRACE, QUIET = {_MOST}, {_PIECE}, 1.5, 0.3
-"""
-    + '''
+MOST, PIECE, GRACE, QUIET = 65536, 4096, 1.5, 0.3
+
 def stop(number, frame):
     raise SystemExit
 
@@ -164,4 +161,3 @@ def main():
 
 main()
 '''
-)

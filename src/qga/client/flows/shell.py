@@ -18,14 +18,17 @@ from qga.errors import CommandError, QgaError, Unsupported
 
 from . import process
 from .pump import PUMP
+from .running import LEASE
 from .script import SHELL, quote, script
+from .spoolinput import StdinClosed
 from .steps import Leave, Timeout, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .process import Running
+    from .running import Running
     from .script import GuestPath
+    from .spool import Output
     from .steps import Flow
 
 # A terminal of the usual size, and the one that most programs emulate today.
@@ -110,6 +113,7 @@ class Session:
         self.pid = 0
         self.returncode: int | None = None
         self._active = time.monotonic()
+        self._looking = False
         self._closed = False
 
     @property
@@ -139,7 +143,8 @@ class Session:
         while True:
             yield from self._look()
             if out.buffer:
-                return out.take(len(out.buffer))
+                shown: bytes = out.take(len(out.buffer))
+                return shown
             if self.returncode is not None:
                 return b""
             pause = self.pause
@@ -167,7 +172,7 @@ class Session:
                 else:
                     yield from self._look()
                     yield Wait(self.pause)
-        except process.StdinClosed:
+        except StdinClosed:
             pass  # its end is told by `read`
 
     def resize(self, rows: int, columns: int) -> Flow[None]:
@@ -215,20 +220,26 @@ class Session:
 
     def _look(self) -> Flow[None]:
         """Take what has come, and see whether that was all."""
+        if self._looking:
+            return  # another thread or task is at it
+        self._looking = True
         out = self._out()
-        if not out.ended:
-            if (yield from out.look()):
-                self._active = time.monotonic()
-            yield from self.running.alive()
-        if out.ended and self.returncode is None:
-            yield from self.running.wait()
-            self._note_end()
+        try:
+            if not out.ended:
+                if (yield from out.look()):
+                    self._active = time.monotonic()
+                yield from self.running.alive()
+            if out.ended and self.returncode is None:
+                yield from self.running.wait()
+                self._note_end()
+        finally:
+            self._looking = False
 
     def _note_end(self) -> None:
         if self.returncode is None:
             self.returncode = self.running.returncode
 
-    def _out(self) -> process.Output:
+    def _out(self) -> Output:
         out = self.running.out
         assert out is not None  # noqa: S101 - it was started with one
         return out
@@ -257,7 +268,7 @@ class Session:
                 yield Wait(_SHORTEST * 10)
 
 
-def begin(
+def shell(
     command: Sequence[GuestPath] | GuestPath | None = None,
     *,
     user: str | None = None,
@@ -265,7 +276,7 @@ def begin(
     cwd: GuestPath | None = None,
     size: tuple[int, int] = SIZE,
     term: str = TERM,
-    lease: float = process.LEASE,
+    lease: float = LEASE,
     timeout: float | None = None,
 ) -> Flow[Session]:
     """Open a terminal in the guest and start a program in it.
