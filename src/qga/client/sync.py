@@ -265,12 +265,6 @@ class Client(Blocking, Operations):
         done. At the deadline a thread thaws, whatever the block is at. If this process is killed,
         another one thaws, for targets that can be opened again (`freeze.watched` tells).
 
-            >>> with client.frozen() as freeze:
-            ...     client.fsfreeze_status()
-            FsfreezeState('frozen')
-            >>> freeze.frozen, freeze.thawed
-            (2, 2)
-
         Args:
             mountpoints: of the file systems to freeze; all that can be if None. What is none is
                 ignored by agents: `freeze.frozen` is the number that were frozen.
