@@ -296,9 +296,9 @@ def test_chown(files: Files, tmp_path: Path) -> None:
     files.chown(link, 5)
     assert (owner(link), owner(outside)) == ((2, 3), (5, 0))
     assert "nobody-here" in fails(None, files.chown, file, "nobody-here")
-    for wrong in ({}, {"user": ""}, {"user": "a:b"}, {"group": "-x"}):
+    for user, group in ((None, None), ("", None), ("a:b", 0), (0, "-x")):
         with pytest.raises(ValueError, match="user"):
-            files.chown(file, **wrong)
+            files.chown(file, user, group)
 
 
 def test_times(files: Files, shell: LocalShell, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from qga.errors import AgentNotResponding, CommandError, QgaError, TransportErro
 from . import aiochannel, results
 from .deadline import TIMEOUT, Deadline, within
 from .files import AsyncFiles
+from .flows.openfile import BufferedFile
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .guestfile import AsyncGuestFile
 from .operation import Awaiting
 from .operations import Operations
 from .target import Target, from_environment
@@ -135,6 +137,20 @@ class AsyncClient(Awaiting, Operations):
         except StopIteration as stop:
             result: R = stop.value
             return result
+
+    async def open(self, path: str, mode: str = "r") -> AsyncGuestFile:
+        """Open a file of the guest, as a binary file whose methods are to be awaited.
+
+            async with await client.open("/var/log/syslog") as file:
+                async for line in file: ...
+
+        Args:
+            path: full path in the guest.
+            mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
+        """
+        state = BufferedFile(path, mode)
+        await self.perform(state.open())
+        return AsyncGuestFile(self, state)
 
     @property
     def files(self) -> AsyncFiles:
