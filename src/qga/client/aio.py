@@ -12,7 +12,10 @@ from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 from . import aiochannel, hints, results
 from .aiofrozen import AsyncFreeze
 from .deadline import TIMEOUT, Deadline, within
+from .files import AsyncFiles
+from .flows.openfile import BufferedFile
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .guestfile import AsyncGuestFile
 from .operation import Awaiting
 from .operations import Operations
 from .target import Target, from_environment
@@ -105,10 +108,10 @@ class AsyncClient(Awaiting, Operations):
     async def close(self) -> None:
         """Close the channel. Files that are open in the guest stay open there.
 
-            >>> await aclient.close()
-            >>> await aclient.ping()
-            Traceback (most recent call last):
-            qga.errors.TransportError: this client has been closed
+        >>> await aclient.close()
+        >>> await aclient.ping()
+        Traceback (most recent call last):
+        qga.errors.TransportError: this client has been closed
         """
         try:
             if self._left and not self._closed and self._channel is not None:
@@ -123,8 +126,8 @@ class AsyncClient(Awaiting, Operations):
     async def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
         """Have the agent execute *command*. Arguments, result and errors: see `Client.execute`.
 
-            >>> (await aclient.execute(GetHostName(), timeout=5)).host_name
-            'fake'
+        >>> (await aclient.execute(GetHostName(), timeout=5)).host_name
+        'fake'
         """
         return await self._execute(command, self._deadline(timeout))
 
@@ -139,8 +142,8 @@ class AsyncClient(Awaiting, Operations):
     ) -> Any:
         """Have the agent execute a command by its name. See `Client.call`.
 
-            >>> await aclient.call("guest-get-host-name")
-            {'host-name': 'fake'}
+        >>> await aclient.call("guest-get-host-name")
+        {'host-name': 'fake'}
         """
         deadline = self._deadline(timeout)
         async with self._turn(deadline) as open_channel:
@@ -150,7 +153,7 @@ class AsyncClient(Awaiting, Operations):
     async def sync(self, *, timeout: float | None = None) -> None:
         """Get in step with the agent. Done by itself whenever it is needed.
 
-            >>> await aclient.sync(timeout=5)
+        >>> await aclient.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
         async with self._turn(deadline) as open_channel:
@@ -159,15 +162,15 @@ class AsyncClient(Awaiting, Operations):
     async def perform(self, flow: Flow[R]) -> R:
         r"""Carry out a flow. See `Client.perform`.
 
-            >>> def swap(path, data):
-            ...     handle = yield FileOpen(path=path, mode="r+")
-            ...     old = yield FileRead(handle=handle)
-            ...     yield FileSeek(handle=handle, offset=0, whence=0)
-            ...     yield FileWrite(handle=handle, data=data)
-            ...     yield FileClose(handle=handle)
-            ...     return old.data
-            >>> await aclient.perform(swap("/etc/hostname", b"web1\n"))
-            b'fake\n'
+        >>> def swap(path, data):
+        ...     handle = yield FileOpen(path=path, mode="r+")
+        ...     old = yield FileRead(handle=handle)
+        ...     yield FileSeek(handle=handle, offset=0, whence=0)
+        ...     yield FileWrite(handle=handle, data=data)
+        ...     yield FileClose(handle=handle)
+        ...     return old.data
+        >>> await aclient.perform(swap("/etc/hostname", b"web1\n"))
+        b'fake\n'
         """
         pace = Timeout(None)
         try:
@@ -200,11 +203,30 @@ class AsyncClient(Awaiting, Operations):
         """
         return AsyncFreeze(self, mountpoints, deadline, timeout)
 
+    async def open(self, path: str, mode: str = "r") -> AsyncGuestFile:
+        """Open a file of the guest, as a binary file whose methods are to be awaited.
+
+            async with await client.open("/var/log/syslog") as file:
+                async for line in file: ...
+
+        Args:
+            path: full path in the guest.
+            mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
+        """
+        state = BufferedFile(path, mode)
+        await self.perform(state.open())
+        return AsyncGuestFile(self, state)
+
+    @property
+    def files(self) -> AsyncFiles:
+        """The guest's files, and what can be done with them."""
+        return AsyncFiles(self)
+
     async def open_channel(self) -> None:
         """Open the channel now, not at the first call.
 
-            >>> client = qga.AsyncClient(agent.adial)
-            >>> await client.open_channel()
+        >>> client = qga.AsyncClient(agent.adial)
+        >>> await client.open_channel()
         """
         async with self._turn(self._deadline(None), tidy=False):
             pass

@@ -11,6 +11,7 @@ from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
+from .files import Files
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .frozen import Freeze
 from .guestfile import GuestFile
@@ -121,10 +122,10 @@ class Client(Blocking, Operations):
     def close(self) -> None:
         """Close the channel. Files that are open in the guest stay open there.
 
-            >>> client.close()
-            >>> client.ping()
-            Traceback (most recent call last):
-            qga.errors.TransportError: this client has been closed
+        >>> client.close()
+        >>> client.ping()
+        Traceback (most recent call last):
+        qga.errors.TransportError: this client has been closed
         """
         if self._left and not self._closed and self._channel is not None:
             try:
@@ -191,7 +192,7 @@ class Client(Blocking, Operations):
     def sync(self, *, timeout: float | None = None) -> None:
         """Get in step with the agent. Done by itself whenever it is needed.
 
-            >>> client.sync(timeout=5)
+        >>> client.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
         with self._turn(deadline) as open_channel:
@@ -244,6 +245,11 @@ class Client(Blocking, Operations):
         """
         return GuestFile(self, path, mode)
 
+    @property
+    def files(self) -> Files:
+        """The guest's files, and what can be done with them."""
+        return Files(self)
+
     def frozen(
         self,
         mountpoints: Sequence[str] | None = None,
@@ -288,8 +294,8 @@ class Client(Blocking, Operations):
     def open_channel(self) -> None:
         """Open the channel now, not at the first call.
 
-            >>> client = qga.Client(agent.dial)
-            >>> client.open_channel()
+        >>> client = qga.Client(agent.dial)
+        >>> client.open_channel()
         """
         with self._turn(self._deadline(None), tidy=False):
             pass

@@ -1,0 +1,85 @@
+"""The files of a guest: `client.files`, for the blocking and for the asynchronous client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .flows import changing, globbing, listing, looking
+from .operation import Awaiting, Blocking, operation
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from .flows.steps import Flow
+
+    R = TypeVar("R")
+
+
+class FileOperations:
+    """What can be done with the files of a guest.
+
+    Paths are absolute. They may be str, bytes or `os.PathLike`; names that are no UTF-8 come as str
+    with surrogate escapes, which can be passed back: `os.fsencode` gives their bytes.
+
+    All but reading and writing is done by short scripts in the guest's shell, so the agent must
+    allow guest-exec.
+    """
+
+    stat = operation(looking.stat)
+    lstat = operation(looking.lstat)
+    exists = operation(looking.exists)
+    is_dir = operation(looking.is_dir)
+    is_file = operation(looking.is_file)
+    list = operation(listing.list_directory)
+    walk = operation(listing.walk)
+    glob = operation(globbing.glob)
+    readlink = operation(looking.readlink)
+    disk_usage = operation(looking.disk_usage)
+    du = operation(looking.du)
+    checksum = operation(looking.checksum)
+
+    mkdir = operation(changing.mkdir)
+    remove = operation(changing.remove)
+    rename = operation(changing.rename)
+    copy = operation(changing.copy)
+    symlink = operation(changing.symlink)
+    chmod = operation(changing.chmod)
+    chown = operation(changing.chown)
+    touch = operation(changing.touch)
+    utime = operation(changing.utime)
+    mktemp = operation(changing.mktemp)
+    mkdtemp = operation(changing.mkdtemp)
+
+
+class Files(Blocking, FileOperations):
+    """The files of a guest; `Client.files`.
+
+    Args:
+        client: what carries out the operations.
+    """
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: Blocking) -> None:
+        self._client = client
+
+    def perform(self, flow: Flow[R]) -> R:
+        """Carry out *flow*."""
+        return self._client.perform(flow)
+
+
+class AsyncFiles(Awaiting, FileOperations):
+    """The files of a guest, for asyncio; `AsyncClient.files`. Its operations are to be awaited.
+
+    Args:
+        client: what carries out the operations.
+    """
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: Awaiting) -> None:
+        self._client = client
+
+    async def perform(self, flow: Flow[R]) -> R:
+        """Carry out *flow*."""
+        return await self._client.perform(flow)

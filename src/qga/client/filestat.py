@@ -1,0 +1,151 @@
+"""What is known of a file of the guest: the results of `Files.stat` and its like."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+
+# The order in which `parsed` wants the numbers, as a format of stat, of coreutils and busybox.
+# The human-readable time is the only one of which both can tell the fraction.
+FORMAT = "%f %s %b %B %u %g %h %i %d %t %T %Y:%U:%G:%y"
+
+# What stat says for the name of a user or group that has none.
+_UNKNOWN = "UNKNOWN"
+
+_TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What the guest knows of a file.
+
+    Attributes:
+        mode: its type and permissions, as in `os.stat_result.st_mode`.
+        size: its length in bytes.
+        allocated: the bytes that it occupies: less than *size* where it is sparse.
+        uid: the number of its owner.
+        gid: the number of its group.
+        user: the name of its owner; None if the guest knows none.
+        group: the name of its group; None if the guest knows none.
+        nlink: the number of its names.
+        inode: its number in its file system.
+        device: the number of its file system, as `os.makedev` makes it.
+        rdev: the number of the device that it is, if it is one; else 0.
+        mtime_ns: when its content changed, in nanoseconds since the epoch. Whole seconds where the
+            guest's stat tells no more, as old busybox.
+        target: what a symlink leads to, None if it is none.
+    """
+
+    mode: int
+    size: int
+    allocated: int
+    uid: int
+    gid: int
+    user: str | None
+    group: str | None
+    nlink: int
+    inode: int
+    device: int
+    rdev: int
+    mtime_ns: int
+    target: str | None = None
+
+    @property
+    def type(self) -> str:
+        """Such as "file", "directory" or "symlink"; "unknown" for what Linux does not have."""
+        return _TYPES.get(stat.S_IFMT(self.mode), "unknown")
+
+    @property
+    def permissions(self) -> int:
+        """The permissions alone, with the set-id and sticky bits: what `Files.chmod` takes."""
+        return stat.S_IMODE(self.mode)
+
+    @property
+    def mtime(self) -> float:
+        """When its content changed, in seconds since the epoch."""
+        return self.mtime_ns / 1e9
+
+    def is_dir(self) -> bool:
+        """Whether it is a directory."""
+        return stat.S_ISDIR(self.mode)
+
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.mode)
+
+    def is_symlink(self) -> bool:
+        """Whether it is a symlink."""
+        return stat.S_ISLNK(self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file in a directory of the guest.
+
+    Attributes:
+        path: its full path.
+        stat: what is known of it; of a symlink itself, not of what it leads to.
+    """
+
+    path: str
+    stat: FileStat
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """The space of a file system of the guest, in bytes.
+
+    Attributes:
+        total: all of it.
+        used: what is occupied.
+        free: what programs without privileges can have: less than the rest, mostly.
+        inodes: the number of files that it can hold; 0 where there is no such limit.
+        inodes_free: how many more it can hold.
+    """
+
+    total: int
+    used: int
+    free: int
+    inodes: int
+    inodes_free: int
+
+
+def parsed(numbers: str, target: str | None = None) -> FileStat:
+    """The output of stat by `FORMAT`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    fields, user, group, date = numbers.split(":", 3)
+    mode, size, blocks, unit, uid, gid, nlink, inode, device, major, minor, seconds = fields.split()
+    fraction = re.search(r"\.(\d+)", date)
+    return FileStat(
+        mode=int(mode, 16),
+        size=int(size),
+        allocated=int(blocks) * int(unit),
+        uid=int(uid),
+        gid=int(gid),
+        user=None if user == _UNKNOWN else user,
+        group=None if group == _UNKNOWN else group,
+        nlink=int(nlink),
+        inode=int(inode),
+        device=int(device),
+        rdev=os.makedev(int(major, 16), int(minor, 16)),
+        mtime_ns=int(seconds) * 10**9 + (int(fraction[1][:9].ljust(9, "0")) if fraction else 0),
+        target=target,
+    )

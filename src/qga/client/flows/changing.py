@@ -1,0 +1,408 @@
+"""What changes the files and directories of the guest. For `Files`.
+
+The scripts name their arguments by number; paths are absolute, so that none looks like an option.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import TYPE_CHECKING
+
+from qga.errors import GuestOSError
+
+from .asking import ask, full, shown
+from .steps import Timeout
+
+if TYPE_CHECKING:
+    from .asking import AnyPath
+    from .steps import Flow
+
+_SYMBOLIC = re.compile(r"[ugoa]*([-+=]([rwxXst]*|[ugo]))+(,[ugoa]*([-+=]([rwxXst]*|[ugo]))+)*")
+
+# $2 is the mode or nothing, $3 the directory above if it shall be made, $4 whether it may exist.
+_MKDIR = """[ -z "$3" ] || [ -d "$3" ] || mkdir -p "$3" || return
+said=$(mkdir ${2:+-m "$2"} "$1" 2>&1)
+code=$?
+[ "$code" -ne 0 ] || return 0
+if [ -n "$4" ] && [ -d "$1" ]; then return 0; fi
+printf '%s\\n' "$said" >&2
+return "$code"
+"""
+
+# What tells why there is no such file.
+_THERE = """if [ ! -e "$1" ] && [ ! -L "$1" ]; then ls -d "$1" >/dev/null; return 1; fi
+"""
+
+# $2 is whether to remove all below it too.
+_REMOVE = f"""{_THERE}
+if [ ! -d "$1" ] || [ -L "$1" ]; then rm -f "$1"
+elif [ -n "$2" ]; then rm -rf "$1"
+else rmdir "$1"
+fi"""
+
+# $3 is whether the other may exist.
+_NEW = """if [ -z "$3" ] && { [ -e "$2" ] || [ -L "$2" ]; }; then
+    echo ': File exists' >&2
+    return 1
+fi
+"""
+# Busybox's -T does not replace a symlink to a directory, and before 1.31 there is none.
+_RENAME = f"""{_THERE}{_NEW}
+replace() {{
+    said=$(mv -fT "$1" "$2" 2>&1) && return 0
+    case $said in
+    *"is a directory" | "mv: invalid option"* | "mv: unrecognized option"*)
+        "$3" "$2" && mv -f "$1" "$2" ;;
+    *) printf '%s\\n' "$said" >&2; return 1 ;;
+    esac
+}}
+old=file
+if [ -d "$1" ] && [ ! -L "$1" ]; then old=directory; fi
+if [ -z "$3" ]; then
+    mv -n "$1" "$2" || return
+    if [ -e "$1" ] || [ -L "$1" ]; then echo ': File exists' >&2; return 1; fi
+elif [ ! -d "$2" ]; then
+    mv -f "$1" "$2"
+elif [ ! -L "$2" ]; then
+    if [ "$old" = file ]; then echo ': Is a directory' >&2; return 1; fi
+    replace "$1" "$2" rmdir
+else
+    if [ "$old" = directory ]; then echo ': Not a directory' >&2; return 1; fi
+    replace "$1" "$2" rm
+fi"""
+
+# $4 is whether to copy all below it too, $5 whether to keep owner, permissions and times.
+_COPY = f"""{_NEW}{_THERE}
+if [ -n "$4" ]; then
+    if [ -d "$2" ] && [ ! -d "$1" ]; then echo ': Is a directory' >&2; return 1; fi
+    if [ -d "$2" ]; then cp -RPf ${{5:+-p}} "$1/." "$2/"; else cp -RPf ${{5:+-p}} "$1" "$2"; fi
+    return
+fi
+if [ -d "$1" ] || [ -d "$2" ]; then echo ': Is a directory' >&2; return 1; fi
+if [ -e "$1" ] && [ ! -f "$1" ] && [ ! -b "$1" ]; then echo ': Invalid argument' >&2; return 1; fi
+cp ${{5:+-p}} "$1" "$2"
+"""
+
+_SYMLINK = """if [ -e "$2" ] || [ -L "$2" ]; then echo ': File exists' >&2; return 1; fi
+ln -s -- "$1" "$2"
+"""
+
+# $2 are options, $3 and $4 user and group or nothing. What is not given, busybox would take from a
+# link, not from what it leads to.
+_CHOWN = """user=$3 group=$4
+if [ -z "$2" ] && [ -L "$1" ]; then
+    [ -n "$user" ] || user=$(stat -L -c %u "$1") || return
+    [ -n "$group" ] || group=$(stat -L -c %g "$1") || return
+fi
+chown $2 -- "$user${group:+:$group}" "$1"
+"""
+
+# $2 is -h or nothing; times come as a pair with the fraction, which busybox does not take, and
+# without.
+_UTIME = f"""{_THERE}
+if [ -z "$2" ] && [ ! -e "$1" ]; then ls -dL "$1" >/dev/null; return 1; fi
+file=$1 h=$2
+set_time() {{
+    touch -c $h $1 -d "$2" "$file" 2>/dev/null || touch -c $h $1 -d "$3" "$file"
+}}
+if [ -z "$3" ]; then touch -c $h "$file"
+elif [ "$3" = "$5" ]; then set_time '' "$3" "$4"
+else set_time -a "$3" "$4" && set_time -m "$5" "$6"
+fi"""
+
+
+def mkdir(
+    path: AnyPath,
+    mode: int | None = None,
+    *,
+    parents: bool = False,
+    exist_ok: bool = False,
+    timeout: float | None = None,
+) -> Flow[None]:
+    """Make a directory.
+
+    Args:
+        path: full path in the guest.
+        mode: its permissions, exactly these; what the agent's umask leaves if None.
+        parents: whether to make the directories above it that are missing.
+        exist_ok: whether it may be there already; its permissions stay as they are then.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        GuestOSError: it is there (EEXIST), the one above is not (ENOENT), or the like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    above = (where.rstrip(b"/").rpartition(b"/")[0] or b"/") if parents else b""
+    digits = "" if mode is None else _octal(mode)
+    exists = "exists" if exist_ok else ""
+    yield from ask(f"make the directory {shown(where)}", _MKDIR, where, digits, above, exists)
+
+
+def remove(
+    path: AnyPath,
+    *,
+    recursive: bool = False,
+    missing_ok: bool = False,
+    timeout: float | None = None,
+) -> Flow[None]:
+    """Remove a file, or a directory that is empty. Symlinks are removed themselves.
+
+    Args:
+        path: full path in the guest.
+        recursive: whether to remove a directory with all below it, also what is mounted there.
+        missing_ok: whether it may be gone already.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        ValueError: the path is the root, or ends with `.` or `..`.
+        GuestOSError: there is no such file (ENOENT), it has something in it (ENOTEMPTY), or the
+            like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    if where.rstrip(b"/").rpartition(b"/")[2] in (b"", b".", b".."):
+        raise ValueError(f"{shown(where)} is not removed: name the file or directory itself")
+    try:
+        yield from ask(f"remove {shown(where)}", _REMOVE, where, "all" if recursive else "")
+    except GuestOSError as error:
+        if not (missing_ok and error.errno == errno.ENOENT):
+            raise
+
+
+def rename(
+    old: AnyPath, new: AnyPath, *, overwrite: bool = True, timeout: float | None = None
+) -> Flow[None]:
+    """Give a file or directory another name.
+
+    Within a file system it happens at once, as `os.rename` does it; to another one, the file is
+    copied and removed. *new* is the whole new name: if it is a directory, nothing is moved into it.
+
+    Args:
+        old: full path in the guest.
+        new: full path in the guest.
+        overwrite: whether *new* may be a file that is there, or an empty directory for a directory.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        GuestOSError: there is no such file (ENOENT), *new* is in the way (EEXIST, EISDIR,
+            ENOTDIR, ENOTEMPTY), or the like.
+    """
+    yield Timeout(timeout)
+    one, other = full(old), full(new)
+    what = f"rename {shown(one)} to {shown(other)}"
+    yield from ask(what, _RENAME, one, other, "over" if overwrite else "")
+
+
+def copy(
+    old: AnyPath,
+    new: AnyPath,
+    *,
+    recursive: bool = False,
+    preserve: bool = False,
+    overwrite: bool = True,
+    timeout: float | None = None,
+) -> Flow[None]:
+    """Copy a file within the guest, or a directory with all below it.
+
+    *new* is the whole new name. A directory that is there gets the files in addition.
+
+    Args:
+        old: full path in the guest. A symlink is followed, unless *recursive*.
+        new: full path in the guest.
+        recursive: whether to copy a directory.
+        preserve: whether to keep owner, permissions and times.
+        overwrite: whether *new* may be there.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        GuestOSError: there is no such file (ENOENT), *new* is there (EEXIST), one is a directory
+            (EISDIR), *old* is a pipe or the like (EINVAL), no space is left (ENOSPC), or the like.
+    """
+    yield Timeout(timeout)
+    one, other = full(old), full(new)
+    flags = ["x" if flag else "" for flag in (overwrite, recursive, preserve)]
+    yield from ask(f"copy {shown(one)} to {shown(other)}", _COPY, one, other, *flags)
+
+
+def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
+    """Make a symlink.
+
+    Args:
+        target: what it leads to; taken as it is, and may be relative to its directory.
+        path: full path of the link in the guest.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        GuestOSError: *path* is there (EEXIST), or the like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    yield from ask(f"make the symlink {shown(where)}", _SYMLINK, os.fsencode(target), where)
+
+
+def chmod(
+    path: AnyPath, mode: int | str, *, recursive: bool = False, timeout: float | None = None
+) -> Flow[None]:
+    """Set the permissions of a file, or of a directory and all below it.
+
+    Args:
+        path: full path in the guest; a symlink is followed, but not those below it.
+        mode: a number, such as 0o644, for exactly these; or a change such as "u+x,go-w".
+        recursive: whether all below it too.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        ValueError: *mode* is no such thing.
+        GuestOSError: there is no such file, or the like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    if isinstance(mode, int):
+        mode = _octal(mode)
+    elif not _SYMBOLIC.fullmatch(mode):
+        raise ValueError(f"no mode: {mode!r}; use a number such as 0o644, or such as 'u+x,go-w'")
+    script = f'chmod {"-R " if recursive else ""}-- "$2" "$1"'
+    yield from ask(f"change the permissions of {shown(where)}", script, where, mode)
+
+
+def chown(
+    path: AnyPath,
+    user: int | str | None = None,
+    group: int | str | None = None,
+    *,
+    recursive: bool = False,
+    follow_symlinks: bool = True,
+    timeout: float | None = None,
+) -> Flow[None]:
+    """Set the owner of a file, or of a directory and all below it.
+
+    Args:
+        path: full path in the guest.
+        user: the number or name of the new owner; it stays if None.
+        group: the number or name of the new group; it stays if None.
+        recursive: whether all below it too; symlinks are changed themselves then, *path* included.
+        follow_symlinks: whether to change what a symlink leads to, not the link.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        ValueError: neither *user* nor *group* is given, or one is no name.
+        GuestOSError: there is no such file or no such user, or the like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    if user is None and group is None:
+        raise ValueError("give a user or a group")
+    names = ["" if name is None else str(name) for name in (user, group)]
+    for given, name in zip((user, group), names, strict=True):
+        if given is not None and (not name or ":" in name or name.startswith("-")):
+            raise ValueError(f"no user or group can have the name {given!r}")
+    link = "-Rh" if recursive else "" if follow_symlinks else "-h"
+    yield from ask(f"change the owner of {shown(where)}", _CHOWN, where, link, *names)
+
+
+def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
+    """Make an empty file; if it is there, set its times to now.
+
+    Args:
+        path: full path in the guest.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        GuestOSError: its directory is not there, or the like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    yield from ask(f"touch {shown(where)}", 'touch "$1"', where)
+
+
+def utime(
+    path: AnyPath,
+    times: tuple[float, float] | None = None,
+    *,
+    ns: tuple[int, int] | None = None,
+    follow_symlinks: bool = True,
+    timeout: float | None = None,
+) -> Flow[None]:
+    """Set when a file was last used and when its content changed, as `os.utime` does.
+
+    Busybox in the guest takes whole seconds only: the fraction is dropped there. Nor does it take
+    times before 1970.
+
+    Args:
+        path: full path in the guest.
+        times: both times in seconds since the epoch.
+        ns: both times in nanoseconds since the epoch. Without either, it is now.
+        follow_symlinks: whether to set those of what a symlink leads to, not of the link.
+        timeout: seconds for each command; the client's own if None.
+
+    Raises:
+        ValueError: both *times* and *ns* are given.
+        GuestOSError: there is no such file, or the like.
+    """
+    yield Timeout(timeout)
+    where = full(path)
+    if times is not None and ns is not None:
+        raise ValueError("give times or ns, not both")
+    if times is not None:
+        ns = (round(times[0] * 1e9), round(times[1] * 1e9))
+    words = [word for time in ns or () for word in (_time(time), f"@{time // 10**9}")]
+    link = "" if follow_symlinks else "-h"
+    yield from ask(f"set the times of {shown(where)}", _UTIME, where, link, *words)
+
+
+def mktemp(
+    directory: AnyPath = "/tmp",  # noqa: S108 - the guest's
+    prefix: str = "qga.",
+    *,
+    timeout: float | None = None,
+) -> Flow[str]:
+    """Make an empty file of a new name, which only its owner may read and write.
+
+    Args:
+        directory: full path in the guest of the directory that it shall be in.
+        prefix: how its name begins.
+        timeout: seconds for each command; the client's own if None.
+
+    Returns: its path. Whoever made it has to remove it.
+
+    Raises:
+        GuestOSError: there is no such directory, or the like.
+    """
+    return (yield from _temporary(directory, prefix, "", timeout))
+
+
+def mkdtemp(
+    directory: AnyPath = "/tmp",  # noqa: S108 - the guest's
+    prefix: str = "qga.",
+    *,
+    timeout: float | None = None,
+) -> Flow[str]:
+    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`."""
+    return (yield from _temporary(directory, prefix, "-d", timeout))
+
+
+def _temporary(directory: AnyPath, prefix: str, option: str, timeout: float | None) -> Flow[str]:
+    yield Timeout(timeout)
+    if "/" in prefix:
+        raise ValueError(f"a prefix cannot hold a slash: {prefix!r}")
+    where = full(directory)
+    template = where.rstrip(b"/") + b"/" + os.fsencode(prefix) + b"XXXXXX"
+    script = f'mktemp {option} "$1"'
+    out = yield from ask(f"make a temporary file in {shown(where)}", script, template)
+    return shown(out.removesuffix(b"\n"))
+
+
+def _octal(mode: int) -> str:
+    """Five digits: with fewer, chmod keeps the set-id bits of directories."""
+    if not 0 <= mode <= 0o7777:
+        raise ValueError(f"no permissions: {mode:#o}; give at most 0o7777")
+    return f"{mode:05o}"
+
+
+def _time(ns: int) -> str:
+    seconds, rest = divmod(abs(ns), 10**9)
+    fraction = f".{rest:09}" if rest else ""
+    return f"@{'-' if ns < 0 else ''}{seconds}{fraction}"

@@ -1,0 +1,83 @@
+"""The files of the guest that fit a pattern. For `Files`.
+
+The pattern is taken apart and matched here, so that it means what Python's `glob` makes of it; the
+guest is asked once for each part of it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob as _glob
+import re
+from typing import TYPE_CHECKING
+
+from .answer import answer
+from .asking import full, judged, needs, shown
+from .steps import Timeout
+
+if TYPE_CHECKING:
+    from .asking import AnyPath
+    from .steps import Flow
+
+# Each gets paths and prints others, each with a NUL behind it. What cannot be read has no files.
+_EXISTING = """for p; do
+    if [ -e "$p" ] || [ -L "$p" ]; then printf '%s\\0' "$p"; fi
+done"""
+_DIRECTORIES = """for p; do
+    if [ -d "$p/" ]; then printf '%s/\\0' "$p"; fi
+done"""
+_BELOW = f"""{needs("find", "xargs")}
+printf '%s/\\0' "$@" | xargs -0 sh -c 'find "$@" -mindepth 1 TESTS -print0' sh 2>/dev/null
+return 0"""
+_CHILDREN = _BELOW.replace("TESTS", "-maxdepth 1")
+_SHOWN = '-name ".*" -prune -o '
+
+
+def glob(
+    pattern: AnyPath, *, include_hidden: bool = False, timeout: float | None = None
+) -> Flow[list[str]]:
+    """The paths that fit a pattern, sorted.
+
+    It has the wildcards of Python's `glob`: `*`, `?` and `[...]` within a name, `**` for any number
+    of directories, and a slash at the end for directories alone. Other than there, `**` does not
+    follow symlinks.
+
+    Args:
+        pattern: a full path with wildcards.
+        include_hidden: whether wildcards fit names that begin with a dot.
+        timeout: seconds for each command; the client's own if None.
+    """
+    yield Timeout(timeout)
+    where = full(pattern)
+    what = f"find {shown(where)}"
+    hidden = "" if include_hidden else _SHOWN
+    found = [b""]
+    _, *parts = shown(where).split("/")
+    for number, part in enumerate(parts, 1):
+        last = number == len(parts)
+        if not part:
+            found = yield from _asked(what, _DIRECTORIES, found)
+        elif part == "**" and last:
+            below = yield from _asked(what, _BELOW.replace("TESTS", hidden), found)
+            found = (yield from _asked(what, _DIRECTORIES, found)) + below
+        elif part == "**":
+            below = yield from _asked(what, _BELOW.replace("TESTS", f"{hidden}-type d"), found)
+            found = list(dict.fromkeys(found + below))
+        elif _glob.has_magic(part):
+            children = yield from _asked(what, _CHILDREN, found)
+            fits = re.compile(fnmatch.translate(part)).match
+            dotted = include_hidden or part.startswith(".")
+            names = ((path, shown(path.rpartition(b"/")[2])) for path in children)
+            found = [path for path, name in names if fits(name) and (dotted or name[0] != ".")]
+        else:
+            found = [path + b"/" + where.split(b"/")[number] for path in found]
+            if last:
+                found = yield from _asked(what, _EXISTING, found)
+    return sorted(shown(path) for path in set(found))
+
+
+def _asked(what: str, text: str, paths: list[bytes]) -> Flow[list[bytes]]:
+    if not paths:
+        return []
+    done = yield from answer(text, *paths)
+    return judged(what, done).split(b"\0")[:-1]
