@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .flows import changing, globbing, listing, looking
 from .operation import Awaiting, Blocking, operation
+from .transfers import TransferOperations
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-class FileOperations:
+class FileOperations(TransferOperations):
     """What can be done with the files of a guest.
 
     Paths are absolute. They may be str, bytes or `os.PathLike`; names that are no UTF-8 come as str

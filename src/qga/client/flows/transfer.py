@@ -182,7 +182,12 @@ def read_file(
 
 def with_file(path: str, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
     """Open *path*, do *transfer*, and close it whatever happens. The close tells of late errors."""
-    handle = yield FileOpen(path=path, mode=mode)
+    handle: int = yield FileOpen(path=path, mode=mode)
+    return (yield from closing(handle, transfer))
+
+
+def closing(handle: int, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
+    """Do *transfer* with an open file, and close it whatever happens."""
     try:
         result = yield from transfer(handle)
     except CommandError:

@@ -1,0 +1,336 @@
+"""The bytes of one file, between this machine and an open file of the guest.
+
+The pieces are as large as the channel takes, and a few are under way at once. Holes are skipped in
+both directions. For `transfers`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from qga.errors import GuestOSError, QgaError
+from qga.protocol import FileRead, FileSeek, FileWrite
+
+from .steps import GetLimits, Limits, Together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import IO, Protocol, TypeAlias
+
+    from .steps import Flow
+
+    # Where a file has data: offset and length of each range, in order.
+    Ranges: TypeAlias = Iterable[tuple[int, int]]
+
+    class Source(Protocol):
+        """What is sent: `size` bytes, of which those outside of `ranges` are zeros."""
+
+        size: int
+
+        def ranges(self, start: int) -> Ranges: ...
+        def read(self, offset: int, count: int) -> bytes | memoryview: ...
+
+    class Sink(Protocol):
+        """What takes that which was read, in order."""
+
+        def write(self, data: bytes) -> None: ...
+        def skip(self, count: int) -> None: ...
+
+
+# How many pieces are under way at once. More measured no faster, and cost memory.
+FLIGHT = 4
+
+# What is a hole when it is all zeros. File systems have no smaller ones worth the trouble.
+BLOCK = 1 << 16
+_ZEROS = bytes(BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """How far a transfer has come.
+
+    Attributes:
+        done: bytes so far, those of holes and of an earlier, broken attempt included.
+        total: how many there will be; None when that is not known.
+        files: files so far that are there as a whole.
+        seconds: how long it has taken.
+        moved: bytes that went over the channel in that time.
+    """
+
+    done: int
+    total: int | None
+    files: int
+    seconds: float
+    moved: int
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second that went over the channel."""
+        return self.moved / self.seconds if self.seconds else 0.0
+
+
+class Meter:
+    """Counts, and calls *report* with a `TransferProgress`."""
+
+    def __init__(
+        self, report: Callable[[TransferProgress], object] | None, total: int | None = None
+    ) -> None:
+        self._report = report
+        self._began = time.monotonic()
+        self.total = total
+        self.done = self.moved = self.files = 0
+
+    def add(self, count: int, *, moved: bool = True) -> None:
+        self.done += count
+        if moved:
+            self.moved += count
+        self.tell()
+
+    def add_files(self, count: int = 1) -> None:
+        self.files += count
+        self.tell()
+
+    def tell(self) -> None:
+        if self._report is not None:
+            seconds = time.monotonic() - self._began
+            self._report(TransferProgress(self.done, self.total, self.files, seconds, self.moved))
+
+
+class Tally:
+    """What of one file has passed so far: its checksum, holes included, and a *meter*'s count."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._hash = hashlib.sha256()
+
+    def take(self, data: bytes | memoryview) -> None:
+        """*data* went over the channel."""
+        self._hash.update(data)
+        self.meter.add(len(data))
+
+    def know(self, data: bytes | memoryview) -> None:
+        """*data* was there already."""
+        self._hash.update(data)
+        self.meter.add(len(data), moved=False)
+
+    def skip(self, count: int) -> None:
+        """There is a hole of *count* bytes."""
+        for at in range(0, count, BLOCK):
+            self._hash.update(_ZEROS[: count - at])
+        if count:
+            self.meter.add(count, moved=False)
+
+    def restart(self) -> None:
+        """What was known is wrong."""
+        self.meter.done = 0
+        self._hash = hashlib.sha256()
+
+    def hex(self) -> str:
+        return self._hash.hexdigest()
+
+
+class Data:
+    """A `Source` in memory."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._view = memoryview(data).cast("B")
+        self.size = len(self._view)
+
+    def ranges(self, start: int) -> Ranges:
+        return [(start, self.size - start)]
+
+    def read(self, offset: int, count: int) -> memoryview:
+        return self._view[offset : offset + count]
+
+
+class LocalFile:
+    """A `Source` that is a file here.
+
+    Args:
+        file: open for reading.
+        sparse: look for its holes.
+    """
+
+    def __init__(self, file: IO[bytes], *, sparse: bool = True) -> None:
+        self._descriptor = file.fileno()
+        self._name = file.name
+        status = os.fstat(self._descriptor)
+        self.size = status.st_size
+        self._sparse = sparse and status.st_blocks * 512 < status.st_size
+
+    def ranges(self, start: int) -> Iterator[tuple[int, int]]:
+        if not self._sparse:
+            yield start, self.size - start
+            return
+        while start < self.size:
+            try:
+                start = os.lseek(self._descriptor, start, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return  # the rest is a hole
+                raise
+            end = min(os.lseek(self._descriptor, start, os.SEEK_HOLE), self.size)
+            if end <= start:
+                return
+            yield start, end - start
+            start = end
+
+    def read(self, offset: int, count: int) -> bytes:
+        data = os.pread(self._descriptor, count, offset)
+        if len(data) < count:
+            raise QgaError(f"{self._name} has become shorter while it was sent")
+        return data
+
+
+class Memory:
+    """A `Sink` in memory."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def skip(self, count: int) -> None:
+        self.data += bytes(count)
+
+
+class SparseFile:
+    """A `Sink` that is a file here; zeros become holes.
+
+    Args:
+        descriptor: of the file; written from its position on.
+        sparse: False to write zeros like anything else.
+    """
+
+    def __init__(self, descriptor: int, *, sparse: bool = True) -> None:
+        self._descriptor = descriptor
+        self._sparse = sparse
+
+    def write(self, data: bytes) -> None:
+        if not self._sparse:
+            self._write(memoryview(data))
+            return
+        view = memoryview(data)
+        begun = 0  # of what is to be written
+        for at in range(0, len(data), BLOCK):
+            block = view[at : at + BLOCK]
+            if block == _ZEROS[: len(block)]:
+                self._write(view[begun:at])
+                self.skip(len(block))
+                begun = at + len(block)
+        self._write(view[begun:])
+
+    def skip(self, count: int) -> None:
+        os.lseek(self._descriptor, count, os.SEEK_CUR)
+
+    def finish(self) -> None:
+        """Give the file its size, whatever hole is at its end."""
+        os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
+
+    def _write(self, view: memoryview) -> None:
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+
+def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[None]:
+    """Write *source* from *start* on to the open file *handle*, which stands at its beginning."""
+    limits: Limits = yield GetLimits()
+    at, position = start, 0
+    for offset, length in source.ranges(start):
+        tally.skip(offset - at)
+        at, end = offset, offset + length
+        if at != position and length:
+            yield FileSeek(handle=handle, offset=at, whence=0)
+            position = at
+        while at < end:
+            pieces: list[bytes | memoryview] = []
+            while at < end and len(pieces) < FLIGHT:
+                pieces.append(source.read(at, min(limits.write, end - at)))
+                at += len(pieces[-1])
+            yield from _write_all(handle, position, pieces)
+            position = at
+            for piece in pieces:
+                tally.take(piece)
+    if at < source.size:  # a hole at the end: its last byte makes it
+        yield FileSeek(handle=handle, offset=source.size - 1, whence=0)
+        yield from _write_all(handle, source.size - 1, [b"\0"])
+        tally.skip(source.size - at)
+
+
+def _write_all(handle: int, position: int, pieces: list[bytes | memoryview]) -> Flow[None]:
+    """Write *pieces* one behind the other at *position*, where the file stands."""
+    while pieces:
+        answers = yield Together([FileWrite(handle=handle, data=piece) for piece in pieces])
+        for index, (piece, written) in enumerate(zip(pieces, answers, strict=True)):
+            if written.count <= 0:
+                raise GuestOSError("no byte could be written", errno.ENOSPC)
+            position += written.count
+            if written.count < len(piece):
+                # An agent may take less than it was given; what came behind went astray.
+                pieces = [piece[written.count :], *pieces[index + 1 :]]
+                yield FileSeek(handle=handle, offset=position, whence=0)
+                break
+        else:
+            return
+
+
+def receive(
+    handle: int, sink: Sink, tally: Tally, *, size: int | None = None, limit: int | None = None
+) -> Flow[int]:
+    """Read the open file *handle* from where it stands to its end into *sink*.
+
+    Args:
+        size: how many bytes are expected, so that no more is asked for at once.
+        limit: at most so many bytes.
+
+    Returns: the number of bytes.
+    """
+    limits: Limits = yield GetLimits()
+    done = 0
+    while limit is None or done < limit:
+        most = inf if limit is None else limit - done
+        # One more than expected shows the end. The first one shows whether there is much at all.
+        expected = (inf if done else 0) if size is None else size - done
+        counts: list[int] = []
+        while len(counts) < FLIGHT and sum(counts) < most and sum(counts) <= max(expected, 0):
+            counts.append(int(min(limits.read, most - sum(counts))))
+        answers = yield Together([FileRead(handle=handle, count=count) for count in counts])
+        for piece in answers:
+            if piece.count:
+                sink.write(piece.data)
+                tally.take(piece.data)
+                done += piece.count
+            if piece.eof or not piece.count:
+                return done
+    return done
+
+
+def receive_ranges(
+    handle: int, sink: Sink, ranges: Ranges, tally: Tally, *, start: int, size: int
+) -> Flow[int]:
+    """Read the *ranges* of a file that have data from *start* on; the rest up to *size* is zeros.
+
+    Returns: the number of bytes, zeros included. Fewer than asked for when the file has shrunk.
+    """
+    at = start
+    for first, length in ranges:
+        offset, end = max(first, at), min(first + length, size)
+        if offset >= end:
+            continue
+        sink.skip(offset - at)
+        tally.skip(offset - at)
+        yield FileSeek(handle=handle, offset=offset, whence=0)
+        left = end - offset
+        at = offset + (yield from receive(handle, sink, tally, size=left, limit=left))
+        if at < end:
+            return at - start
+    sink.skip(size - at)
+    tally.skip(size - at)
+    return size - start

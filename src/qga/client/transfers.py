@@ -1,0 +1,18 @@
+"""Copying: whole files and directory trees, between this machine and a guest. For `Files`."""
+
+from __future__ import annotations
+
+from .flows import fetching, sending, trees
+from .operation import operation
+
+
+class TransferOperations:
+    """The operations that move the content of files."""
+
+    read = operation(fetching.read)
+    write = operation(sending.write)
+    append = operation(sending.append)
+    download = operation(fetching.download)
+    upload = operation(sending.upload)
+    download_tree = operation(trees.download_tree)
+    upload_tree = operation(trees.upload_tree)
