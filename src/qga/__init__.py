@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .client.deadline import deadline
     from .client.frozen import Freeze
     from .client.guestfile import GuestFile
+    from .client.listing import targets
     from .client.state import State
     from .client.sync import Client, connect
     from .client.target import Target
@@ -70,6 +71,7 @@ __all__ = [
     "aconnect",
     "connect",
     "deadline",
+    "targets",
 ]
 
 # Where a name comes from that is none of `errors`.
@@ -85,6 +87,7 @@ _ELSEWHERE = {
     "aconnect": ("client.aio", "aconnect"),
     "connect": ("client.sync", "connect"),
     "deadline": ("client.deadline", "deadline"),
+    "targets": ("client.listing", "targets"),
 }
 
 if not TYPE_CHECKING:  # which would take every name for one of these

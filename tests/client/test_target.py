@@ -46,7 +46,7 @@ def test_targets(text: str) -> None:
         ("", "is not a target"),
         ("vm1", "is not a target"),
         ("/run/a.sock", r"do you mean unix:/run/a\.sock"),
-        ("tcp:host:1", "is not a target"),
+        ("ftp:host:1", "is not a target"),
         ("unix:", "lacks what follows"),
         ("unix:/a\0b", "NUL"),
         ("vsock:3", "vsock:CID:PORT"),

@@ -18,7 +18,7 @@ from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .guestfile import AsyncGuestFile
 from .operation import Awaiting
 from .operations import Operations
-from .target import Target, from_environment
+from .target import settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .aiochannel import AsyncChannel
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .flows.steps import Flow, Step
+    from .target import Target
 
     R = TypeVar("R")
 
@@ -37,7 +38,10 @@ _TIDYING = 1.0
 
 
 async def aconnect(
-    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+    target: str | Target | None = None,
+    *,
+    timeout: float | None = None,
+    wait: float | None = None,
 ) -> AsyncClient:
     r"""Open the channel to an agent, in the running event loop.
 
@@ -48,10 +52,7 @@ async def aconnect(
 
     Arguments and errors are those of `qga.connect`.
     """
-    if target is None:
-        target = from_environment()
-    elif isinstance(target, str):
-        target = Target(target)
+    target, timeout = settled(target, timeout)
     client = AsyncClient(target.aopen, timeout=timeout, target=str(target))
     try:
         if wait is None:

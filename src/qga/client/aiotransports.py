@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from qga.errors import AgentTimeout, ConnectionLost, NoChannel
 
-from .transports import PIECES, READ_SIZE, RETRY, lost, new_socket
+from .transports import LONG, PIECES, READ_SIZE, RETRY, lost, new_socket
+from .ways import addresses, as_os_error, unknown_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,8 +196,29 @@ def _expire(future: asyncio.Future[None], deadline: Deadline) -> None:
         future.set_exception(deadline.expired())
 
 
-async def connect_socket(family: int, address: Any, deadline: Deadline) -> AsyncTransport:
-    """Connect a stream socket; errors are those of `Way.open`."""
+def adopt(descriptor: int) -> AsyncTransport:
+    """The transport over a descriptor that may be one which no event loop can wait for."""
+    try:
+        return AsyncDescriptorTransport(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise NoChannel(f"a device of this kind cannot be waited for: {error.strerror}") from error
+
+
+async def resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
+    """The addresses of *host*; errors are those of `Way.open`."""
+    asking = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        async with asyncio.timeout(min(deadline.remaining(), LONG)):
+            return addresses(await asking)
+    except (socket.gaierror, UnicodeError) as error:
+        raise unknown_host(host, as_os_error(error)) from error
+    except TimeoutError:
+        raise deadline.expired() from None
+
+
+async def connect_socket(family: int, address: Any, deadline: Deadline) -> int:
+    """The descriptor of a socket connected to *address*; errors are those of `Way.open`."""
     stream = new_socket(family)
     try:
         stream.setblocking(False)
@@ -219,7 +241,7 @@ async def connect_socket(family: int, address: Any, deadline: Deadline) -> Async
                 if error.errno is None:
                     raise deadline.expired() from None
                 raise
-            return AsyncDescriptorTransport(stream.detach())
+            return stream.detach()
     except AgentTimeout:
         raise
     except OSError as error:

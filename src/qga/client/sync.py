@@ -17,7 +17,7 @@ from .frozen import Freeze
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
-from .target import Target, from_environment
+from .target import settled
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .channel import Channel
     from .flows.steps import Flow, Step
+    from .target import Target
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
@@ -37,7 +38,10 @@ _TIDYING = 1.0
 
 
 def connect(
-    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+    target: str | Target | None = None,
+    *,
+    timeout: float | None = None,
+    wait: float | None = None,
 ) -> Client:
     r"""Open the channel to an agent.
 
@@ -54,9 +58,10 @@ def connect(
         qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
 
     Args:
-        target: `unix:/path`, `vsock:CID:PORT` or `serial:/dev/pts/N`; by default what QGA_TARGET
-            says.
-        timeout: what the client's calls may take unless they say otherwise, in seconds.
+        target: `unix:/path`, `libvirt:DOMAIN` or another one of the forms that docs/transports.md
+            lists, or a name from a targets file; by default what QGA_TARGET says.
+        timeout: what the client's calls may take unless they say otherwise, in seconds; None for
+            what the targets file says of a name, or else 30.
         wait: wait so many seconds until the agent is ready, as `Client.wait_ready` does.
 
     Raises:
@@ -64,10 +69,7 @@ def connect(
         NoChannel: the channel cannot be opened.
         WaitTimeout: the agent was not ready in time.
     """
-    if target is None:
-        target = from_environment()
-    elif isinstance(target, str):
-        target = Target(target)
+    target, timeout = settled(target, timeout)
     client = Client(target.open, timeout=timeout, target=str(target))
     try:
         if wait is None:

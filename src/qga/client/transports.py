@@ -6,23 +6,18 @@ whole requests: what lies behind it, as libvirt does, keeps requests and replies
 Both are Protocols: a class with these methods is one, and a function that opens it is all that a
 `Client` needs.
 
-The client drives them; `target` decides which one.
+The client drives them; `target` decides which one, and `ways` opens it.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import socket
-import stat
-import termios
-import time
-import tty
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
-from qga.errors import AgentTimeout, ConnectionLost, NoChannel
+from qga.errors import ConnectionLost, NoChannel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +34,7 @@ READ_SIZE = 256 * 1024
 PIECES = 1024
 
 # Longer than this, eleven days, is for ever: poll() takes milliseconds in an int.
-_LONG = 1e6
+LONG = 1e6
 
 # An agent that serves one client at a time refuses others while its short queue is full.
 RETRY = 0.02
@@ -206,53 +201,12 @@ class DescriptorTransport:
 
 def _wait(poll: select.poll, deadline: Deadline) -> None:
     remaining = deadline.remaining()
-    if not remaining or not poll.poll(None if remaining > _LONG else remaining * 1000):
+    if not remaining or not poll.poll(None if remaining > LONG else remaining * 1000):
         raise deadline.expired()
 
 
 def lost(error: OSError) -> ConnectionLost:
     return ConnectionLost(f"the channel broke: {error.strerror}")
-
-
-class SocketWay:
-    """A stream socket to connect to.
-
-    Args:
-        family: AF_UNIX, AF_VSOCK or AF_INET.
-        address: as `socket.connect` takes it.
-    """
-
-    def __init__(self, family: int, address: Any) -> None:
-        self.family = family
-        self.address = address
-
-    def open(self, deadline: Deadline) -> Transport:
-        stream = new_socket(self.family)
-        try:
-            while True:
-                remaining = deadline.remaining()
-                if not remaining:
-                    raise deadline.expired()
-                stream.settimeout(None if remaining > _LONG else remaining)
-                try:
-                    stream.connect(self.address)
-                except BlockingIOError:
-                    time.sleep(RETRY)
-                    continue
-                return DescriptorTransport(stream.detach())
-        except AgentTimeout:
-            raise
-        except TimeoutError:
-            raise deadline.expired() from None
-        except OSError as error:
-            raise NoChannel(error.strerror or str(error)) from error
-        finally:
-            stream.close()
-
-    async def aopen(self, deadline: Deadline) -> AsyncTransport:
-        from .aiotransports import connect_socket
-
-        return await connect_socket(self.family, self.address, deadline)
 
 
 def new_socket(family: int) -> socket.socket:
@@ -261,44 +215,3 @@ def new_socket(family: int) -> socket.socket:
         return socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise NoChannel(f"no sockets of this kind here: {error.strerror}") from error
-
-
-class SerialWay:
-    """A terminal (pty, serial line) or character device, in raw mode."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def open(self, deadline: Deadline) -> Transport:
-        return DescriptorTransport(_open_serial(self.path))
-
-    async def aopen(self, deadline: Deadline) -> AsyncTransport:
-        from .aiotransports import AsyncDescriptorTransport
-
-        return AsyncDescriptorTransport(_open_serial(self.path))  # never blocks
-
-
-def _open_serial(path: str) -> int:
-    try:
-        # Non-blocking from the start: a serial line may wait for a carrier otherwise.
-        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        raise NoChannel(error.strerror) from error
-    try:
-        if not stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            raise NoChannel("neither a terminal nor a character device")
-        if os.isatty(descriptor):
-            # What has arrived already is kept: the synchronisation sorts it out.
-            tty.setraw(descriptor, termios.TCSANOW)
-    except (OSError, termios.error) as error:
-        os.close(descriptor)
-        if isinstance(error, NoChannel):
-            raise
-        raise NoChannel(f"cannot be set to raw mode: {os.strerror(_number(error))}") from error
-    return descriptor
-
-
-def _number(error: Exception) -> int:
-    number = error.args[0] if error.args else errno.EIO
-    return number if isinstance(number, int) else errno.EIO
