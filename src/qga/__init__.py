@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
     from .client.deadline import deadline
-    from .client.guestfile import GuestFile
+    from .client.files import AsyncFiles, Files
+    from .client.filestat import DiskUsage, FileEntry, FileStat
+    from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.sync import Client, Freeze, connect
     from .client.target import Target
     from .errors import (
@@ -41,12 +43,18 @@ __all__ = [
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncFiles",
+    "AsyncGuestFile",
     "BadArgument",
     "Client",
     "CommandDisabled",
     "CommandError",
     "CommandNotFound",
     "ConnectionLost",
+    "DiskUsage",
+    "FileEntry",
+    "FileStat",
+    "Files",
     "Freeze",
     "GuestFile",
     "GuestOSError",
@@ -66,7 +74,13 @@ __all__ = [
 # Where a name comes from that is none of `errors`.
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
+    "AsyncFiles": ("client.files", "AsyncFiles"),
+    "AsyncGuestFile": ("client.guestfile", "AsyncGuestFile"),
     "Client": ("client.sync", "Client"),
+    "DiskUsage": ("client.filestat", "DiskUsage"),
+    "FileEntry": ("client.filestat", "FileEntry"),
+    "FileStat": ("client.filestat", "FileStat"),
+    "Files": ("client.files", "Files"),
     "Freeze": ("client.sync", "Freeze"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Target": ("client.target", "Target"),
