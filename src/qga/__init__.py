@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .client.aio import AsyncClient, aconnect
     from .client.aiofrozen import AsyncFreeze
     from .client.deadline import deadline
+    from .client.files import AsyncFiles, Files
+    from .client.filestat import DiskUsage, FileEntry, FileStat
     from .client.frozen import Freeze
-    from .client.guestfile import GuestFile
+    from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.listing import targets
     from .client.state import State
     from .client.sync import Client, connect
@@ -48,13 +50,19 @@ __all__ = [
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncFiles",
     "AsyncFreeze",
+    "AsyncGuestFile",
     "BadArgument",
     "Client",
     "CommandDisabled",
     "CommandError",
     "CommandNotFound",
     "ConnectionLost",
+    "DiskUsage",
+    "FileEntry",
+    "FileStat",
+    "Files",
     "Freeze",
     "GuestFile",
     "GuestOSError",
@@ -77,10 +85,16 @@ __all__ = [
 # Where a name comes from that is none of `errors`.
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
+    "AsyncFiles": ("client.files", "AsyncFiles"),
+    "AsyncGuestFile": ("client.guestfile", "AsyncGuestFile"),
     "Client": ("client.sync", "Client"),
     "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
     "Freeze": ("client.frozen", "Freeze"),
     "State": ("client.state", "State"),
+    "DiskUsage": ("client.filestat", "DiskUsage"),
+    "FileEntry": ("client.filestat", "FileEntry"),
+    "FileStat": ("client.filestat", "FileStat"),
+    "Files": ("client.files", "Files"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),

@@ -40,6 +40,7 @@ class LocalShell(Blocking):
         self._ended: dict[int, ExecStatus] = {}
         self.busybox = path != os.defpath
         self.ran = 0
+        self.inputs: list[int] = []
 
     def perform(self, flow: Flow[Any]) -> Any:
         driven = Driven(flow)
@@ -66,6 +67,7 @@ class LocalShell(Blocking):
     def _run(self, command: Any) -> ExecStarted:
         assert command.path == SHELL
         self.ran += 1
+        self.inputs.append(len(command.input_data or b""))
         done = subprocess.run(
             [*self._shell, *command.arg],
             input=command.input_data or b"",

@@ -13,6 +13,7 @@ import pytest
 import qga
 from qga.client.files import Files
 from qga.client.flows import answer
+from qga.client.flows.steps import Limits
 from qga.protocol import Exec
 from qga.protocol.exec import ExecStatus
 from tests.client.driven import Driven
@@ -214,3 +215,16 @@ def test_the_guest_tidies_up_itself(
     while leftovers():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_many_paths_are_asked_for_by_and_by(
+    shell: LocalShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.client.driven.Limits", lambda: Limits(input=8192))
+    for number in range(100):
+        (tmp_path / f"{number:0100}").mkdir()
+        (tmp_path / f"{number:0100}" / "x").touch()
+    expected = [f"{tmp_path}/{number:0100}/x" for number in range(100)]
+    assert Files(shell).glob(f"{tmp_path}/*/x") == expected
+    assert max(shell.inputs) <= 8192
+    assert shell.ran > 4
