@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -152,6 +153,42 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
 def test_wheel_needs_nothing_else(unpacked: Path) -> None:
     (found,) = metadata.distributions(path=[str(unpacked)])
     assert [line for line in found.requires or [] if "extra ==" not in line] == []
+
+
+PLUGGED = """
+def test_fake(fake_agent):
+    assert fake_agent.connect().read_file("/etc/hostname") == b"fake\\n"
+
+def test_real(qga_agent):
+    qga_agent.connect().ping()
+"""
+
+
+def test_plugin_works_where_the_wheel_is_installed(wheel: Path, tmp_path: Path) -> None:
+    python = tmp_path / "venv/bin/python"
+    venv = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")]
+    subprocess.run(venv, check=True)
+    install = ["--python", str(python), "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
+    # pytest and what it needs, from here: nothing is downloaded.
+    here = Path(sysconfig.get_path("purelib"))
+    there = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    for name in ("pytest", "_pytest", "py.py", "pluggy", "iniconfig", "packaging", "pygments"):
+        for path in (here / name, *here.glob(f"{name}-*.dist-info")):
+            (there / path.name).symlink_to(path)
+    (tmp_path / "test_plugged.py").write_text(PLUGGED)
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-Werror",
+        "test_plugged.py",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout
 
 
 def run_unpacked(python: str, unpacked: Path, code: str, *arguments: str) -> str:

@@ -12,9 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
+    from .client.aiofrozen import AsyncFreeze
     from .client.deadline import deadline
-    from .client.guestfile import GuestFile
-    from .client.sync import Client, Freeze, connect
+    from .client.files import AsyncFiles, Files
+    from .client.filestat import DiskUsage, FileEntry, FileStat
+    from .client.frozen import Freeze
+    from .client.guestfile import AsyncGuestFile, GuestFile
+    from .client.listing import targets
+    from .client.state import State
+    from .client.sync import Client, connect
     from .client.target import Target
     from .errors import (
         AgentBusy,
@@ -44,12 +50,19 @@ __all__ = [
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncFiles",
+    "AsyncFreeze",
+    "AsyncGuestFile",
     "BadArgument",
     "Client",
     "CommandDisabled",
     "CommandError",
     "CommandNotFound",
     "ConnectionLost",
+    "DiskUsage",
+    "FileEntry",
+    "FileStat",
+    "Files",
     "Freeze",
     "GuestFile",
     "GuestOSError",
@@ -57,6 +70,7 @@ __all__ = [
     "NoChannel",
     "ProtocolError",
     "QgaError",
+    "State",
     "Target",
     "TransportError",
     "Unsupported",
@@ -65,19 +79,29 @@ __all__ = [
     "aconnect",
     "connect",
     "deadline",
+    "targets",
 ]
 
 # Where a name comes from that is none of `errors`.
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
+    "AsyncFiles": ("client.files", "AsyncFiles"),
+    "AsyncGuestFile": ("client.guestfile", "AsyncGuestFile"),
     "Client": ("client.sync", "Client"),
-    "Freeze": ("client.sync", "Freeze"),
+    "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
+    "Freeze": ("client.frozen", "Freeze"),
+    "State": ("client.state", "State"),
+    "DiskUsage": ("client.filestat", "DiskUsage"),
+    "FileEntry": ("client.filestat", "FileEntry"),
+    "FileStat": ("client.filestat", "FileStat"),
+    "Files": ("client.files", "Files"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),
     "connect": ("client.sync", "connect"),
     "deadline": ("client.deadline", "deadline"),
+    "targets": ("client.listing", "targets"),
 }
 
 if not TYPE_CHECKING:  # which would take every name for one of these

@@ -4,42 +4,19 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.stock import listens
+from tests.support.pretended import Pretended, pretending
 
-AGENT = Path(__file__).with_name("pretended.py")
-
-
-class Pretended:
-    """An agent in a process of its own that pretends to freeze; its log tells what it was asked."""
-
-    def __init__(self, directory: Path) -> None:
-        self.target = f"unix:{directory / 's'}"
-        self.log = directory / "log"
-
-    @property
-    def asked(self) -> list[str]:
-        names = self.log.read_text().split()
-        return [name for name in names if "sync" not in name]
+FROZEN_AND_THAWED = ["guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"]
 
 
 @pytest.fixture
 def pretended() -> Iterator[Pretended]:
-    with tempfile.TemporaryDirectory(prefix="qga-") as name:
-        directory = Path(name)
-        socket, log = directory / "s", directory / "log"
-        process = subprocess.Popen([sys.executable, str(AGENT), str(socket), str(log)])
-        try:
-            assert listens(socket, process)
-            yield Pretended(directory)
-        finally:
-            process.kill()
-            process.wait()
+    with pretending() as agent:
+        yield agent
 
 
 def freeze(target: str, *words: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -63,7 +40,7 @@ def test_the_exit_code_is_that_of_the_command(
         freeze(pretended.target, *words), capture_output=True, text=True, check=False
     )
     assert done.returncode == code
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
     lines = done.stderr.splitlines()
     assert lines[0] == "qga: 2 file systems frozen"
     assert lines[-1].startswith("qga: 2 file systems thawed after 0.")
@@ -88,7 +65,7 @@ def test_a_signal_that_ends_qga_ends_the_command_and_thaws(
         process.stdout.readline()
         process.send_signal(number)
         assert process.wait(20) == 128 + number
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
 
 
 def test_an_interrupt_is_for_the_command_to_decide(pretended: Pretended) -> None:
@@ -101,7 +78,7 @@ def test_an_interrupt_is_for_the_command_to_decide(pretended: Pretended) -> None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 3
-    assert pretended.asked == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert pretended.asked == FROZEN_AND_THAWED
 
 
 def test_the_target_may_be_in_the_environment(

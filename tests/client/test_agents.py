@@ -13,7 +13,7 @@ import pytest
 
 import qga
 from qga import protocol
-from qga.client.guestfile import MODES
+from qga.client.flows.openfile import MODES
 from qga.protocol.model import Command, version
 from qga.testing import HARMLESS
 from tests.support.stock import BLOCKED, RunningAgent, running
@@ -163,7 +163,7 @@ def test_a_request_that_was_sent_by_half_is_forgotten(
         with agent.stopped(), pytest.raises(qga.AgentTimeout):
             client.call(
                 "guest-file-write",
-                {"handle": file._handle, "buf-b64": bytes(8 << 20)},
+                {"handle": file._file.handle, "buf-b64": bytes(8 << 20)},
                 timeout=0.3,
             )
         file.write(b"only this")

@@ -1,5 +1,7 @@
 """A frozen guest is thawed: whatever the block does, whatever the channel does."""
 
+import threading
+
 import pytest
 
 import qga
@@ -18,24 +20,33 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
 
 
+def still_frozen(peer: Peer) -> None:
+    peer.expect("guest-fsfreeze-status")
+    peer.answer("frozen")
+
+
 def freezes_and_thaws(peer: Peer) -> None:
     peer.sync()
     peer.expect("guest-fsfreeze-freeze")
     peer.answer(3)
+    still_frozen(peer)
     peer.expect("guest-fsfreeze-thaw")
-    peer.answer(2)
+    peer.answer(3)
     peer.expect("guest-ping")
     peer.answer({})
 
 
 def test_tells_how_many_were_frozen_and_thawed(peers: Peers) -> None:
     client = peers(freezes_and_thaws)
-    with client.freeze() as freeze:
+    with client.frozen() as freeze:
         assert freeze.frozen == 3
         before = freeze.thawed
     assert before is None
-    assert freeze.thawed == 2
+    assert freeze.thawed == 3
     assert 0 <= freeze.seconds < 10
+    assert freeze.held
+    assert freeze.report.startswith("3 file systems stayed frozen for ")
+    assert not freeze.watched  # no other process could open this channel
     client.ping()
 
 
@@ -45,10 +56,10 @@ def test_thaws_when_the_block_raises(peers: Peers, error: type[BaseException]) -
         raise error
 
     client = peers(freezes_and_thaws)
-    freeze = client.freeze()
+    freeze = client.frozen()
     with pytest.raises(error), freeze:
         fail()
-    assert freeze.thawed == 2
+    assert (freeze.thawed, freeze.held) == (3, True)
     client.ping()
 
 
@@ -66,7 +77,7 @@ def test_thaws_when_the_freeze_takes_too_long(peers: Peers) -> None:
         peer.answer({})
 
     client = peers(script)
-    with pytest.raises(qga.AgentTimeout, match="freeze"), client.freeze(timeout=0.2):
+    with pytest.raises(qga.AgentTimeout, match="freeze"), client.frozen(timeout=0.2):
         pytest.fail("not frozen")
     client.ping()
 
@@ -76,6 +87,7 @@ def test_thaws_again_after_timeouts_and_over_a_new_channel(peers: Peers) -> None
         peer.sync()
         peer.expect("guest-fsfreeze-freeze")
         peer.answer(1)
+        still_frozen(peer)
         peer.expect("guest-fsfreeze-thaw")
         number = peer.expect("guest-sync-delimited")["id"]
         peer.answer(1)
@@ -90,9 +102,10 @@ def test_thaws_again_after_timeouts_and_over_a_new_channel(peers: Peers) -> None
         peer.answer(0)
 
     client = peers(first, second)
-    with client.freeze(timeout=0.2) as freeze:
+    with client.frozen(timeout=0.2) as freeze:
         pass
-    assert freeze.thawed == 0
+    assert (freeze.thawed, freeze.held) == (0, False)
+    assert "nobody can tell" in freeze.report
 
 
 def test_somebody_elses_freeze_is_not_touched(peers: Peers) -> None:
@@ -104,7 +117,7 @@ def test_somebody_elses_freeze_is_not_touched(peers: Peers) -> None:
         peer.answer({})
 
     client = peers(script)
-    with pytest.raises(qga.CommandDisabled), client.freeze():
+    with pytest.raises(qga.CommandDisabled), client.frozen():
         pytest.fail("not frozen")
     client.ping()
 
@@ -124,9 +137,107 @@ def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, stat
         peer.answer({})
 
     client = peers(script)
-    with pytest.raises(qga.GuestOSError, match="failed to freeze"), client.freeze():
+    with pytest.raises(qga.GuestOSError, match="failed to freeze"), client.frozen():
         pytest.fail("not frozen")
     client.ping()
+
+
+@pytest.mark.parametrize(
+    ("frozen", "state", "thawed", "why"),
+    [
+        (2, "thawed", 0, "somebody else thawed"),
+        (2, "frozen", 1, "of 2 file systems only 1 were still frozen"),
+        (2, "frozen", 0, "of 2 file systems only 0 were still frozen"),
+        (0, "thawed", 0, "no file system was frozen"),
+    ],
+)
+def test_it_did_not_hold(peers: Peers, frozen: int, state: str, thawed: int, why: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        assert peer.expect("guest-fsfreeze-freeze-list") == {"mountpoints": ["/a", "/b"]}
+        peer.answer(frozen)
+        peer.expect("guest-fsfreeze-status")
+        peer.answer(state)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(thawed)
+
+    with peers(script).frozen(["/a", "/b"]) as freeze:
+        assert not freeze.held
+    assert (freeze.held, freeze.thawed) == (False, thawed)
+    assert why in freeze.report
+
+
+def test_an_agent_that_does_not_tell_its_state_is_thawed(peers: Peers) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        peer.answer(1)
+        peer.expect("guest-fsfreeze-status")
+        peer.refuse(**NOT_ALLOWED)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(1)
+
+    with peers(script).frozen() as freeze:
+        pass
+    assert freeze.held
+
+
+def test_the_deadline_thaws_whatever_the_block_is_at(peers: Peers) -> None:
+    thawed = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        peer.answer(2)
+        still_frozen(peer)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(2)
+        thawed.set()
+        # The end of the block has nothing to thaw: it may be somebody else's by then.
+        peer.expect("guest-ping")
+        peer.answer({})
+
+    client = peers(script)
+    with client.frozen(deadline=0.3) as freeze:
+        assert thawed.wait(60)
+        client.ping()
+    assert (freeze.expired, freeze.held, freeze.thawed) == (True, False, 2)
+    assert freeze.report.startswith("the deadline of 0.3 s passed: 2 file systems thawed after ")
+
+
+def test_the_deadline_bounds_the_freeze_itself(peers: Peers) -> None:
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        number = peer.expect("guest-sync-delimited")["id"]
+        peer.answer(3)
+        peer.send(b"\xff")
+        peer.answer(number)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(3)
+
+    with pytest.raises(qga.AgentTimeout), peers(script).frozen(deadline=0.2):
+        pytest.fail("not frozen")
+
+
+def test_a_timer_that_could_not_thaw_leaves_it_to_the_end(peers: Peers) -> None:
+    tried = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.sync()
+        peer.expect("guest-fsfreeze-freeze")
+        peer.answer(1)
+        still_frozen(peer)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.refuse(**NOT_ALLOWED)
+        tried.set()
+        still_frozen(peer)
+        peer.expect("guest-fsfreeze-thaw")
+        peer.answer(1)
+
+    with peers(script).frozen(deadline=0.1) as freeze:
+        assert tried.wait(60)
+    assert (freeze.expired, freeze.held, freeze.thawed) == (True, False, 1)
 
 
 def test_a_thaw_that_never_succeeds_says_that_the_guest_may_still_be_frozen(peers: Peers) -> None:

@@ -5,9 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from base64 import b64decode, b64encode
 from math import inf
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,8 @@ import qga
 from qga.client.flows import transfer
 from qga.client.flows.steps import Leave
 from qga.protocol import FileClose, FileRead, Shutdown
+from qga.protocol.files import FileChunk
+from qga.testing import FakeAgent
 from qga.wire import handshake
 
 from .driven import Driven
@@ -26,48 +26,9 @@ def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshake, "SILENCE", 0.1)
 
 
-class Disk:
-    """Plays an agent that has one file, and takes or gives at most *most* bytes at once."""
-
-    def __init__(
-        self, content: bytes = b"", most: int = 1 << 30, *, early_eof: bool = True
-    ) -> None:
-        self.content = bytearray(content)
-        self.most = most
-        self.early_eof = early_eof
-        self.position = 0
-        self.seen: list[str] = []
-
-    def __call__(self, peer: Peer) -> None:
-        peer.sync()
-        while True:
-            request = peer.request()
-            self.seen.append(request["execute"].removeprefix("guest-file-"))
-            answer = self.execute(self.seen[-1], request.get("arguments", {}))
-            peer.answer(answer)
-
-    def execute(self, name: str, given: dict[str, Any]) -> Any:
-        if name == "open":
-            self.position = 0
-            if given["mode"].startswith("w"):
-                self.content.clear()
-            return 1000
-        if name == "read":
-            end = self.position + min(given["count"], self.most)
-            data = bytes(self.content[self.position : end])
-            self.position += len(data)
-            eof = end > len(self.content) and (self.early_eof or not data)
-            return {"count": len(data), "buf-b64": b64encode(data).decode(), "eof": eof}
-        if name == "write":
-            data = b64decode(given["buf-b64"])[: self.most]
-            self.content[self.position : self.position + len(data)] = data
-            self.position += len(data)
-            return {"count": len(data), "eof": False}
-        if name == "seek":
-            base = (0, self.position, len(self.content))[given["whence"]]
-            self.position = base + given["offset"]
-            return {"position": self.position, "eof": False}
-        return {}
+def seen(agent: FakeAgent) -> list[str]:
+    """What it was asked, in short."""
+    return [request.name.removeprefix("guest-file-") for request in agent.requests]
 
 
 def test_helpers(peers: Peers) -> None:
@@ -142,55 +103,63 @@ def test_shutdown_tells_an_error(peers: Peers) -> None:
 
 
 @pytest.mark.parametrize("early_eof", [True, False])
-def test_files_are_read_to_their_end(peers: Peers, early_eof: bool) -> None:
+def test_files_are_read_to_their_end(fake_agent: FakeAgent, early_eof: bool) -> None:
     content = bytes(range(256)) * 20
-    disk = Disk(content, most=1000, early_eof=early_eof)
-    client = peers(disk)
-    seen: list[int] = []
-    assert client.read_file("/f", progress=seen.append) == content
-    assert seen == [1000, 2000, 3000, 4000, 5000, 5120]
+    fake_agent.files["/f"] = content
+    fake_agent.files.most = 1000
+    if not early_eof:
+
+        def read(command: FileRead) -> FileChunk:
+            chunk = fake_agent.files._on_read(command)
+            return FileChunk(count=chunk.count, data=chunk.data, eof=not chunk.count)
+
+        fake_agent.reply(FileRead, read)
+    client = fake_agent.connect()
+    progress: list[int] = []
+    assert client.read_file("/f", progress=progress.append) == content
+    assert progress == [1000, 2000, 3000, 4000, 5000, 5120]
     assert client.read_file("/f", limit=1500) == content[:1500]
-    assert disk.seen[-1] == "close"
+    assert fake_agent.files.open_handles == 0
     pieces: list[bytes] = []
     assert client.download("/f", pieces.append) == 5120
     assert b"".join(pieces) == content
 
 
-def test_short_writes_are_continued(peers: Peers) -> None:
-    disk = Disk(most=7)
-    client = peers(disk)
-    seen: list[int] = []
-    assert client.write_file("/f", b"0123456789" * 3, progress=seen.append) == 30
-    assert disk.content == b"0123456789" * 3
-    assert seen == [7, 14, 21, 28, 30]
+def test_short_writes_are_continued(fake_agent: FakeAgent) -> None:
+    fake_agent.files.most = 7
+    client = fake_agent.connect()
+    progress: list[int] = []
+    assert client.write_file("/f", b"0123456789" * 3, progress=progress.append) == 30
+    assert fake_agent.files["/f"] == b"0123456789" * 3
+    assert progress == [7, 14, 21, 28, 30]
     assert client.upload("/f", [b"ab", b"", b"cdefghijk"]) == 11
-    assert disk.content == b"abcdefghijk"
+    assert fake_agent.files["/f"] == b"abcdefghijk"
 
 
-def test_large_data_goes_in_pieces(peers: Peers) -> None:
-    disk = Disk()
-    peers(disk).write_file("/f", memoryview(bytes(3 << 20)))
-    assert disk.seen == ["open", "write", "write", "write", "close"]
+def test_large_data_goes_in_pieces(fake_agent: FakeAgent) -> None:
+    fake_agent.connect().write_file("/f", memoryview(bytes(3 << 20)))
+    assert seen(fake_agent) == ["open", "write", "write", "write", "close"]
 
 
-def test_a_write_that_takes_nothing_is_an_error_and_the_file_is_closed(peers: Peers) -> None:
-    disk = Disk(most=0)
+def test_a_write_that_takes_nothing_is_an_error_and_the_file_is_closed(
+    fake_agent: FakeAgent,
+) -> None:
+    fake_agent.files.most = 0
     with pytest.raises(qga.GuestOSError, match="no byte could be written"):
-        peers(disk).write_file("/f", b"data")
-    assert disk.seen == ["open", "write", "close"]
+        fake_agent.connect().write_file("/f", b"data")
+    assert seen(fake_agent) == ["open", "write", "close"]
 
 
-def test_a_sink_that_fails_leaves_no_open_file_behind(peers: Peers) -> None:
+def test_a_sink_that_fails_leaves_no_open_file_behind(fake_agent: FakeAgent) -> None:
     def sink(_: bytes) -> None:
         raise KeyboardInterrupt
 
-    disk = Disk(b"data")
-    client = peers(disk)
+    client = fake_agent.connect()
     with pytest.raises(KeyboardInterrupt):
-        client.download("/f", sink)
-    assert disk.seen == ["open", "read"]
+        client.download("/etc/hostname", sink)
+    assert seen(fake_agent) == ["open", "read"]
     client.ping()
-    assert disk.seen == ["open", "read", "close", "guest-ping"]
+    assert seen(fake_agent) == ["open", "read", "close", "guest-ping"]
 
 
 def test_when_nobody_answers_the_file_is_closed_later() -> None:
@@ -216,9 +185,9 @@ def test_a_failing_close_does_not_hide_the_first_error() -> None:
 # The file object.
 
 
-def test_files_are_python_files(peers: Peers) -> None:
-    disk = Disk("äöü\nline\n".encode() * 1000)
-    client = peers(disk)
+def test_files_are_python_files(fake_agent: FakeAgent) -> None:
+    fake_agent.files["/f"] = "äöü\nline\n".encode() * 1000
+    client = fake_agent.connect()
     with client.open("/f") as raw:
         text = io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8")
         assert text.readline() == "äöü\n"
@@ -226,13 +195,14 @@ def test_files_are_python_files(peers: Peers) -> None:
         text.detach().detach()
     with io.TextIOWrapper(io.BufferedWriter(client.open("/f", "w")), encoding="utf-8") as writer:
         writer.write("ü" * 10)
-    assert disk.content.decode() == "ü" * 10
-    assert disk.seen[-1] == "close"
+    assert fake_agent.files["/f"].decode() == "ü" * 10
+    assert fake_agent.files.open_handles == 0
 
 
-def test_what_a_raw_file_can_do(peers: Peers) -> None:
-    disk = Disk(b"0123456789", most=4)
-    client = peers(disk)
+def test_what_a_raw_file_can_do(fake_agent: FakeAgent) -> None:
+    fake_agent.files["/f"] = b"0123456789"
+    fake_agent.files.most = 4
+    client = fake_agent.connect()
     with client.open("/f", "r+") as file:
         assert file.readable()
         assert file.writable()
@@ -253,8 +223,8 @@ def test_what_a_raw_file_can_do(peers: Peers) -> None:
         assert "handle 1000" in repr(file)
     assert file.closed
     file.close()
-    assert disk.content == b"012abcd789"
-    assert disk.seen.count("close") == 1
+    assert fake_agent.files["/f"] == b"012abcd789"
+    assert seen(fake_agent).count("close") == 1
     with pytest.raises(ValueError, match="closed"):
         file.read(1)
     with pytest.raises(ValueError, match="closed"):
@@ -267,13 +237,12 @@ def test_what_a_raw_file_can_do(peers: Peers) -> None:
         client.open("/f", "x")
 
 
-def test_a_forgotten_file_warns_and_does_not_talk_to_the_agent(peers: Peers) -> None:
-    disk = Disk()
-    client = peers(disk)
-    file = client.open("/f")
-    with pytest.warns(ResourceWarning, match="unclosed <GuestFile '/f'"):
+def test_a_forgotten_file_warns_and_does_not_talk_to_the_agent(fake_agent: FakeAgent) -> None:
+    client = fake_agent.connect()
+    file = client.open("/etc/hostname")
+    with pytest.warns(ResourceWarning, match="unclosed <GuestFile '/etc/hostname'"):
         del file
-    assert disk.seen == ["open"]
+    assert seen(fake_agent) == ["open"]
 
 
 # Time and threads.
@@ -350,13 +319,13 @@ def test_a_peer_that_does_not_read_does_not_prolong_a_call(peers: Peers) -> None
     release.set()
 
 
-def test_a_call_may_take_for_ever(peers: Peers) -> None:
-    client = peers(Disk(b"x"), timeout=inf)
-    assert client.read_file("/f") == b"x"
+def test_a_call_may_take_for_ever(fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target, qga.connect(target, timeout=inf) as client:
+        assert client.read_file("/etc/hostname") == b"fake\n"
 
 
-def test_a_closed_client_says_so(peers: Peers) -> None:
-    with peers(Disk()) as client:
+def test_a_closed_client_says_so(fake_agent: FakeAgent) -> None:
+    with fake_agent.connect() as client:
         client.sync()
     client.close()
     with pytest.raises(qga.TransportError, match="has been closed"):

@@ -234,7 +234,7 @@ def test_agents_of_every_age(version: str) -> None:
 
 def test_a_frozen_guest_refuses(fake_agent: FakeAgent) -> None:
     client = fake_agent.connect()
-    with client.freeze() as freeze:
+    with client.frozen() as freeze:
         assert freeze.frozen == 2
         assert client.fsfreeze_status() == "frozen"
         with pytest.raises(qga.CommandDisabled):

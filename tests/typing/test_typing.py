@@ -1,6 +1,6 @@
 """The public interface under mypy (strict) and pyright: what is right passes, what is wrong fails.
 
-The code that they check is in `interface.py.txt`: not a .py, since `make lint` would refuse it.
+The code that they check is in `*.py.txt`: not a .py, since `make lint` would refuse it.
 """
 
 import json
@@ -15,7 +15,10 @@ import pytest
 pytestmark = pytest.mark.typing
 
 ROOT = Path(__file__).parents[2]
-INTERFACE = Path(__file__).with_name("interface.py.txt")
+SOURCES = sorted(Path(__file__).parent.glob("*.py.txt"))
+
+# What is found wrong, by file and line.
+Found = dict[tuple[str, int], str]
 
 
 def check(*command: str) -> str:
@@ -26,33 +29,33 @@ def check(*command: str) -> str:
     return done.stdout
 
 
-def by_mypy(module: Path) -> dict[int, str]:
-    output = check("mypy", "--strict", "--no-pretty", str(module))
-    found = re.findall(r"interface\.py:(\d+): error: (.*)", output)
+def by_mypy(folder: Path) -> Found:
+    output = check("mypy", "--strict", "--no-pretty", str(folder))
+    found = re.findall(r"(\w+\.py):(\d+): error: (.*)", output)
     assert len(found) == output.count(" error: "), output
-    return {int(line): text for line, text in found}
+    return {(file, int(line)): text for file, line, text in found}
 
 
-def by_pyright(module: Path) -> dict[int, str]:
-    report = json.loads(check("pyright", "--outputjson", str(module)))
-    assert report["summary"]["filesAnalyzed"] == 1
+def by_pyright(folder: Path) -> Found:
+    report = json.loads(check("pyright", "--outputjson", str(folder)))
+    assert report["summary"]["filesAnalyzed"] == len(SOURCES)
     return {
-        found["range"]["start"]["line"] + 1: found["message"]
+        (Path(found["file"]).name, found["range"]["start"]["line"] + 1): found["message"]
         for found in report["generalDiagnostics"]
         if found["severity"] == "error"
     }
 
 
 @pytest.mark.parametrize("checker", [by_mypy, by_pyright])
-def test_errors_are_where_they_should_be(
-    checker: Callable[[Path], dict[int, str]], tmp_path: Path
-) -> None:
-    source = INTERFACE.read_text()
-    lines = source.splitlines()
-    expected = {number for number, line in enumerate(lines, 1) if "  # error" in line}
-    module = tmp_path / "interface.py"
-    module.write_text(source)
-    found = checker(module)
-    wrong = {line: found[line] for line in found.keys() - expected}
-    missed = {line: lines[line - 1] for line in expected - found.keys()}
+def test_errors_are_where_they_should_be(checker: Callable[[Path], Found], tmp_path: Path) -> None:
+    lines: dict[tuple[str, int], str] = {}
+    for source in SOURCES:
+        copy = tmp_path / source.stem
+        copy.write_text(source.read_text())
+        numbered = enumerate(source.read_text().splitlines(), 1)
+        lines.update({(copy.name, number): line for number, line in numbered})
+    expected = {place for place, line in lines.items() if "  # error" in line}
+    found = checker(tmp_path)
+    wrong = {place: found[place] for place in found.keys() - expected}
+    missed = {place: lines[place] for place in expected - found.keys()}
     assert (wrong, missed) == ({}, {})

@@ -39,7 +39,7 @@ def test_serial_line(guest: Guest) -> None:
             assert len(client.info().supported_commands) >= 14
             client.write_file("/tmp/file", EVERY_BYTE)
             assert client.read_file("/tmp/file") == EVERY_BYTE
-            with client.freeze() as freeze:
+            with client.frozen() as freeze:
                 assert freeze.frozen == 2
     assert agent.state == "S"
     assert guest.kill_agent(signal.SIGTERM) == 0
@@ -74,7 +74,7 @@ def test_in_the_background(guest: Guest) -> None:
     assert PIDFILE in guest.agent_output()
     assert agents(guest) == [pid]
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 2
         guest.sh(f"kill {pid}")
         wait_until(lambda: agents(guest) == [], "its end")

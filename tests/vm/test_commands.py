@@ -94,7 +94,7 @@ def test_freeze(guest_factory: GuestFactory, argv: tuple[str, ...]) -> None:
     guest = guest_factory(argv)
     with connect(guest) as client:
         assert client.fsfreeze_status() == "thawed"
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 2
             assert client.fsfreeze_status() == "frozen"
             assert guest.sh(f"test -e {MARKER}").code == 0

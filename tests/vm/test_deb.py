@@ -137,7 +137,7 @@ def test_the_watchdog(guest: Guest) -> None:
     assert "watchdog" in succeeded(guest.sh(f"journalctl -qb -u {UNIT}")).lower()
     # While file systems are frozen, it has time for what systemd would not wait for.
     frozen = main_pid(guest)
-    with connect(guest) as client, client.freeze():
+    with connect(guest) as client, client.frozen():
         guest.sh(f"kill -STOP {frozen}; sleep 6; kill -CONT {frozen}")
     assert main_pid(guest) == frozen
     succeeded(guest.sh(f"rm -r {drop_in}; systemctl daemon-reload; systemctl restart {UNIT}"))

@@ -144,7 +144,7 @@ def test_a_freeze_stops_no_program(guest: Guest) -> None:
         waiting = "until test -e /tmp/go; do sleep 0.05; done"
         text = f"{waiting}; head -c {size} /dev/zero; touch /tmp/done"
         pid = client.call("guest-exec", script(text) | KEPT)["pid"]
-        with client.freeze():
+        with client.frozen():
             for name, arguments in (
                 ("guest-exec", {"path": "true"}),
                 ("guest-exec-status", {"pid": pid}),

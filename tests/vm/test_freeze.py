@@ -35,7 +35,7 @@ def test_writes_wait_for_the_thaw_and_a_guest_freezes_again(guest: Guest) -> Non
 def test_what_is_allowed_while_frozen(guest: Guest) -> None:
     with connect(guest) as client:
         handle = client.call("guest-file-open", {"path": "/tmp/file", "mode": "w"})
-        with client.freeze():
+        with client.frozen():
             client.sync()
             client.ping()
             commands = client.info().supported_commands
@@ -99,7 +99,7 @@ def test_a_program_that_writes_all_the_time_is_stopped_and_goes_on(guest: Guest)
     guest.sh(f"(i=0; while :; do {once}; done) > /dev/null 2>&1 &")
     wait_until(lambda: guest.sh("cat /run/n").out > "", "the first number")
     with connect(guest) as client:
-        with client.freeze():
+        with client.frozen():
             stopped = guest.read("/run/n")
             for _ in range(100):
                 client.ping()
@@ -120,7 +120,7 @@ def test_the_state_directory_may_be_on_a_frozen_disk(guest: Guest, statedir: str
     with connect(guest) as client:
         client.write_file("/tmp/file", b"x")
         for _ in range(2):
-            with client.freeze() as freeze:
+            with client.frozen() as freeze:
                 assert freeze.frozen == 2
                 assert guest.sh(f"test -e {statedir}/qga.state.isfrozen").code == 0
                 client.ping()

@@ -48,7 +48,7 @@ def test_a_file_system_in_a_file_of_another(guest: Guest, image: bytes) -> None:
     guest.sh("dd if=/dev/urandom of=/mnt/inner/big bs=64k count=16")
     with connect(guest) as client:
         for _ in range(2):
-            with client.freeze() as freeze:
+            with client.frozen() as freeze:
                 assert freeze.frozen == 4
                 writers = [Writer(guest, f"/mnt/{name}") for name in ("inner", "other")]
                 for writer in writers:
@@ -81,14 +81,14 @@ def test_one_disk_mounted_twice_is_frozen_once(guest: Guest) -> None:
     guest.sh("mkdir /mnt/bound /mnt/again; mount --bind /mnt/data /mnt/bound")
     guest.sh("mount /dev/vdb /mnt/again; mount --bind /etc /mnt/data")
     guest.sh("umount /mnt/data; mount --bind /root /mnt/bound")
-    with connect(guest) as client, client.freeze() as freeze:
+    with connect(guest) as client, client.frozen() as freeze:
         assert freeze.frozen == 2
     assert freeze.thawed == 2
 
 
 def test_what_has_no_device_is_not_frozen(guest: Guest) -> None:
     guest.sh("mkdir /mnt/memory; mount -t tmpfs memory /mnt/memory")
-    with connect(guest) as client, client.freeze() as freeze:
+    with connect(guest) as client, client.frozen() as freeze:
         assert freeze.frozen == 2
         for directory in ("/tmp", "/run", "/mnt/memory"):
             Writer(guest, directory).finish()
@@ -97,7 +97,7 @@ def test_what_has_no_device_is_not_frozen(guest: Guest) -> None:
 def test_a_disk_that_is_read_only(guest: Guest) -> None:
     assert guest.sh("mount -o remount,ro /mnt/data").code == 0
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 2
         assert freeze.thawed == 2
         assert guest.sh("mount -o remount,rw /mnt/data").code == 0
@@ -107,7 +107,7 @@ def test_a_disk_that_is_read_only(guest: Guest) -> None:
 def test_a_name_with_blanks(guest: Guest) -> None:
     guest.sh("umount /mnt/data; mkdir '/mnt/a b\\c\td'; mount /dev/vdb '/mnt/a b\\c\td'")
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 2
         assert freeze.thawed == 2
 
@@ -115,7 +115,7 @@ def test_a_name_with_blanks(guest: Guest) -> None:
 def test_frozen_by_somebody_else(guest: Guest) -> None:
     freeze_by_hand(guest, "/mnt/data")
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 1
         # A thaw thaws everything, as it has always done.
         assert freeze.thawed == 2
@@ -131,7 +131,7 @@ def test_frozen_by_somebody_else(guest: Guest) -> None:
 def test_a_disk_that_is_covered(guest: Guest) -> None:
     guest.sh("mount -t tmpfs cover /mnt/data")
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 1
         assert freeze.thawed == 1
 
@@ -139,7 +139,7 @@ def test_a_disk_that_is_covered(guest: Guest) -> None:
 def test_a_disk_that_is_covered_and_mounted_elsewhere(guest: Guest) -> None:
     guest.sh("mkdir /tmp/a; mount --bind /mnt/data /tmp/a; mount -t tmpfs cover /mnt/data")
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             assert freeze.frozen == 2
             writer = Writer(guest, "/tmp/a")
             wait_until(lambda: writer.blocked, "frozen")

@@ -180,7 +180,7 @@ def test_what_was_frozen_is_out_of_reach(
 
 def test_covered_while_the_agent_lives(guest: Guest) -> None:
     with connect(guest) as client:
-        with client.freeze() as freeze:
+        with client.frozen() as freeze:
             writer = Writer(guest, "/mnt/data")
             wait_until(lambda: writer.blocked, "the disk is frozen")
             guest.sh("mount -t tmpfs cover /mnt/data")

@@ -428,7 +428,7 @@ def test_bad_minimums(rich: Guest, client: qga.Client, minimum: Any) -> None:
 
 
 def test_frozen(rich: Guest, client: qga.Client) -> None:
-    with client.freeze():
+    with client.frozen():
         for command in ("guest-get-disks", "guest-get-fsinfo", "guest-fstrim"):
             assert "disabled" in refused(client, command).desc
     assert client.call("guest-get-disks")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,14 +15,8 @@ from qga.errors import QgaError
 from . import output
 from .options import Settings, leading_target, with_settings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
 # As other programs that run a command: not confused with the exit codes that commands choose.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
-
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class NotDone(Exception):
@@ -32,10 +25,6 @@ class NotDone(Exception):
     def __init__(self, cause: QgaError) -> None:
         super().__init__(str(cause))
         self.cause = cause
-
-
-class _Ended(SystemExit):
-    """A signal asks qga to end: the guest is thawed first."""
 
 
 @click.command(short_help="Run a command while the guest is frozen.")
@@ -52,8 +41,8 @@ def freeze(settings: Settings, words: tuple[str, ...]) -> int:
     if not command:
         raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
     try:
-        with _signals_raise(), settings.connect(target) as client:
-            with client.freeze() as frozen:
+        with settings.connect(target) as client:
+            with client.frozen(deadline=math.inf) as frozen:
                 if not settings.json:
                     what = output.counted(frozen.frozen, "file system")
                     print(f"qga: {what} frozen", file=sys.stderr)
@@ -72,6 +61,8 @@ def freeze(settings: Settings, words: tuple[str, ...]) -> int:
     else:
         what = output.counted(thawed, "file system")
         print(f"qga: {what} thawed after {frozen.seconds:.1f} s", file=sys.stderr)
+        if not frozen.held:
+            print(f"qga: it did not hold: {frozen.report}", file=sys.stderr)
     return code
 
 
@@ -93,20 +84,3 @@ def _run(command: tuple[str, ...]) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     return code if code >= 0 else 128 - code
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let the signals that end a process raise instead, so that everything is undone on the way."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise _Ended(128 + number)
-
-    # What is ignored stays so: `nohup qga freeze ...`.
-    wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

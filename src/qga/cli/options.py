@@ -20,10 +20,10 @@ class Settings:
 
     Attributes:
         json: whether to print JSON.
-        timeout: seconds for each call of the agent.
+        timeout: seconds for each call of the agent; None for the target's own, or the usual.
     """
 
-    def __init__(self, output: str, timeout: float) -> None:
+    def __init__(self, output: str, timeout: float | None) -> None:
         self.json = output == "json"
         self.timeout = timeout
 
@@ -47,16 +47,15 @@ def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-o` and `--timeout`; pass them to *function* as its first argument, `Settings`."""
 
-    def wrapper(output: str, timeout: float, **arguments: Any) -> Any:
+    def wrapper(output: str, timeout: float | None, **arguments: Any) -> Any:
         return function(Settings(output, timeout), **arguments)
 
     timeout = click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        default=TIMEOUT,
-        show_default=True,
-        help="Seconds to wait for each answer of the agent.",
+        help="Seconds to wait for each answer of the agent; by default what a targets file says of"
+        f" TARGET, or else {TIMEOUT:g}.",
     )
     return output_option(timeout(update_wrapper(wrapper, function)))
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 
 from . import aiochannel, hints, results
+from .aiofrozen import AsyncFreeze
 from .deadline import TIMEOUT, Deadline, within
 from .files import AsyncFiles
+from .flows.openfile import BufferedFile
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .guestfile import AsyncGuestFile
 from .operation import Awaiting
 from .operations import Operations
-from .shell import OpensAsyncShells
-from .target import Target, from_environment
+from .target import settled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .aiochannel import AsyncChannel
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .flows.steps import Flow, Step
+    from .target import Target
 
     R = TypeVar("R")
 
@@ -35,7 +38,10 @@ _TIDYING = 1.0
 
 
 async def aconnect(
-    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+    target: str | Target | None = None,
+    *,
+    timeout: float | None = None,
+    wait: float | None = None,
 ) -> AsyncClient:
     r"""Open the channel to an agent, in the running event loop.
 
@@ -46,10 +52,7 @@ async def aconnect(
 
     Arguments and errors are those of `qga.connect`.
     """
-    if target is None:
-        target = from_environment()
-    elif isinstance(target, str):
-        target = Target(target)
+    target, timeout = settled(target, timeout)
     client = AsyncClient(target.aopen, timeout=timeout, target=str(target))
     try:
         if wait is None:
@@ -62,7 +65,7 @@ async def aconnect(
     return client
 
 
-class AsyncClient(OpensAsyncShells, Awaiting, Operations):
+class AsyncClient(Awaiting, Operations):
     r"""A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
 
     Its operations are those of `Client`, to be awaited. Several tasks may share it: their calls
@@ -186,6 +189,34 @@ class AsyncClient(OpensAsyncShells, Awaiting, Operations):
         except StopIteration as stop:
             result: R = stop.value
             return result
+
+    def frozen(
+        self,
+        mountpoints: Sequence[str] | None = None,
+        *,
+        deadline: float = 60.0,
+        timeout: float | None = None,
+    ) -> AsyncFreeze:
+        """Freeze the guest's file systems for an `async with` block. See `Client.frozen`.
+
+        At the deadline a task of the event loop thaws: what blocks the loop holds it up. A signal
+        cancels the task that is in the block, and becomes SystemExit when the guest is thawed.
+        """
+        return AsyncFreeze(self, mountpoints, deadline, timeout)
+
+    async def open(self, path: str, mode: str = "r") -> AsyncGuestFile:
+        """Open a file of the guest, as a binary file whose methods are to be awaited.
+
+            async with await client.open("/var/log/syslog") as file:
+                async for line in file: ...
+
+        Args:
+            path: full path in the guest.
+            mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
+        """
+        state = BufferedFile(path, mode)
+        await self.perform(state.open())
+        return AsyncGuestFile(self, state)
 
     @property
     def files(self) -> AsyncFiles:

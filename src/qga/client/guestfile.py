@@ -1,10 +1,12 @@
 """A file of the guest as a Python file object, over the guest-file commands.
 
-Raw and unbuffered, as `open(..., buffering=0)` gives: each read or write is one command. Wrap it
-for more:
+`GuestFile` is raw and unbuffered, as `open(..., buffering=0)` gives: each read or write is one
+command. Wrap it for more:
 
     with client.open("/var/log/syslog") as raw:
         for line in io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding="utf-8"): ...
+
+`AsyncGuestFile`, for which there are no such wrappers, reads ahead by itself.
 """
 
 import io
@@ -12,28 +14,18 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
-
-from .flows.steps import CHUNK
+from .flows.openfile import BufferedFile, OpenFile
+from .operation import Awaiting, method
 
 if TYPE_CHECKING:
-    from typing import Protocol, TypeVar
+    from typing import Self, TypeVar
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-    from qga.protocol.model import Command
+    from .flows.steps import Flow
+    from .operation import Blocking
 
     R = TypeVar("R")
-
-    class _Executes(Protocol):
-        """What a file needs of a client."""
-
-        def execute(self, command: Command[R], /) -> R: ...
-
-
-MODES = frozenset(
-    ("r", "rb", "w", "wb", "a", "ab", "r+", "rb+", "r+b", "w+", "wb+", "w+b", "a+", "ab+", "a+b")
-)
 
 
 class GuestFile(io.RawIOBase):
@@ -45,7 +37,7 @@ class GuestFile(io.RawIOBase):
         'debian'
 
     Args:
-        client: what executes the commands.
+        client: what carries out the operations.
         path: full path in the guest.
         mode: one of fopen's fifteen modes. Always binary: "r" and "rb" are the same.
 
@@ -57,63 +49,45 @@ class GuestFile(io.RawIOBase):
     name: str
     mode: str
 
-    def __init__(self, client: "_Executes", path: str, mode: str = "r") -> None:
-        self._handle: int | None = None
+    def __init__(self, client: "Blocking", path: str, mode: str = "r") -> None:
         super().__init__()
-        if mode not in MODES:
-            raise ValueError(f"invalid mode: {mode!r}")
         self._client = client
+        self._file = OpenFile(path, mode)
         self.name = path
         self.mode = mode
-        self._handle = client.execute(FileOpen(path=path, mode=mode))
+        client.perform(self._file.open())
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"handle {self._handle}"
+        state = "closed" if self.closed else f"handle {self._file.handle}"
         return f"<GuestFile {self.name!r} mode={self.mode!r} {state}>"
 
     def readable(self) -> bool:
-        return "r" in self.mode or "+" in self.mode
+        return self._file.readable
 
     def writable(self) -> bool:
-        return "r" not in self.mode or "+" in self.mode
+        return self._file.writable
 
     def seekable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Read into *buffer*, at most 1 MiB; return the number of bytes, 0 at the end."""
-        handle = self._check(self.readable(), "reading")
         view = memoryview(buffer).cast("B")
-        if not view:
-            return 0
-        piece = self._client.execute(FileRead(handle=handle, count=min(len(view), CHUNK)))
-        view[: piece.count] = piece.data
-        return piece.count
+        data = self._client.perform(self._file.read_some(len(view)))
+        view[: len(data)] = data
+        return len(data)
 
     def readall(self) -> bytes:
         """Read to the end, in pieces of 1 MiB."""
-        handle = self._check(self.readable(), "reading")
-        data = bytearray()
-        while True:
-            piece = self._client.execute(FileRead(handle=handle, count=CHUNK))
-            data += piece.data
-            if piece.eof or not piece.count:
-                return bytes(data)
+        return self._client.perform(self._file.read_all())
 
     def write(self, data: "ReadableBuffer") -> int:
         """Write the beginning of *data*, at most 1 MiB; return how many bytes were taken."""
-        handle = self._check(self.writable(), "writing")
-        view = memoryview(data).cast("B")
-        if not view:
-            return 0
-        return self._client.execute(FileWrite(handle=handle, data=view[:CHUNK])).count
+        return self._client.perform(self._file.write_some(memoryview(data)))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to *offset* from the start, the position or the end; return the new position."""
-        handle = self._check(True, "seeking")
-        if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
-            raise ValueError(f"invalid whence: {whence}")
-        return self._client.execute(FileSeek(handle=handle, offset=offset, whence=whence)).position
+        return self._client.perform(self._file.seek(offset, whence))
 
     def tell(self) -> int:
         """The position, in bytes from the start."""
@@ -129,8 +103,7 @@ class GuestFile(io.RawIOBase):
 
     def flush(self) -> None:
         """Have the agent hand what it buffers to the guest's kernel; errors may only show here."""
-        if self._handle is not None and self.writable():
-            self._client.execute(FileFlush(handle=self._handle))
+        self._client.perform(self._file.flush())
 
     def close(self) -> None:
         """Close the file in the guest. May be repeated.
@@ -138,20 +111,100 @@ class GuestFile(io.RawIOBase):
         Raises:
             CommandError: data that the agent had buffered could not be written.
         """
-        handle, self._handle = self._handle, None
+        closing = self._file.close()
         super().close()
-        if handle is not None:
-            self._client.execute(FileClose(handle=handle))
+        self._client.perform(closing)
 
     def __del__(self) -> None:
         # Not closed from here: the collector may run in the middle of another call.
-        if self._handle is not None:
-            self._handle = None
+        file = getattr(self, "_file", None)
+        if file is not None and file.handle is not None:
+            file.handle = None
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
 
-    def _check(self, allowed: bool, what: str) -> int:  # noqa: FBT001
-        if self._handle is None:
-            raise ValueError("I/O operation on closed file")
-        if not allowed:
-            raise io.UnsupportedOperation(f"mode {self.mode!r} is not for {what}")
-        return self._handle
+
+class AsyncGuestFile(Awaiting):
+    """An open file of the guest, for asyncio; `AsyncClient.open` makes it.
+
+    It is binary, and buffered for reading. A read that is cancelled or runs out of time loses
+    nothing: the next one begins where it did. After such a write the position is behind what is
+    known to be written, except in mode "a".
+
+    Args:
+        client: what carries out the operations.
+        state: the file, which has been opened.
+    """
+
+    read = method(BufferedFile.read)
+    readline = method(BufferedFile.readline)
+    write = method(BufferedFile.write)
+    seek = method(BufferedFile.seek)
+    tell = method(BufferedFile.tell)
+    flush = method(BufferedFile.flush)
+    close = method(BufferedFile.close)
+
+    def __init__(self, client: Awaiting, state: BufferedFile) -> None:
+        self._client = client
+        self._state = state
+
+    async def perform(self, flow: "Flow[R]") -> "R":
+        """Carry out *flow*."""
+        return await self._client.perform(flow)
+
+    @property
+    def name(self) -> str:
+        """Its full path in the guest."""
+        return self._state.name
+
+    @property
+    def mode(self) -> str:
+        """As it was opened."""
+        return self._state.mode
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._state.handle is None
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return self._state.readable
+
+    def writable(self) -> bool:
+        """Whether it can be written."""
+        return self._state.writable
+
+    def seekable(self) -> bool:
+        """Whether it has positions: true, until the guest refuses."""
+        return True
+
+    async def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill *buffer*; return the number of bytes, fewer at the end of the file only."""
+        view = memoryview(buffer).cast("B")
+        data = await self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def __aiter__(self) -> "Self":
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    async def __aenter__(self) -> "Self":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"handle {self._state.handle}"
+        return f"<AsyncGuestFile {self.name!r} mode={self.mode!r} {state}>"
+
+    def __del__(self) -> None:
+        if self._state.handle is not None:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            self._state.handle = None

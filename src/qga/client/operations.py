@@ -8,6 +8,7 @@ from __future__ import annotations
 from .flows import facts, freezing, readiness, session, transfer
 from .operation import operation
 from .process import ProgramOperations
+from .shell import ShellOperations
 
 
 class FactOperations:
@@ -34,7 +35,7 @@ class ReadinessOperations:
     wait_for = operation(readiness.wait_for)
 
 
-class Operations(FactOperations, ReadinessOperations, ProgramOperations):
+class Operations(FactOperations, ReadinessOperations, ProgramOperations, ShellOperations):
     """The operations of every client."""
 
     ping = operation(session.ping)

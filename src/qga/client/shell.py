@@ -1,11 +1,11 @@
-"""A terminal in the guest, as `Client.shell` and `AsyncClient.shell` give it.
+r"""A terminal in the guest, as `Client.shell` and `AsyncClient.shell` give it.
 
-    with client.shell() as shell:
-        shell.write(b"ls -l\\n")
-        print(shell.read(timeout=1))
+with client.shell() as shell:
+shell.write(b"ls -l\n")
+print(shell.read(timeout=1))
 
-    with client.shell(["top"]) as shell:
-        shell.interact()  # the user's own terminal becomes that of the guest
+with client.shell(["top"]) as shell:
+shell.interact()  # the user's own terminal becomes that of the guest
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
 
-from .flows.shell import SIZE, TERM, Session
-from .operation import Awaiting, Blocking, method
+from .flows import shell as flows
+from .flows.shell import Session
+from .operation import Awaiting, Blocking, method, opens
+from .process import Popen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self, TypeVar
 
-    from .flows.script import GuestPath
     from .flows.steps import Flow
 
     R = TypeVar("R")
@@ -58,16 +58,18 @@ class _Terminal:
 
 
 class Shell(_Terminal, Blocking):
-    """A program in a terminal of the guest; `Client.shell` makes it.
+    r"""A program in a terminal of the guest; `Client.shell` makes it.
 
     A context manager: the end of the block hangs up. The terminal does what terminals do: what is
-    written comes back as its echo, lines end with CR LF, `\\x03` (Ctrl-C) interrupts the program in
-    the foreground, `\\x04` (Ctrl-D) ends the input. Standard error is among the output.
+    written comes back as its echo, lines end with CR LF, `\x03` (Ctrl-C) interrupts the program in
+    the foreground, `\x04` (Ctrl-D) ends the input. Standard error is among the output.
     """
 
     def __init__(self, client: Blocking, state: Session) -> None:
         self._client = client
         self._state = state
+        # While it exists, the guest hears of the client.
+        self._program = Popen(client, state.running)
 
     def perform(self, flow: Flow[R]) -> R:
         return self._client.perform(flow)
@@ -128,8 +130,12 @@ class AsyncShell(_Terminal, Awaiting):
     """
 
     def __init__(self, client: Awaiting, state: Session) -> None:
+        from .aioprocess import AsyncPopen
+
         self._client = client
         self._state = state
+        # While it exists, the guest hears of the client.
+        self._program = AsyncPopen(client, state.running)
 
     async def perform(self, flow: Flow[R]) -> R:
         return await self._client.perform(flow)
@@ -157,58 +163,7 @@ class AsyncShell(_Terminal, Awaiting):
     close = method(Session.close)
 
 
-class OpensShells(Blocking):
-    """The part of `Client` that opens terminals."""
+class ShellOperations:
+    """The operation of every client that opens terminals."""
 
-    def shell(
-        self,
-        command: Sequence[GuestPath] | GuestPath | None = None,
-        *,
-        user: str | None = None,
-        env: Mapping[str, GuestPath] | None = None,
-        cwd: GuestPath | None = None,
-        size: tuple[int, int] = SIZE,
-        term: str = TERM,
-    ) -> Shell:
-        """Open a terminal in the guest and start a program in it.
-
-        Python 3 in the guest holds the terminal, or the program `script` where there is none.
-
-        Args:
-            command: the program and its arguments, or a line for the guest's /bin/sh; None for the
-                user's login shell.
-            user: whom the program runs as; by default whom the agent runs as.
-            env: variables that it has besides USER, LOGNAME, HOME, SHELL, TERM and PATH.
-            cwd: the directory in which it starts; by default the user's own.
-            size: rows and columns.
-            term: what the terminal is able to do, as terminfo names it.
-
-        Raises:
-            Unsupported: the guest has neither Python 3 nor `script`.
-            CommandDisabled: the agent may not start programs.
-            QgaError: the terminal could not be opened; the exception tells what the guest said.
-        """
-        state = Session()
-        begin = state.begin(command, user=user, env=env, cwd=cwd, size=size, term=term)
-        self.perform(begin)
-        return Shell(self, state)
-
-
-class OpensAsyncShells(Awaiting):
-    """The part of `AsyncClient` that opens terminals."""
-
-    async def shell(
-        self,
-        command: Sequence[GuestPath] | GuestPath | None = None,
-        *,
-        user: str | None = None,
-        env: Mapping[str, GuestPath] | None = None,
-        cwd: GuestPath | None = None,
-        size: tuple[int, int] = SIZE,
-        term: str = TERM,
-    ) -> AsyncShell:
-        """Open a terminal in the guest. Arguments and errors are those of `Client.shell`."""
-        state = Session()
-        begin = state.begin(command, user=user, env=env, cwd=cwd, size=size, term=term)
-        await self.perform(begin)
-        return AsyncShell(self, state)
+    shell = opens(flows.shell, Shell, AsyncShell)

@@ -41,7 +41,9 @@ def explained(error: AgentNotResponding, transport: object) -> AgentNotRespondin
             )
         elif _not_accepted(stream):
             found = AgentBusy(error.text)
-            found.hint = "the channel is taken: another client holds it, or its other end is stopped"
+            found.hint = (
+                "the channel is taken: another client holds it, or its other end is stopped"
+            )
         else:
             found.hint = (
                 "nobody takes what is sent: is qemu-guest-agent installed and running in the guest?"

@@ -12,24 +12,23 @@ from qga.errors import AgentBusy, CommandError, QgaError, TransportError
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
 from .files import Files
-from .flows import freezing
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .frozen import Freeze
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
-from .shell import OpensShells
-from .target import Target, from_environment
+from .target import settled
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
 
     from .channel import Channel
     from .flows.steps import Flow, Step
+    from .target import Target
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
@@ -39,7 +38,10 @@ _TIDYING = 1.0
 
 
 def connect(
-    target: str | Target | None = None, *, timeout: float = TIMEOUT, wait: float | None = None
+    target: str | Target | None = None,
+    *,
+    timeout: float | None = None,
+    wait: float | None = None,
 ) -> Client:
     r"""Open the channel to an agent.
 
@@ -56,9 +58,10 @@ def connect(
         qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
 
     Args:
-        target: `unix:/path`, `vsock:CID:PORT` or `serial:/dev/pts/N`; by default what QGA_TARGET
-            says.
-        timeout: what the client's calls may take unless they say otherwise, in seconds.
+        target: `unix:/path`, `libvirt:DOMAIN` or another one of the forms that docs/transports.md
+            lists, or a name from a targets file; by default what QGA_TARGET says.
+        timeout: what the client's calls may take unless they say otherwise, in seconds; None for
+            what the targets file says of a name, or else 30.
         wait: wait so many seconds until the agent is ready, as `Client.wait_ready` does.
 
     Raises:
@@ -66,10 +69,7 @@ def connect(
         NoChannel: the channel cannot be opened.
         WaitTimeout: the agent was not ready in time.
     """
-    if target is None:
-        target = from_environment()
-    elif isinstance(target, str):
-        target = Target(target)
+    target, timeout = settled(target, timeout)
     client = Client(target.open, timeout=timeout, target=str(target))
     try:
         if wait is None:
@@ -82,7 +82,7 @@ def connect(
     return client
 
 
-class Client(OpensShells, Blocking, Operations):
+class Client(Blocking, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
     Safe to use from several threads: their calls take turns, in the order in which they came. A
@@ -252,19 +252,46 @@ class Client(OpensShells, Blocking, Operations):
         """The guest's files, and what can be done with them."""
         return Files(self)
 
-    def freeze(self, *, timeout: float | None = None) -> Freeze:
+    def frozen(
+        self,
+        mountpoints: Sequence[str] | None = None,
+        *,
+        deadline: float = 60.0,
+        timeout: float | None = None,
+    ) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
-            >>> with client.freeze() as freeze:
-            ...     client.fsfreeze_status()
+            >>> with client.frozen() as freeze:
+            ...     client.fsfreeze_status()  # and take a snapshot
             FsfreezeState('frozen')
-            >>> freeze.frozen, freeze.thawed
-            (2, 2)
+            >>> freeze.frozen, freeze.thawed, freeze.held
+            (2, 2, True)
+
+        The end of the block thaws, also when it raised; so does a freeze that failed or took too
+        long. In the main thread, SIGTERM and SIGHUP raise SystemExit in the block, unless the
+        program handles or ignores them itself; a signal during the thaw is raised when that is
+        done. At the deadline a thread thaws, whatever the block is at. If this process is killed,
+        another one thaws, for targets that can be opened again (`freeze.watched` tells).
 
         Args:
-            timeout: seconds for the freeze, and for each attempt to thaw.
+            mountpoints: of the file systems to freeze; all that can be if None. What is none is
+                ignored by agents: `freeze.frozen` is the number that were frozen.
+            deadline: the most seconds that they may be frozen, the freeze itself included;
+                `math.inf` for no limit.
+            timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
+
+        Returns: a context manager; its attributes `frozen`, `thawed`, `seconds`, `expired`,
+            `held`, `report` and `watched` are documented there.
+
+        Raises:
+            CommandDisabled: freezing is not allowed, or somebody else's freeze lasts: that one is
+                not touched.
+            CommandError: the guest refused, or could not thaw all.
+            AgentTimeout: no reply in time. Without the note "the guest may still be frozen", it
+                has been thawed.
+            TransportError: the channel cannot be opened, or broke; as for AgentTimeout.
         """
-        return Freeze(self, timeout)
+        return Freeze(self, mountpoints, deadline, timeout)
 
     def open_channel(self) -> None:
         """Open the channel now, not at the first call.
@@ -352,44 +379,3 @@ class Client(OpensShells, Blocking, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
-
-
-class Freeze:
-    """A freeze that lasts as long as its `with` block; `Client.freeze` makes it.
-
-    The end of the block thaws, also when it raised or was interrupted; so does a freeze that failed
-    or took too long. An interrupt during the thaw is raised when the guest is thawed.
-
-        >>> with client.freeze() as freeze:
-        ...     print(freeze.frozen, "file systems are frozen")
-        2 file systems are frozen
-
-    Attributes:
-        frozen: the number of file systems that were frozen.
-        thawed: the number that were thawed; None until then.
-        seconds: how long they were frozen, as seen from here.
-    """
-
-    def __init__(self, client: Client, timeout: float | None) -> None:
-        self._client = client
-        self._timeout = timeout
-        self._began = 0.0
-        self.frozen = 0
-        self.thawed: int | None = None
-        self.seconds = 0.0
-
-    def __enter__(self) -> Self:
-        self._began = time.monotonic()
-        self.frozen = self._client.perform(freezing.freeze(timeout=self._timeout))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.thawed = self._client.perform(freezing.thaw(timeout=self._timeout))
-        finally:
-            self.seconds = time.monotonic() - self._began

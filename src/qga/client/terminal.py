@@ -82,7 +82,7 @@ def join(
                 _write_all(sink, data)
             elif data == b"":
                 return session.returncode
-            ready, _, _ = select.select([source] if typing else [], [], [], session.pause())
+            ready, _, _ = select.select([source] if typing else [], [], [], session.pause)
             if not ready:
                 continue
             typed = _read(source)

@@ -195,6 +195,7 @@ class Unpacker:
                     digest.update(data)
         _skip(member.size - at, sink, digest)
         if sink:
+            self._meter.add(member.size - member.stored, moved=False)
             sink.finish()
         if digest and self._sums:
             self._sums(b"/".join(_parts(member.name)), digest.hexdigest())

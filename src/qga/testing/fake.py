@@ -333,9 +333,10 @@ class FakeAgent(Commands):
         request_id: object = NO_ID
         name = ""
         with self._lock:
+            if isinstance(message, CommandError):  # what has come is not JSON
+                self._send(line, name, failure(message, legacy=legacy))
+                return
             try:
-                if isinstance(message, Exception):
-                    raise message
                 if isinstance(message, dict) and ids:
                     request_id = message.get("id", NO_ID)
                 name, arguments = check_request(message, ids=ids)

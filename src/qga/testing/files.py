@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
-from qga.client.guestfile import MODES
+from qga.client.flows.openfile import MODES
 from qga.errors import BadArgument, CommandError, GuestOSError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 from qga.protocol.codec import LATEST

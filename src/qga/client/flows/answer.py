@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PART = 4 << 20
 _BLOCK = 1 << 16
 
+# How the name of the file begins.
+_PREFIX = "qga."
+
 # How long a file waits for who asked for it, in seconds.
 _KEPT = 600
 
@@ -37,7 +40,7 @@ _KEEPING = """work() {
 }
 umask 077
 for d in /run /dev/shm /tmp; do
-    t=$(mktemp "$d/qga.XXXXXX" 2>/dev/null) && break
+    t=$(mktemp "$d/%(prefix)sXXXXXX" 2>/dev/null) && break
     t=
 done
 if [ -z "$t" ]; then printf =; work "$@"; return; fi
@@ -73,7 +76,7 @@ def answer(text: str, *arguments: GuestPath) -> Flow[Output]:
         Unsupported: the guest has no shell.
         GuestOSError: a part of the output could not be fetched.
     """
-    whole = _KEEPING % {"text": text, "part": PART, "kept": _KEPT}
+    whole = _KEEPING % {"text": text, "part": PART, "kept": _KEPT, "prefix": _PREFIX}
     done = yield from run(whole, *arguments)
     kind, rest = done.out[:1], done.out[1:]
     if kind != b"+":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, Unsupported
@@ -57,6 +58,12 @@ _REASONS = {
     "Socket not connected": errno.ENOTCONN,
 }
 
+# What programs find out before they ask the kernel, and say in words of their own.
+_WORDED = {
+    "cannot overwrite directory": errno.EISDIR,
+    "cannot overwrite non-directory": errno.ENOTDIR,
+}
+
 
 def full(path: AnyPath) -> bytes:
     """The bytes of *path*, without doubled slashes.
@@ -82,8 +89,18 @@ def shown(path: bytes) -> str:
 
 
 def reason(text: str) -> int | None:
-    """The errno that the line *text* of a program ends with."""
-    return _REASONS.get(text.rstrip().rpartition(": ")[2])
+    """The errno that the line *text* of a program tells."""
+    number = _REASONS.get(text.rstrip().rpartition(": ")[2])
+    if number is None:
+        found = (number for said, number in _WORDED.items() if f": {said} " in text)
+        number = next(found, None)
+    return number
+
+
+def complaints(done: Output) -> list[str]:
+    """What programs have said, each with its name in front; a name in it may hold newlines."""
+    text = shown(done.err).strip("\n")
+    return re.split(r"\n(?=[\w.-]*: |/bin/\w+: )", text) if text else []
 
 
 def needs(*programs: str) -> str:
@@ -131,7 +148,7 @@ def judged(what: str, done: Output) -> bytes:
 
 def fail(what: str, done: Output) -> NoReturn:
     """Raise the error of a script that could not do *what*."""
-    lines = shown(done.err).strip().splitlines()
+    lines = complaints(done)
     if done.code in (126, 127):
         needed = lines[-1] if lines else "a program could not be run"
         raise Unsupported(f"cannot {what}: the guest lacks what this operation needs: {needed}")
@@ -139,8 +156,8 @@ def fail(what: str, done: Output) -> NoReturn:
         raise GuestOSError(f"cannot {what}: exit code {done.code}")
     number = reason(lines[0])
     said = lines[0]
-    if number is not None and len(lines) == 1:
+    if number is not None and len(lines) == 1 and said.endswith(tuple(_REASONS)):
         said = said.rpartition(": ")[2]
     if len(lines) > 1:
-        said += f" (and {len(lines) - 1} lines more)"
+        said += f" (and {len(lines) - 1} more errors)"
     raise GuestOSError(f"cannot {what}: {said}", number)

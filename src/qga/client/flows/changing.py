@@ -31,33 +31,53 @@ printf '%s\\n' "$said" >&2
 return "$code"
 """
 
-# The first line tells why there is no such file. $2 is whether to remove all below it too.
-_REMOVE = """ls -d "$1" >/dev/null || return 1
+# What tells why there is no such file.
+_THERE = """if [ ! -e "$1" ] && [ ! -L "$1" ]; then ls -d "$1" >/dev/null; return 1; fi
+"""
+
+# $2 is whether to remove all below it too.
+_REMOVE = f"""{_THERE}
 if [ ! -d "$1" ] || [ -L "$1" ]; then rm -f "$1"
 elif [ -n "$2" ]; then rm -rf "$1"
 else rmdir "$1"
 fi"""
 
-# $3 is whether the other may exist. -T is for what is a directory, which old busyboxes have not.
+# $3 is whether the other may exist.
 _NEW = """if [ -z "$3" ] && { [ -e "$2" ] || [ -L "$2" ]; }; then
     echo ': File exists' >&2
     return 1
 fi
 """
-_RENAME = f"""{_NEW}
-if [ -d "$2" ]; then mv -fT "$1" "$2"
-elif [ -n "$3" ]; then mv -f "$1" "$2"
-else
+# Busybox's -T does not replace a symlink to a directory, and before 1.31 there is none.
+_RENAME = f"""{_THERE}{_NEW}
+replace() {{
+    said=$(mv -fT "$1" "$2" 2>&1) && return 0
+    case $said in
+    *"is a directory" | "mv: invalid option"* | "mv: unrecognized option"*)
+        "$3" "$2" && mv -f "$1" "$2" ;;
+    *) printf '%s\\n' "$said" >&2; return 1 ;;
+    esac
+}}
+old=file
+if [ -d "$1" ] && [ ! -L "$1" ]; then old=directory; fi
+if [ -z "$3" ]; then
     mv -n "$1" "$2" || return
     if [ -e "$1" ] || [ -L "$1" ]; then echo ': File exists' >&2; return 1; fi
+elif [ ! -d "$2" ]; then
+    mv -f "$1" "$2"
+elif [ ! -L "$2" ]; then
+    if [ "$old" = file ]; then echo ': Is a directory' >&2; return 1; fi
+    replace "$1" "$2" rmdir
+else
+    if [ "$old" = directory ]; then echo ': Not a directory' >&2; return 1; fi
+    replace "$1" "$2" rm
 fi"""
 
 # $4 is whether to copy all below it too, $5 whether to keep owner, permissions and times.
-_COPY = f"""{_NEW}
-ls -d "$1" >/dev/null || return 1
+_COPY = f"""{_NEW}{_THERE}
 if [ -n "$4" ]; then
     if [ -d "$2" ] && [ ! -d "$1" ]; then echo ': Is a directory' >&2; return 1; fi
-    if [ -d "$2" ]; then cp -RP ${{5:+-p}} "$1/." "$2/"; else cp -RP ${{5:+-p}} "$1" "$2"; fi
+    if [ -d "$2" ]; then cp -RPf ${{5:+-p}} "$1/." "$2/"; else cp -RPf ${{5:+-p}} "$1" "$2"; fi
     return
 fi
 if [ -d "$1" ] || [ -d "$2" ]; then echo ': Is a directory' >&2; return 1; fi
@@ -69,13 +89,24 @@ _SYMLINK = """if [ -e "$2" ] || [ -L "$2" ]; then echo ': File exists' >&2; retu
 ln -s -- "$1" "$2"
 """
 
+# $2 are options, $3 and $4 user and group or nothing. What is not given, busybox would take from a
+# link, not from what it leads to.
+_CHOWN = """user=$3 group=$4
+if [ -z "$2" ] && [ -L "$1" ]; then
+    [ -n "$user" ] || user=$(stat -L -c %u "$1") || return
+    [ -n "$group" ] || group=$(stat -L -c %g "$1") || return
+fi
+chown $2 -- "$user${group:+:$group}" "$1"
+"""
+
 # $2 is -h or nothing; times come as a pair with the fraction, which busybox does not take, and
 # without.
-_UTIME = """if [ -n "$2" ]; then ls -d "$1"; else ls -dL "$1"; fi >/dev/null || return 1
+_UTIME = f"""{_THERE}
+if [ -z "$2" ] && [ ! -e "$1" ]; then ls -dL "$1" >/dev/null; return 1; fi
 file=$1 h=$2
-set_time() {
+set_time() {{
     touch -c $h $1 -d "$2" "$file" 2>/dev/null || touch -c $h $1 -d "$3" "$file"
-}
+}}
 if [ -z "$3" ]; then touch -c $h "$file"
 elif [ "$3" = "$5" ]; then set_time '' "$3" "$4"
 else set_time -a "$3" "$4" && set_time -m "$5" "$6"
@@ -268,10 +299,8 @@ def chown(
     for given, name in zip((user, group), names, strict=True):
         if given is not None and (not name or ":" in name or name.startswith("-")):
             raise ValueError(f"no user or group can have the name {given!r}")
-    owner = names[0] + (f":{names[1]}" if names[1] else "")
-    options = ("R" if recursive else "") + ("" if follow_symlinks and not recursive else "h")
-    script = f'chown {f"-{options} " if options else ""}-- "$2" "$1"'
-    yield from ask(f"change the owner of {shown(where)}", script, where, owner)
+    link = "-Rh" if recursive else "" if follow_symlinks else "-h"
+    yield from ask(f"change the owner of {shown(where)}", _CHOWN, where, link, *names)
 
 
 def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
@@ -299,7 +328,8 @@ def utime(
 ) -> Flow[None]:
     """Set when a file was last used and when its content changed, as `os.utime` does.
 
-    Busybox in the guest takes whole seconds only: the fraction is dropped there.
+    Busybox in the guest takes whole seconds only: the fraction is dropped there. Nor does it take
+    times before 1970.
 
     Args:
         path: full path in the guest.

@@ -1,10 +1,11 @@
-"""Freezing and thawing, so that nothing stays frozen. For `sync.Freeze`."""
+"""Freezing and thawing, so that nothing stays frozen. For `frozen.Freeze`."""
 
 from __future__ import annotations
 
 import errno
 import os
 from asyncio.exceptions import CancelledError
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qga.errors import (
@@ -18,18 +19,25 @@ from qga.errors import (
     QgaError,
     TransportError,
 )
-from qga.protocol import FsfreezeFreeze, FsfreezeStatus, FsfreezeThaw
+from qga.protocol import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, FsfreezeThaw
 from qga.protocol.fsfreeze import FsfreezeState
 
 from .steps import Timeout, Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .steps import Flow
 
 # Attempts to thaw before the caller is told that the guest may still be frozen, and the pause in
 # seconds between them where the channel is broken (a timeout has waited already).
 THAW_ATTEMPTS = 5
 THAW_PAUSE = 1.0
+
+# How long the question whether all is frozen still may put off the thaw, in seconds.
+ASKING = 5.0
+
+INTERRUPTS = (KeyboardInterrupt, SystemExit, CancelledError)
 
 
 def status(*, timeout: float | None = None) -> Flow[FsfreezeState]:
@@ -46,10 +54,11 @@ def status(*, timeout: float | None = None) -> Flow[FsfreezeState]:
     return state
 
 
-def freeze(*, timeout: float | None = None) -> Flow[int]:
+def freeze(mountpoints: Sequence[str] | None = None, *, timeout: float | None = None) -> Flow[int]:
     """Freeze; when that fails in any way that may leave something frozen, thaw before raising.
 
     Args:
+        mountpoints: of the file systems to freeze; all that can be if None.
         timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
 
     Returns: the number of file systems frozen.
@@ -62,7 +71,10 @@ def freeze(*, timeout: float | None = None) -> Flow[int]:
     """
     yield Timeout(timeout)
     try:
-        count: int = yield FsfreezeFreeze()
+        if mountpoints is None:
+            count: int = yield FsfreezeFreeze()
+        else:
+            count = yield FsfreezeFreezeList(mountpoints=list(mountpoints))
         return count
     except (CommandDisabled, CommandNotFound, AgentNotResponding, GeneratorExit):
         raise  # not carried out: if anything is frozen, then by somebody else
@@ -107,6 +119,16 @@ def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow
         CommandError: the guest could not thaw all of them.
         AgentTimeout, TransportError: nobody confirmed; the guest may still be frozen.
     """
+    lost: list[BaseException] = []
+    count = yield from _thaw(attempts, timeout, lost)
+    for error in lost:
+        if isinstance(error, INTERRUPTS):
+            raise error
+    return count
+
+
+def _thaw(attempts: int, timeout: float | None, lost: list[BaseException]) -> Flow[int]:
+    """Thaw; what kept attempts from being confirmed goes to *lost*."""
     yield Timeout(timeout, despite=True)
     interrupt: BaseException | None = None
     for attempt in range(1, attempts + 1):
@@ -117,17 +139,58 @@ def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow
                 raise GuestOSError(f"failed to thaw: {os.strerror(number)}", number)
         except (CommandDisabled, CommandNotFound):
             raise
-        except (KeyboardInterrupt, SystemExit, CancelledError) as error:
+        except INTERRUPTS as error:
+            lost.append(error)
             interrupt = error
         except QgaError as error:
+            lost.append(error)
             if attempt == attempts:
                 error.add_note("the guest may still be frozen")
                 raise
             if not isinstance(error, AgentTimeout):
                 yield Wait(THAW_PAUSE)
         else:
-            if interrupt:
-                raise interrupt
             return count
     # The last attempt was interrupted, as earlier ones may have been.
     raise interrupt or AgentTimeout("the guest may still be frozen")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the end of a freeze has shown.
+
+    Attributes:
+        state: what the agent said just before the thaw; None if it did not say.
+        thawed: the number of file systems that the thaw has thawed.
+        repeated: whether it was tried more than once, so that the number may be too small.
+        interrupt: what tried to interrupt it, and is to be raised.
+    """
+
+    state: FsfreezeState | None
+    thawed: int
+    repeated: bool
+    interrupt: BaseException | None
+
+
+def end(*, timeout: float | None = None) -> Flow[End]:
+    """Ask whether all is still frozen, then thaw as `thaw` does.
+
+    Args:
+        timeout: seconds for each attempt to thaw; the client's own if None.
+
+    Raises: as `thaw`.
+    """
+    state: FsfreezeState | None = None
+    interrupt: BaseException | None = None
+    yield Timeout(ASKING if timeout is None else min(ASKING, timeout), despite=True)
+    try:
+        state = yield FsfreezeStatus()
+    except INTERRUPTS as error:
+        interrupt = error
+    except QgaError:
+        pass  # the thaw matters more
+    lost: list[BaseException] = []
+    thawed = yield from _thaw(THAW_ATTEMPTS, timeout, lost)
+    for failure in lost:
+        interrupt = failure if isinstance(failure, INTERRUPTS) else interrupt
+    return End(state, thawed, bool(lost), interrupt)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from .answer import answer
 from .asking import full, judged, needs, shown
-from .steps import Timeout
+from .script import quote
+from .steps import GetLimits, Timeout
 
 if TYPE_CHECKING:
     from .asking import AnyPath
-    from .steps import Flow
+    from .steps import Flow, Limits
 
 # Each gets paths and prints others, each with a NUL behind it. What cannot be read has no files.
 _EXISTING = """for p; do
@@ -30,6 +31,9 @@ _BELOW = f"""{needs("find", "xargs")}
 printf '%s/\\0' "$@" | xargs -0 sh -c 'find "$@" -mindepth 1 TESTS -print0' sh 2>/dev/null
 return 0"""
 _CHILDREN = _BELOW.replace("TESTS", "-maxdepth 1")
+# More than what is around the text of a script.
+_SCRIPT = 4096
+
 _SHOWN = '-name ".*" -prune -o '
 
 
@@ -77,7 +81,17 @@ def glob(
 
 
 def _asked(what: str, text: str, paths: list[bytes]) -> Flow[list[bytes]]:
-    if not paths:
-        return []
-    done = yield from answer(text, *paths)
-    return judged(what, done).split(b"\0")[:-1]
+    """What the script *text* prints about *paths*: as many at once as a command can carry."""
+    limits: Limits = yield GetLimits()
+    found: list[bytes] = []
+    while paths:
+        count, size = 0, _SCRIPT + len(text)
+        for path in paths:
+            size += len(quote(path)) + 1
+            if count and size > limits.input:
+                break
+            count += 1
+        done = yield from answer(text, *paths[:count])
+        found += judged(what, done).split(b"\0")[:-1]
+        paths = paths[count:]
+    return found

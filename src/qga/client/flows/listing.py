@@ -13,7 +13,7 @@ from qga.client.filestat import FORMAT, FileEntry, parsed
 from qga.errors import GuestOSError, ProtocolError
 
 from .answer import answer
-from .asking import fail, full, needs, reason, shown
+from .asking import complaints, fail, full, needs, reason, shown
 from .steps import Timeout
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def _errors(what: str, done: Output) -> list[GuestOSError]:
     """What the programs say, except for what is not there any more."""
     if not done.code:
         return []
-    lines = shown(done.err).splitlines()
-    reasons = [(line, reason(line)) for line in lines if line.strip()]
+    reasons = [(line, reason(line)) for line in complaints(done)]
     return [
         GuestOSError(f"cannot {what}: {line}", number)
         for line, number in reasons

@@ -15,7 +15,7 @@ from qga.errors import (
     Unsupported,
 )
 
-from .asking import ask, fail, full, needs, reason, run, shown
+from .asking import ask, complaints, fail, full, needs, reason, run, shown
 from .steps import Timeout
 from .transfer import download
 
@@ -158,8 +158,7 @@ def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = 
     what = f"tell the size of {shown(where)}"
     done = yield from run(_DU, where, "x" if one_file_system else "")
     total = done.out.split(b"\t")[0]
-    lines = shown(done.err).splitlines()
-    vanished = all(reason(line) == errno.ENOENT for line in lines)
+    vanished = all(reason(line) == errno.ENOENT for line in complaints(done))
     if not total.isdigit() or (done.code and not vanished):
         fail(what, done)
     return int(total) * 1024

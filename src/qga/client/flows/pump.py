@@ -8,15 +8,14 @@ programs of the terminal by SIGHUP.
 It is for every Python 3, so older ways are used than this package could.
 """
 
-# What is on its way in one direction is bounded by this, in bytes; what one write to a pipe that
-# has room can take at least, which POSIX calls PIPE_BUF.
-_MOST, _PIECE = 65536, 4096
-
-PUMP = f"""
+# MOST bounds what is on its way in one direction, in bytes; PIECE is what one write to a pipe that
+# has room takes at least, which POSIX calls PIPE_BUF. GRACE and QUIET are seconds: for the end of
+# programs that are hung up, and for what may still come when the program has ended.
+PUMP = '''
 import errno, os, pty, select, signal, sys, time
-MOST, PIECE, GRACE, QUIET = {_MOST}, {_PIECE}, 5.0, 0.3
-""" + '''
-def hang_up(number, frame):
+MOST, PIECE, GRACE, QUIET = 65536, 4096, 1.5, 0.3
+
+def stop(number, frame):
     raise SystemExit
 
 def write(fd, data):
@@ -36,7 +35,7 @@ def read(fd, size):
         raise
 
 def carry(pid, master, woken):
-    """Pass on what comes until the program has ended, and what it printed."""
+    """Pass on what comes until the program has ended, or has closed its terminal."""
     typed = printed = b""
     status = None
     while True:
@@ -81,18 +80,42 @@ def carry(pid, master, woken):
         elif status is not None and not printed and not readable:
             return status
 
-def end(pid, master, status):
-    """Wait for a program that has closed its terminal, or from which it was taken away."""
-    os.close(master)
-    until = time.time() + GRACE
-    while status is None:
-        done, code = os.waitpid(pid, os.WNOHANG)
+def members(session):
+    """The processes of a session."""
+    for name in os.listdir("/proc"):
+        try:
+            with open("/proc/" + name + "/stat", "rb") as stat:
+                if int(stat.read().rpartition(b")")[2].split()[3]) == session:
+                    yield int(name)
+        except (OSError, IndexError, ValueError):
+            pass
+
+def ended(pid, seconds):
+    """The status of a program that ends in time, else None."""
+    until = time.time() + seconds
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            return code
+            return status
         if time.time() > until:
-            os.kill(pid, signal.SIGKILL)
+            return None
         time.sleep(0.02)
-    return status
+
+def hang_up(pid, master):
+    """Take the terminal away; return the status of the program then."""
+    for process in list(members(pid)):
+        try:
+            os.kill(process, signal.SIGHUP)
+            os.kill(process, signal.SIGCONT)
+        except OSError:
+            pass
+    os.close(master)
+    status = ended(pid, GRACE)
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    return os.waitpid(pid, 0)[1] if status is None else status
 
 def main():
     pid, master = pty.fork()
@@ -114,14 +137,19 @@ def main():
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, hang_up)
+        signal.signal(number, stop)
     os.write(wake, b"x")
     status = None
     try:
         status = carry(pid, master, woken)
+        if status is None:
+            status = ended(pid, QUIET)
     except (SystemExit, OSError):
         pass
-    status = end(pid, master, status)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    if status is None:
+        status = hang_up(pid, master)
     if os.WIFSIGNALED(status):
         import resource
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

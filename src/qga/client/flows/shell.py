@@ -1,87 +1,99 @@
 """A terminal in the guest: begun, typed into, read, resized, hung up. For `qga.client.shell`.
 
 No agent can make one, so a program in the guest does: `PUMP` where there is Python, otherwise
-`script`, of util-linux or busybox. It is started as every program with streams is, and both behave
-alike, but for one thing: only Python can tell the end by a signal from an exit code above 128.
+`script`, of util-linux or busybox. It is a program with streams, as `process` starts them. Python
+comes first: it tells an end by a signal exactly, where `script` has 128 and its number, hangs up
+all programs of the terminal by itself when the client is gone, and has the same options everywhere.
 
-What runs in the terminal first is a line of shell. It sets the terminal up, prints which one it is
-and its own process id, and becomes the program.
+What runs in the terminal first is a text for the shell (`_begin`). It sets the terminal up, prints
+which one it is and its own process id, and becomes the program.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
-from qga.errors import QgaError, Unsupported
+from qga.errors import CommandError, QgaError, Unsupported
 
-from .carrier import Carrier
+from . import process
 from .pump import PUMP
+from .running import LEASE
 from .script import SHELL, quote, script
-from .steps import Timeout, Wait
+from .spoolinput import StdinClosed
+from .steps import Leave, Timeout, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .running import Running
     from .script import GuestPath
+    from .spool import Output
     from .steps import Flow
 
-# A pause between two looks, as a part of the time since something came or went: what comes is seen
-# at once while somebody types, and a terminal at rest costs ten commands a second.
+# A terminal of the usual size, and the one that most programs emulate today.
 SIZE, TERM = (24, 80), "xterm-256color"
 
-# A terminal of the usual size, and the one that most programs emulate today.
+# A pause between two looks, as a part of the time since something came or went: what comes is seen
+# at once while somebody types, and a terminal at rest costs ten looks a second.
 _EAGER, _SHORTEST, _LONGEST = 0.05, 0.001, 0.1
 
-# How long the programs of a terminal that is hung up may take to end, in seconds.
-_GRACE = 3
+# How long the programs of a terminal that is hung up may take to end, in seconds; and how long it
+# may then take to hear of it.
+_GRACE, _ECHO = 2.0, 5.0
 
-FIND = """
-if python3 -I -S -c 'import pty, select' 2>/dev/null; then echo python3
-elif script --help 2>&1 | grep -q -e '-e[],/ ]'; then echo script -e
+# Which program can hold a terminal, and whether it tells how the terminal's program ended.
+FIND = r"""
+if python3 -I -S -c 'import pty, select' >/dev/null 2>&1; then echo python3
+elif script --help 2>&1 | grep -q -e '-e[], ]'; then echo script -e
 elif command -v script >/dev/null; then echo script
 fi
 """
 
-# In the terminal; %s: environment, directory and program.
-_BEGIN = b"""stty sane 2>/dev/null; stty iutf8 2>/dev/null
-stty rows %d cols %d
-entry=$(getent passwd "$(id -u)" 2>/dev/null || grep "^$(id -un):" /etc/passwd)
-IFS=: read -r USER _ _ _ _ HOME SHELL <<.
+# %: rows, columns, what is exported and the directory. IUTF8 is for the erase key.
+_FIRST = b"""stty sane; stty iutf8; stty rows %d cols %d
+entry=$(getent passwd "$(id -u)" || grep "^$(id -un):" /etc/passwd)
+IFS=: read -r user _ _ _ _ home shell <<.
 $entry
 .
-[ -x "$SHELL" ] || SHELL=/bin/sh
-[ "$HOME" ] || HOME=/
-LOGNAME=$USER TERM=%s
-export USER LOGNAME HOME SHELL TERM
-cd %s || exit
+[ -x "$shell" ] || shell=/bin/sh
+exec 2>&1
 printf '%%s %%s\\n' "$(tty)" $$
-%sexec %s
+%s%s
 """
 
-# The group of a terminal that belongs to it and to no program at rest.
+# For a `script` that does not tell how the program ended: the program's text is $1, and what it
+# came to goes through another pipe. Whoever interrupts the program does not mean the shell above.
+_TELLING = """exec 4>&1
+code=$({ script -qfc "$1" /dev/null >&4 4>&-; } 3>&1)
+exit ${code:-129}
+"""
+_TOLD = b"""trap : INT QUIT
+%s 3>&- 4>&-
+echo $? >&3
+"""
+
+# Arguments: the program's process id, the terminal, rows, columns.
 _RESIZE = '[ -d "/proc/$1" ] && stty rows "$3" cols "$4" <"$2"'
 
+# Arguments: the process id of the terminal's first program, by which its session is named, and for
+# how many rounds of 50 ms to wait for its end.
 _HANG_UP = """
 members() {
     for stat in /proc/[0-9]*/stat; do
-        read -r line 2>/dev/null <"$stat" || continue
-        set -- $leader ${line%% *} ${line##*) }
-        [ "$6" = "$leader" ] && [ "$3" != Z ] && echo "$2"
+        read -r line <"$stat" || continue
+        set -- ${line%% *} ${line##*) }
+        [ "$5" != "$leader" ] || [ "$2" = Z ] || echo "$1"
     done
 }
 leader=$1 rounds=$2
-found=$(members)
-[ "$found" ] || exit 0
-kill -HUP $found 2>/dev/null
-kill -CONT $found 2>/dev/null
-while [ "$rounds" -gt 0 ] && [ -d "/proc/$leader" ]; do
+kill -HUP $(members)
+kill -CONT $(members)
+while [ "$rounds" -gt 0 ] && kill -0 "-$leader"; do
     rounds=$((rounds - 1))
-    sleep 0.05 2>/dev/null || sleep 1
+    sleep 0.05 || sleep 1
 done
-[ -d "/proc/$leader" ] && kill -KILL $(members) 2>/dev/null
-exit 0
+kill -KILL "-$leader"
 """
 
 
@@ -89,140 +101,271 @@ class Session:
     """A terminal in the guest with a program in it.
 
     Attributes:
+        running: the program that holds it.
         terminal: its name in the guest, as /dev/pts/3.
-        pid: the process id of the program there.
-        returncode: its exit code, negative for a signal; None while it runs.
+        pid: the process id of the program in it.
+        returncode: how that ended; None while that has not been seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, running: Running) -> None:
+        self.running = running
         self.terminal = ""
         self.pid = 0
         self.returncode: int | None = None
-        self._carrier = Carrier()
-        self._arrived = bytearray()
         self._active = time.monotonic()
+        self._looking = False
         self._closed = False
-        # Of the output, to read characters that came in pieces only when they are whole.
 
-    def begin(
-        self,
-        command: Sequence[GuestPath] | GuestPath | None,
-        *,
-        user: str | None,
-        env: Mapping[str, str] | None,
-        cwd: GuestPath | None,
-        size: tuple[int, int],
-        term: str,
-    ) -> Flow[None]:
-        found = (yield from script(FIND)).out.decode().split()
-        if not found:
-            raise Unsupported(
-                "the guest has nothing that makes a terminal: install the package python3 there,"
-                " or the one with the program script, which is util-linux or bsdutils"
-            )
-        text = _beginning(command, env=env, cwd=cwd, size=size, term=term)
-        if found[0] == "python3":
-            argv = ["python3", "-I", "-S", "-c", PUMP, SHELL, "-c", os.fsdecode(text)]
-        else:
-            options = "-qfec" if "-e" in found else "-qfc"
-            argv = ["script", options, os.fsdecode(text), "/dev/null"]
-        yield from self._carrier.start(argv, ["PATH=/usr/bin:/bin", f"SHELL={SHELL}"])
-        yield from self._greeting()
-
-    def _greeting(self) -> Flow[None]:
-        while b"\n" not in self._arrived:
-            yield from self.collect()
-            if self.returncode is not None:
-                told = self._arrived.decode(errors="replace").strip()
-                raise QgaError(f"the guest's terminal did not begin: {told or self.returncode}")
-            yield Wait(self.pause())
-        line, _, self._arrived = self._arrived.partition(b"\n")
-        terminal, _, pid = line.decode().strip().rpartition(" ")
-        self.terminal, self.pid = terminal, int(pid)
-
+    @property
     def pause(self) -> float:
         """Until the next look for output, in seconds."""
         return min(_LONGEST, max(_SHORTEST, _EAGER * (time.monotonic() - self._active)))
 
-    def collect(self) -> Flow[None]:
-        """Take what has come, without waiting for more."""
-        if self.returncode is not None:
-            return
-        data = yield from self._carrier.poll()
-        if data:
-            self._arrived += data
-            self._active = time.monotonic()
-        else:
-            self.returncode = self._carrier.returncode
+    # What users do.
 
     def read(self, *, timeout: float | None = None) -> Flow[bytes | None]:
+        """Wait until the terminal shows something.
+
+        What comes is looked for every millisecond while something was read or written just now, and
+        less often the longer nothing was, down to ten times a second.
+
+        Args:
+            timeout: seconds to wait; for ever if None, and 0 for a look.
+
+        Returns: what it has shown since the last time; b"" at its end, and None if nothing came in
+        time.
+
+        Raises:
+            SpoolLost: the guest has not heard of this client for too long, and hung up.
+        """
         until = None if timeout is None else time.monotonic() + timeout
-        while not self._arrived:
-            yield from self.collect()
-            if self._arrived:
-                break
+        out = self._out()
+        while True:
+            yield from self._look()
+            if out.buffer:
+                shown: bytes = out.take(len(out.buffer))
+                return shown
             if self.returncode is not None:
                 return b""
-            pause = self.pause()
+            pause = self.pause
             if until is not None:
-                left = until - time.monotonic()
-                if left <= 0:
+                pause = min(pause, until - time.monotonic())
+                if pause <= 0:
                     return None
-                pause = min(pause, left)
             yield Wait(pause)
-        data, self._arrived = bytes(self._arrived), bytearray()
-        return data
 
-    def write(self, data: bytes) -> Flow[None]:
-        view = memoryview(data)
-        while view and self.returncode is None:
-            taken = yield from self._carrier.send(view)
-            self._active = time.monotonic()
-            view = view[taken:]
-            if not taken:
-                yield from self.collect()
-                yield Wait(_SHORTEST)
+    def write(self, data: bytes | bytearray | memoryview) -> Flow[None]:
+        """Type *data*. What is typed after the program's end is lost, as at every terminal.
+
+        Waits while more has been typed than the program takes; what the terminal shows in the
+        meantime is kept for `read`.
+        """
+        typed = memoryview(data).cast("B")
+        stdin = self.running.input
+        assert stdin is not None  # noqa: S101 - it was started with one
+        try:
+            while typed and self.returncode is None:
+                taken = yield from stdin.offer(typed)
+                typed = typed[taken:]
+                if taken:
+                    self._active = time.monotonic()
+                else:
+                    yield from self._look()
+                    yield Wait(self.pause)
+        except StdinClosed:
+            pass  # its end is told by `read`
 
     def resize(self, rows: int, columns: int) -> Flow[None]:
+        """Change the terminal's size; the program in the foreground is told so by SIGWINCH."""
         _check(rows, columns)
         if self.returncode is None:
-            yield from script(_RESIZE, str(self.pid), self.terminal, str(rows), str(columns))
+            words = (str(self.pid), self.terminal, str(rows), str(columns))
+            yield from script(_RESIZE, *words)
 
     def wait(self) -> Flow[int]:
-        while self.returncode is None:
-            yield from self.collect()
-            if self.returncode is None:
-                yield Wait(self.pause())
-        return self.returncode
+        """Wait for the program's end. What the terminal shows until then is kept for `read`.
+
+        Returns: `returncode`.
+        """
+        while True:
+            yield from self._look()
+            if self.returncode is not None:
+                return self.returncode
+            yield Wait(self.pause)
 
     def close(self) -> Flow[None]:
+        """Hang up: SIGHUP for all programs of the terminal, and nothing is left in the guest.
+
+        What the first program has in its process group is killed if it does not end within 2
+        seconds; jobs of an interactive shell may go on without the terminal if they ignore SIGHUP,
+        as those of `nohup` do. May be repeated. After that, `read` gives what had come before.
+        """
         if self._closed:
             return
         self._closed = True
         yield Timeout(None, despite=True)
+        try:
+            if self.returncode is None:
+                yield from self._hang_up()
+        except GeneratorExit:
+            raise
+        except BaseException:
+            for command in self.running.left():
+                yield Leave(command)
+            raise
+        yield from self.running.abandon()
+        self._note_end()
+
+    # Inside.
+
+    def _look(self) -> Flow[None]:
+        """Take what has come, and see whether that was all."""
+        if self._looking:
+            return  # another thread or task is at it
+        self._looking = True
+        out = self._out()
+        try:
+            if not out.ended:
+                if (yield from out.look()):
+                    self._active = time.monotonic()
+                yield from self.running.alive()
+            if out.ended and self.returncode is None:
+                yield from self.running.wait()
+                self._note_end()
+        finally:
+            self._looking = False
+
+    def _note_end(self) -> None:
         if self.returncode is None:
-            yield from script(_HANG_UP, str(self.pid), str(_GRACE * 20))
-            while self.returncode is None:
-                yield from self.collect()
-        yield from self._carrier.close()
+            self.returncode = self.running.returncode
+
+    def _out(self) -> Output:
+        out = self.running.out
+        assert out is not None  # noqa: S101 - it was started with one
+        return out
+
+    def greeting(self) -> Flow[None]:
+        """Wait for the line by which the terminal tells of itself."""
+        out = self._out()
+        while b"\n" not in out.buffer:
+            yield from self._look()
+            if self.returncode is not None and b"\n" not in out.buffer:
+                said = out.take(len(out.buffer)).decode(errors="replace").strip()
+                raise QgaError(f"the guest could not open a terminal: {said or self.returncode}")
+            yield Wait(_SHORTEST)
+        line = out.take(out.buffer.index(b"\n") + 1)
+        terminal, _, pid = line.decode(errors="replace").strip().rpartition(" ")
+        if not terminal.startswith("/") or not pid.isdecimal():
+            raise QgaError(f"the guest could not open a terminal: {terminal} {pid}")
+        self.terminal, self.pid = terminal, int(pid)
+
+    def _hang_up(self) -> Flow[None]:
+        yield from script(_HANG_UP, str(self.pid), str(int(_GRACE / 0.05)))
+        until = time.monotonic() + _ECHO
+        while self.returncode is None and time.monotonic() < until:
+            yield from self._look()
+            if self.returncode is None:
+                yield Wait(_SHORTEST * 10)
+
+
+def shell(
+    command: Sequence[GuestPath] | GuestPath | None = None,
+    *,
+    user: str | None = None,
+    env: Mapping[str, str | bytes] | None = None,
+    cwd: GuestPath | None = None,
+    size: tuple[int, int] = SIZE,
+    term: str = TERM,
+    lease: float = LEASE,
+    timeout: float | None = None,
+) -> Flow[Session]:
+    """Open a terminal in the guest and start a program in it.
+
+    Python 3 holds it there, or the program `script` where there is none.
+
+    Args:
+        command: the program and its arguments, or a text for the guest's shell, /bin/sh; the user's
+            login shell if None.
+        user: the user of the guest that it runs as; the agent's own, mostly root, if None.
+        env: variables to add; they come before USER, LOGNAME, HOME, SHELL and TERM, which every
+            terminal has.
+        cwd: the directory in the guest that it begins in; the user's own if None.
+        size: rows and columns.
+        term: the value of TERM: what the caller's terminal understands.
+        lease: seconds after which the guest takes the client for dead when nothing is heard of it,
+            and hangs up.
+        timeout: seconds for each command of the start; the client's own if None.
+
+    Raises:
+        Unsupported: the guest has neither Python 3 nor `script`, or lacks something else.
+        GuestOSError: there is no such user or directory.
+        CommandDisabled: the agent does not allow guest-exec or the file commands.
+    """
+    _check(*size)
+    yield Timeout(timeout)
+    holder = (yield from script(FIND)).out.decode().split()
+    if not holder:
+        raise Unsupported(
+            "the guest has nothing to make a terminal with: it takes the package python3 there, or "
+            "the one that has the program script, which is util-linux, bsdutils or "
+            "util-linux-script"
+        )
+    program = _program(command)
+    first = _first(env or {}, cwd, size, term)
+    if holder[0] == "python3":
+        words: list[GuestPath] = ["python3", "-I", "-S", "-c", PUMP, SHELL, "-c"]
+        words.append(first + b"exec " + program)
+    elif "-e" in holder:
+        words = ["script", "-qfec", first + b"exec " + program, "/dev/null"]
+    else:
+        words = [SHELL, "-c", _TELLING, SHELL, first + _TOLD % program]
+    running = yield from process.start(
+        words,
+        stdin=process.PIPE,
+        stderr=process.STDOUT,
+        env={**(env or {}), "SHELL": SHELL},  # which `script` uses
+        cwd=cwd,
+        user=user,
+        lease=lease,
+        timeout=timeout,
+    )
+    session = Session(running)
+    try:
+        yield from session.greeting()
+    except GeneratorExit:
+        raise
+    except CommandError:
+        yield from running.abandon()
+        raise
+    except BaseException:
+        for left in running.left():
+            yield Leave(left)
+        raise
+    return session
 
 
 def _check(rows: int, columns: int) -> None:
-    for number in (rows, columns):
-        if not 0 < number < 1 << 16:
-            raise ValueError(f"a terminal has from 1 to 65535 rows and columns, not {number}")
+    if not (0 < rows < 1 << 16 and 0 < columns < 1 << 16):
+        raise ValueError(f"no terminal has {rows} rows and {columns} columns")
 
 
-def _beginning(command, *, env, cwd, size, term) -> bytes:
-    _check(*size)
+def _program(command: Sequence[GuestPath] | GuestPath | None) -> bytes:
+    """The program as words of a shell's text."""
     if command is None:
-        words = b'"$SHELL" -l'
-    elif isinstance(command, str | bytes):
-        words = b" ".join((SHELL.encode(), b"-c", quote(command)))
-    else:
-        words = b" ".join(map(quote, command))
-    exports = b"".join(
-        b"export %s=%s\n" % (os.fsencode(name), quote(value)) for name, value in (env or {}).items()
-    )
-    where = b'"$HOME"' if cwd is None else quote(cwd)
-    return _BEGIN % (*size, quote(term), where, exports, words)
+        return b'"$shell" -l'
+    if isinstance(command, str | bytes):
+        command = [SHELL, "-c", command]
+    if not command:
+        raise ValueError("there is no program to start")
+    return b" ".join(map(quote, command))
+
+
+def _first(
+    env: Mapping[str, str | bytes], cwd: GuestPath | None, size: tuple[int, int], term: str
+) -> bytes:
+    """What is done in the terminal before the program is there."""
+    values = {"USER": b"$user", "LOGNAME": b"$user", "HOME": b'"${home:-/}"', "SHELL": b"$shell"}
+    values["TERM"] = quote(term)
+    values |= {name: quote(env[name]) for name in values if name in env}
+    exports = b"".join(b"export %s=%s\n" % (name.encode(), values[name]) for name in values)
+    return _FIRST % (*size, exports, b'cd "$HOME"' if cwd is None else b"")

@@ -11,7 +11,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from qga.client.archive import END, Exclusion
 from qga.client.packing import Large, LocalTree
@@ -28,7 +28,7 @@ from .sending import Attributes, deliver
 from .steps import CHUNK, GetLimits, Leave, Limits, Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from qga.client.packing import Owners, Piece
     from qga.protocol.exec import ExecStarted
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from .moving import TransferProgress
     from .steps import Flow
 
-# Checksums of so many files are made by one script.
-_SUMS = 500
+    _Sum: TypeAlias = tuple[bytes, str]
+
+# Checksums of so many files are made by one script, if their names are no longer than that: they
+# are a program's arguments.
+_SUMS, _SUMS_NAMES = 500, 64 << 10
 
 # $1 is the path, $2 the name of the directory beside it. The output is the directory to unpack in.
 _BEGIN = r"""command -v tar >/dev/null || { echo 'tar: not found' >&2; return 127; }
@@ -68,10 +71,15 @@ _REMOVE = r"""for _ in 1 2 3 4 5; do
 done
 """
 
-# $1 is the directory, the rest are names of files in it.
+# $1 is the directory, $2 whether sha256sum would quote the names; these are the rest.
 _SUMS_OF = r"""command -v sha256sum >/dev/null || return 69
 cd "$1" || return
-shift
+odd=$2
+shift 2
+if [ -z "$odd" ]; then
+    sha256sum "$@"
+    return
+fi
 for name; do sha256sum <"$name" || return; done
 """
 
@@ -167,6 +175,7 @@ def upload_tree(
     try:
         base = yield from ask(what, _BEGIN, target, name)
         new = base == beside
+        sums = _Sums(what, base)
         count = 0
         for piece in tree.pieces():
             if isinstance(piece, Large):
@@ -175,10 +184,12 @@ def upload_tree(
                 continue
             yield from _unpack(what, base, piece)
             count += piece.members
-            for part in _parts(piece.sums):
-                yield from _compare(what, base, part)
+            for name_and_sum in piece.sums:
+                sums.add(*name_and_sum)
+            yield from sums.compare()
             meter.add(piece.size)
             meter.add_files(piece.files)
+        yield from sums.compare(all_of_them=True)
         for piece in tree.directories():
             yield from _unpack(what, base, piece)
         yield from ask(what, _END, base, str(count), target if new else "")
@@ -223,20 +234,42 @@ def _word(data: bytes) -> str:
     return f"$(printf '{digits}x')"
 
 
-def _parts(sums: list[tuple[bytes, str]]) -> Iterator[list[tuple[bytes, str]]]:
-    for start in range(0, len(sums), _SUMS):
-        yield sums[start : start + _SUMS]
+class _Sums:
+    """Compares checksums with those that the guest makes of the same files, many at a time.
 
+    Args:
+        what: what is being done.
+        base: the directory in the guest.
+    """
 
-def _compare(what: str, base: bytes, sums: list[tuple[bytes, str]]) -> Flow[None]:
-    """Compare checksums with those that the guest makes of the same files."""
-    done = yield from run(_SUMS_OF, base, *(b"./" + name for name, _ in sums))
-    if checksum(what, done) is None:
-        raise Unsupported(f"cannot {what} and verify it: the guest has no sha256sum")
-    found = [line[:64] for line in done.out.split(b"\n")]
-    for (name, known), other in zip(sums, found, strict=False):
-        if known.encode() != other:
-            raise QgaError(f"cannot {what}: {shown(name)} is not the same at both ends")
+    def __init__(self, what: str, base: bytes) -> None:
+        self._what = what
+        self._base = base
+        self._waiting: tuple[list[_Sum], list[_Sum]] = ([], [])
+
+    def add(self, name: bytes, known: str) -> None:
+        self._waiting[b"\n" in name or b"\\" in name or b"\r" in name].append((name, known))
+
+    def compare(self, *, all_of_them: bool = False) -> Flow[None]:
+        """Compare what has been added, if it is worth a script or *all_of_them* are wanted."""
+        for odd, waiting in enumerate(self._waiting):
+            while len(waiting) >= _SUMS or (all_of_them and waiting):
+                length = count = 0
+                while count < min(len(waiting), _SUMS) and length <= _SUMS_NAMES:
+                    length += len(waiting[count][0])
+                    count += 1
+                yield from self._compare(waiting[:count], "odd" if odd else "")
+                del waiting[:count]
+
+    def _compare(self, sums: list[_Sum], odd: str) -> Flow[None]:
+        names = [b"./" + name for name, _ in sums]
+        done = yield from run(_SUMS_OF, self._base, odd, *names)
+        if checksum(self._what, done) is None:
+            raise Unsupported(f"cannot {self._what} and verify it: the guest has no sha256sum")
+        found = [line[:64] for line in done.out.splitlines()]
+        for (name, known), other in zip(sums, found, strict=False):
+            if known.encode() != other:
+                raise QgaError(f"cannot {self._what}: {shown(name)} is not the same at both ends")
 
 
 def download_tree(
@@ -293,7 +326,7 @@ def download_tree(
     if new:
         root.mkdir(0o700)
     meter = Meter(progress)
-    sums: list[tuple[bytes, str]] = []
+    sums = _Sums(f"copy {shown(source)}", source)
     if owners is None:
         owners = os.geteuid() == 0
     unpacker = Unpacker(
@@ -302,7 +335,7 @@ def download_tree(
         owners=(map_owner or _same) if owners else None,
         special=special,
         sparse=sparse,
-        sums=(lambda name, known: sums.append((name, known))) if verify else None,
+        sums=sums.add if verify else None,
         meter=meter,
     )
     try:
@@ -324,7 +357,7 @@ def _same(uid: int, gid: int) -> tuple[int, int]:
     return uid, gid
 
 
-def _receive(source: bytes, unpacker: Unpacker, sums: list[tuple[bytes, str]]) -> Flow[str]:
+def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
     """Have tar pack *source*, and unpack what comes; return what tar has complained of."""
     what = f"copy {shown(source)}"
     options = [f"--exclude={pattern}" for pattern in unpacker.patterns]
@@ -335,13 +368,10 @@ def _receive(source: bytes, unpacker: Unpacker, sums: list[tuple[bytes, str]]) -
         assert running.out is not None and running.err is not None  # noqa: S101, PT018 - pipes
         while data := (yield from running.read(running.out, CHUNK)):
             unpacker.feed(data)
-            while len(sums) >= _SUMS:
-                yield from _compare(what, source, sums[:_SUMS])
-                del sums[:_SUMS]
+            yield from sums.compare()
         complaints = yield from running.read(running.err, -1)
         code = yield from running.wait()
-        for part in _parts(sums):
-            yield from _compare(what, source, part)
+        yield from sums.compare(all_of_them=True)
         # GNU tar ends with 1 when files have changed while it read them.
         if code not in (0, 1) or not unpacker.ended:
             fail(what, Output(code, b"", complaints))

@@ -1,11 +1,18 @@
-"""An agent that only pretends: `python pretended.py SOCKET LOG`. It serves one client at a time."""
+"""An agent that only pretends: `python pretended_agent.py SOCKET LOG`. It serves one client
+at a time.
+"""
 
 import json
 import socket
 import sys
 from pathlib import Path
 
-ANSWERS = {"guest-fsfreeze-freeze": 2, "guest-fsfreeze-thaw": 2, "guest-shutdown": {}}
+ANSWERS = {
+    "guest-fsfreeze-freeze": 2,
+    "guest-fsfreeze-status": "frozen",
+    "guest-fsfreeze-thaw": 2,
+    "guest-shutdown": {},
+}
 
 
 def main(path: str, log: Path) -> None:

@@ -1,0 +1,131 @@
+"""A freeze that lasts as long as an `async with` block: the asynchronous twin of `frozen`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from qga.errors import QgaError
+
+from . import signals
+from .frozen import FreezeState, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Any, Self
+
+    from .aio import AsyncClient
+    from .watch import Watch
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class AsyncFreeze(FreezeState):
+    """A freeze for an `async with` block; `AsyncClient.frozen` makes it."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        mountpoints: Sequence[str] | None,
+        deadline: float,
+        timeout: float | None,
+    ) -> None:
+        super().__init__(mountpoints, deadline, timeout)
+        self._client = client
+        self._watch: Watch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._handled: list[int] = []
+        self._signal = 0
+
+    async def __aenter__(self) -> Self:
+        self._guard()
+        try:
+            self._watch = watch(self._client.target, self._deadline.seconds)
+            if self._watch is not None:
+                self.watched = await asyncio.to_thread(self._watch.ready)
+            await self._client.perform(self.begin())
+            if math.isfinite(self.remaining()):
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(self.remaining(), self._expire)
+            return self
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A task of its own, which a cancellation of this one does not reach. One of all tasks, as
+        # at the end of `asyncio.run`, may even keep it from beginning.
+        undoing = asyncio.create_task(self._undo())
+        cancelled = await _finished(undoing)
+        while undoing.cancelled() and self.in_doubt:
+            undoing = asyncio.create_task(self._undo())
+            cancelled = await _finished(undoing) or cancelled
+        loop = asyncio.get_running_loop()
+        for number in self._handled:
+            loop.remove_signal_handler(number)
+        if self._signal:
+            if self._task is not None:
+                self._task.uncancel()
+            raise signals.Ended(128 + self._signal) from error
+        if not undoing.cancelled():
+            undoing.result()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _undo(self) -> None:
+        try:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._expiry is not None:
+                await _finished(self._expiry)
+            await self._client.perform(self.finish())
+        finally:
+            if self._watch is not None:
+                await asyncio.to_thread(self._watch.end, over=not self.in_doubt)
+
+    def _expire(self) -> None:
+        self._expiry = asyncio.create_task(self._thaw())
+
+    async def _thaw(self) -> None:
+        try:
+            await self._client.perform(self.expire())
+        except QgaError:
+            pass  # the end of the block tries again, and raises
+
+    def _guard(self) -> None:
+        """Have the signals that end the process cancel the task, where nobody else handles them."""
+        self._task = asyncio.current_task()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in _ENDING:
+            if signals.default(number):
+                loop.add_signal_handler(number, self._end, number)
+                self._handled.append(number)
+
+    def _end(self, number: int) -> None:
+        if not self._signal and self._task is not None:
+            self._signal = number
+            self._task.cancel()
+
+
+async def _finished(task: asyncio.Task[None]) -> asyncio.CancelledError | None:
+    """Wait until *task* has ended, however often that is cancelled; return the cancellation."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as interrupt:
+            cancelled = interrupt
+    return cancelled

@@ -1,0 +1,93 @@
+"""Signals that end a process, made exceptions while something has to be undone first.
+
+`frozen` uses it: a process that simply died of SIGTERM would leave the guest frozen. While `guard`
+is on, SIGTERM and SIGHUP raise `Ended`, a SystemExit, and SIGINT raises KeyboardInterrupt as ever,
+but none of them while a function marked by `uninterrupted` runs: then it is raised by `deliver`.
+
+Only in the main thread, as Python has it, and only where the handlers are the default ones: a
+program that handles a signal itself, or ignores it, has decided.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+_DEFAULTS: dict[int, object] = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+_uninterrupted: set[CodeType] = set()
+_before: dict[int, Any] = {}
+_pending: list[int] = []
+_depth = 0
+
+
+class Ended(SystemExit):
+    """A signal asked the process to end; the exit code is 128 and its number."""
+
+
+def default(number: int) -> bool:
+    """Whether nobody has decided what the signal *number* is to do."""
+    return signal.getsignal(number) is _DEFAULTS[number]
+
+
+def uninterrupted(function: F) -> F:
+    """Have no guarded signal raise in *function*, or in what it calls."""
+    _uninterrupted.add(function.__code__)
+    return function
+
+
+def guard() -> bool:
+    """Begin to guard; return whether it is so. As often as it is, `release` is to be called."""
+    global _depth  # noqa: PLW0603 - signals are the process's
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    _depth += 1
+    if _depth == 1:
+        for number in _DEFAULTS:
+            if default(number):
+                _before[number] = signal.signal(number, _raise)
+    return True
+
+
+def release() -> None:
+    """End what one `guard` has begun."""
+    global _depth  # noqa: PLW0603
+    _depth -= 1
+    if _depth == 0:
+        for number, handler in _before.items():
+            if signal.getsignal(number) is _raise:
+                signal.signal(number, handler)
+        _before.clear()
+
+
+def deliver() -> None:
+    """Raise what came while an uninterrupted function ran."""
+    if _pending:
+        number = _pending.pop()
+        _pending.clear()
+        raise _exception(number)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code in _uninterrupted:
+            _pending.append(number)
+            return
+        frame = frame.f_back
+    raise _exception(number)
+
+
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Ended(128 + number)

@@ -1,0 +1,59 @@
+"""The Python blocks of a documentation page, and what the page says they print."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"<!--\s*(not run|before)\s*:\s*((?:(?!-->).)*)-->\s*$", re.DOTALL)
+_OUTPUT = re.compile(
+    r"\s*(?:```\n(?P<fenced>.*?)^```$|(?P<indented>(?:    [^\n]*\n)+))", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a page.
+
+    A comment before it may say `<!-- not run: why -->`, or what is executed before it:
+    `<!-- before: agent.programs["sync"] = 0 -->`.
+
+    Attributes:
+        line: where its code begins in the page.
+        code: the code.
+        before: what is executed first, and not shown.
+        wanted: what it prints, by the fenced block without a language or the indented one that
+            follows it; None if there is none.
+        skipped: why it is not run, if it is not.
+    """
+
+    line: int
+    code: str
+    before: str
+    wanted: str | None
+    skipped: str | None
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The Python blocks of *page*, in order."""
+    text = page.read_text(encoding="utf-8")
+    for found in _FENCE.finditer(text):
+        if found[1] != "python":
+            continue
+        comment = _COMMENT.search(text[: found.start()])
+        kind, said = (comment[1], comment[2].strip()) if comment else ("", "")
+        output = _OUTPUT.match(text, found.end())
+        yield Block(
+            line=text.count("\n", 0, found.start()) + 2,
+            code=found[2],
+            before=said if kind == "before" else "",
+            wanted=_shown(output) if output else None,
+            skipped=said if kind == "not run" else None,
+        )
+
+
+def _shown(output: re.Match[str]) -> str:
+    if output["fenced"] is not None:
+        return output["fenced"]
+    return "".join(line[4:] for line in output["indented"].splitlines(keepends=True))
