@@ -6,6 +6,7 @@ For a POSIX shell with coreutils or busybox. `dd bs=1 count=0` moves the positio
 # $1 is the file, $2 the offset, $3 the most bytes.
 READ = """export LC_ALL=C
 e=$(dd if="$1" bs=1 count=0 2>&1 >/dev/null) || { printf '%s\\n' "$e" >&2; exit 1; }
+if [ -d "$1" ]; then echo "$1: Is a directory" >&2; exit 1; fi
 exec <"$1" || exit
 if [ "$2" != 0 ]; then dd bs=1 skip="$2" count=0 >/dev/null 2>&1 || [ ! -f "$1" ] || exit 0; fi
 head -c "$3" | base64"""

@@ -189,7 +189,7 @@ def _server(host: str, port: str | None) -> tuple[str, str]:
         host = f"[{host}]"
     try:
         parts = urlsplit(host if "://" in host else f"https://{host}")
-        number = parts.port or int(port or PORT)
+        number = int(port or PORT) if parts.port is None else parts.port
     except ValueError:
         number = 0
     if not 0 < number < 1 << 16 or not parts.hostname or parts.username or parts.query:
