@@ -429,3 +429,23 @@ def test_passwords(lone_server: Server, anyway: Anyway, listener: Listener) -> N
     assert b'"YSBzZWNyZXQ="' in listener.asked[0]
     assert b'"crypted": true' in listener.asked[0]
     assert TOKEN not in str(lone_server.asked)
+
+
+@pytest.mark.parametrize("limit", [512 * 1024, 64 * 1024])
+def test_writing_in_large_and_in_small_pieces(
+    server: Server, anyway: Anyway, directory: Path, limit: int
+) -> None:
+    """Servers before Proxmox VE 8.4 take requests of 64 KiB."""
+    server.options.post = limit
+    data = os.urandom(500_000)
+
+    async def check(client: Any) -> None:
+        for name in ("file", "fäle"):
+            path = directory / name
+            before = len(server.asked)
+            await client.write_file(str(path), data)
+            assert path.read_bytes() == data
+            calls = server.verbs()[before:].count("exec")
+            assert calls <= 3 if limit > 64 * 1024 else calls >= 500_000 // 46_080
+
+    anyway(check)

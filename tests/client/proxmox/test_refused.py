@@ -10,6 +10,7 @@ import pytest
 import qga
 from qga.client import proxmox
 from qga.client.proxmox import api
+from qga.client.proxmox.answers import TooLarge
 from qga.protocol import Exec, FileOpen, FileRead
 from tests.client.proxmox.conftest import Anyway
 from tests.support.proxmox import Certificates, Server
@@ -184,7 +185,7 @@ def test_an_agent_that_does_not_run(lone_server: Server, anyway: Anyway) -> None
         ((502, "Bad Gateway"), qga.ConnectionLost),
         ((503, "Service Unavailable"), qga.NoChannel),
         ((504, "Gateway Timeout"), qga.AgentTimeout),
-        ((501, "for data too large"), qga.Unsupported),
+        ((501, "for data too large"), TooLarge),
         ((501, "Method 'POST x' not implemented"), qga.Unsupported),
         ((302, "Found"), qga.ProtocolError),
     ],

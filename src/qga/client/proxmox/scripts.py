@@ -21,7 +21,7 @@ a*) c=conv=notrunc ;;
 esac
 e=$(dd if=/dev/null of="$1" bs=1 count=0 $c 2>&1) || { printf '%s\\n' "$e" >&2; exit 1; }"""
 
-# $1 is the file, $2 the offset; empty to append.
+# $1 is the file, $2 the offset, empty to append; the rest is the data, or else it is the input.
 WRITE = """export LC_ALL=C
 if [ -z "$2" ]; then exec >>"$1" || exit
 else
@@ -30,7 +30,7 @@ if [ -f "$1" ] && [ "$2" != 0 ]; then
 dd bs=1 seek="$2" count=0 conv=notrunc </dev/null 2>/dev/null || exit
 fi
 fi
-base64 -d"""
+if [ $# = 2 ]; then base64 -d; else shift 2; printf %s "$@" | base64 -d; fi"""
 
 # $1 is the file.
 SIZE = 'export LC_ALL=C; stat -L -c %s "$1"'
