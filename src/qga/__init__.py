@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .client.aio import AsyncClient, aconnect
     from .client.deadline import deadline
     from .client.guestfile import GuestFile
+    from .client.listing import targets
     from .client.sync import Client, Freeze, connect
     from .client.target import Target
     from .errors import (
@@ -61,6 +62,7 @@ __all__ = [
     "aconnect",
     "connect",
     "deadline",
+    "targets",
 ]
 
 # Where a name comes from that is none of `errors`.
@@ -74,6 +76,7 @@ _ELSEWHERE = {
     "aconnect": ("client.aio", "aconnect"),
     "connect": ("client.sync", "connect"),
     "deadline": ("client.deadline", "deadline"),
+    "targets": ("client.listing", "targets"),
 }
 
 if not TYPE_CHECKING:  # which would take every name for one of these

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from qga.client import Client, Target, connect
 from qga.client.deadline import TIMEOUT
-from qga.client.target import from_environment, names_target
+from qga.client.target import VARIABLE, from_environment, names_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,10 @@ class Settings:
 
     Attributes:
         json: whether to print JSON.
-        timeout: seconds for each call of the agent.
+        timeout: seconds for each call of the agent; None for the target's own, or the usual.
     """
 
-    def __init__(self, output: str, timeout: float) -> None:
+    def __init__(self, output: str, timeout: float | None) -> None:
         self.json = output == "json"
         self.timeout = timeout
 
@@ -47,16 +48,15 @@ def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-o` and `--timeout`; pass them to *function* as its first argument, `Settings`."""
 
-    def wrapper(output: str, timeout: float, **arguments: Any) -> Any:
+    def wrapper(output: str, timeout: float | None, **arguments: Any) -> Any:
         return function(Settings(output, timeout), **arguments)
 
     timeout = click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        default=TIMEOUT,
-        show_default=True,
-        help="Seconds to wait for each answer of the agent.",
+        help="Seconds to wait for each answer of the agent; by default what a targets file says of"
+        f" TARGET, or else {TIMEOUT:g}.",
     )
     return output_option(timeout(update_wrapper(wrapper, function)))
 
@@ -74,6 +74,8 @@ def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
-    if words and names_target(words[0]):
+    # Where there is no other target, the first of two words is meant as one, and told to be none.
+    meant = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
+    if words and (meant or names_target(words[0])):
         return Target(words[0]), words[1:]
     return from_environment(), words

@@ -14,7 +14,7 @@ from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
 from .operations import Operations
-from .target import Target, from_environment
+from .target import settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .aiochannel import AsyncChannel
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .flows.steps import Flow, Step
+    from .target import Target
 
     R = TypeVar("R")
 
@@ -32,15 +33,14 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-async def aconnect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> AsyncClient:
+async def aconnect(
+    target: str | Target | None = None, *, timeout: float | None = None
+) -> AsyncClient:
     """Open the channel to an agent, in the running event loop.
 
     Arguments and errors are those of `qga.connect`.
     """
-    if target is None:
-        target = from_environment()
-    elif isinstance(target, str):
-        target = Target(target)
+    target, timeout = settled(target, timeout)
     client = AsyncClient(target.aopen, timeout=timeout)
     await client.open_channel()
     return client

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
 
+    from .listing import Known
     from .transports import Way
 
     # Gets the whole target, what follows its first colon (never empty), and the further settings
@@ -40,12 +41,14 @@ class Scheme:
         parse: makes the way of it.
         settings: the keys that its table in a targets file may have besides `target` and `timeout`.
         transport: whether the scheme may be followed by `+` and another one, as `libvirt+qemu:`.
+        listing: finds the targets at a place, within a time in seconds; None if no place can tell.
     """
 
     form: str
     parse: Parser
     settings: frozenset[str] = frozenset()
     transport: bool = False
+    listing: Callable[[str, float], list[Known]] | None = None
 
 
 def _elsewhere(module: str) -> Parser:
@@ -56,6 +59,16 @@ def _elsewhere(module: str) -> Parser:
         return found
 
     return parse
+
+
+def _listed_by(module: str) -> Callable[[str, float], list[Known]]:
+    """The function `listing` of *module* in this package."""
+
+    def listing(place: str, timeout: float) -> list[Known]:
+        found: list[Known] = import_module(f".{module}", __package__).listing(place, timeout)
+        return found
+
+    return listing
 
 
 def _unix(_: str, rest: str, __: Mapping[str, Any]) -> Way:
@@ -103,6 +116,12 @@ SCHEMES: dict[str, Scheme] = {
     "serial": Scheme("serial:/dev/pts/N", _serial),
     "tcp": Scheme("tcp:HOST:PORT", _tcp),
     "fd": Scheme("fd:N", _descriptor),
+    "libvirt": Scheme(
+        "libvirt:DOMAIN",
+        _elsewhere("libvirt"),
+        transport=True,
+        listing=_listed_by("libvirt"),
+    ),
     "pve": Scheme("pve:NODE/VMID", _elsewhere("proxmox"), _PROXMOX),
 }
 

@@ -16,7 +16,7 @@ from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
 from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
-from .target import Target, from_environment
+from .target import settled
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .channel import Channel
     from .flows.steps import Flow, Step
+    from .target import Target
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
@@ -36,25 +37,23 @@ if TYPE_CHECKING:
 _TIDYING = 1.0
 
 
-def connect(target: str | Target | None = None, *, timeout: float = TIMEOUT) -> Client:
+def connect(target: str | Target | None = None, *, timeout: float | None = None) -> Client:
     """Open the channel to an agent.
 
     Whether an agent listens at its other end shows at the first call: a virtual machine's channel
     is open before the machine has booted.
 
     Args:
-        target: `unix:/path`, `vsock:CID:PORT` or `serial:/dev/pts/N`; by default what QGA_TARGET
-            says.
-        timeout: what the client's calls may take unless they say otherwise, in seconds.
+        target: `unix:/path`, `libvirt:DOMAIN` or another one of the forms that docs/transports.md
+            lists, or a name from a targets file; by default what QGA_TARGET says.
+        timeout: what the client's calls may take unless they say otherwise, in seconds; None for
+            what the targets file says of a name, or else 30.
 
     Raises:
         InvalidTarget: *target* is none.
         NoChannel: the channel cannot be opened.
     """
-    if target is None:
-        target = from_environment()
-    elif isinstance(target, str):
-        target = Target(target)
+    target, timeout = settled(target, timeout)
     client = Client(target.open, timeout=timeout)
     client.open_channel()
     return client

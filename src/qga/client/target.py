@@ -3,13 +3,16 @@
 This is the one place that knows the rules:
 
     target      SCHEME:..., as `schemes` lists them
+                NAME, from a file of targets (`targetsfile`), without a colon or slash
     guest file  TARGET:PATH
                 what follows the last `:/` is the path, with its slash
+                NAME:PATH
+                what follows the colon is the path, and begins with a slash
                 :PATH
                 everything after the colon is the path; the target is in QGA_TARGET
 
-So in `unix:/run/vm.sock:/etc/hosts` the path is `/etc/hosts`. A path that itself holds `:/`, or
-does not begin with a slash, can be told in the second form only.
+So in `unix:/run/vm.sock:/etc/hosts` the path is `/etc/hosts`. A path that itself holds `:/` can be
+told in the last two forms only, one that does not begin with a slash in the last.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from typing import TYPE_CHECKING
 
 from qga.errors import AgentNotResponding, AgentTimeout, InvalidTarget, NoChannel, TransportError
 
+from .deadline import TIMEOUT
 from .schemes import grammar, scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .deadline import Deadline
@@ -38,13 +43,28 @@ class Target:
     Args:
         text: the target as the user writes it.
 
+    Attributes:
+        text: the same.
+        full: the same, or what the targets file has for that name.
+        timeout: what the targets file says that calls may take, in seconds; None if it does not.
+
     Raises:
-        InvalidTarget: *text* is not a target; the text of the error says why.
+        InvalidTarget: *text* is not a target, or the targets file is wrong; the text of the error
+            says why.
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self._way = _parse(text)
+        self.text = self.full = text
+        self.timeout: float | None = None
+        settings: Mapping[str, Any] = {}
+        if _is_name(text):
+            from . import targetsfile
+
+            entry = targetsfile.find(text)
+            if entry is None:
+                raise targetsfile.unknown(text)
+            self.full, self.timeout, settings = entry.target, entry.timeout, entry.settings
+        self._way = _parse(self.full, settings)
 
     def __str__(self) -> str:
         return self.text
@@ -69,12 +89,28 @@ class Target:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        what = self.text if self.full == self.text else f"{self.text} ({self.full})"
         try:
             yield
         except TransportError as error:
-            raise NoChannel(f"cannot open {self.text}: {error}") from error
+            raise NoChannel(f"cannot open {what}: {error}") from error
         except AgentTimeout as error:
-            raise AgentNotResponding(f"cannot open {self.text}: {error}") from error
+            raise AgentNotResponding(f"cannot open {what}: {error}") from error
+
+
+def settled(target: str | Target | None, timeout: float | None) -> tuple[Target, float]:
+    """The target that is meant, and the timeout: as told, or the target's own, or the usual.
+
+    Raises:
+        InvalidTarget: there is none.
+    """
+    if target is None:
+        target = from_environment()
+    elif isinstance(target, str):
+        target = Target(target)
+    if timeout is None:
+        timeout = TIMEOUT if target.timeout is None else target.timeout
+    return target, timeout
 
 
 def from_environment() -> Target:
@@ -93,13 +129,23 @@ def from_environment() -> Target:
 
 
 def names_target(text: str) -> bool:
-    """Whether *text* begins as a target does; a local file of such a name needs `./` in front."""
+    """Whether *text* is meant as a target: it begins as one does, or is a name that there is."""
+    if _is_name(text):
+        from . import targetsfile
+
+        return targetsfile.find(text) is not None
     return scheme_of(text) is not None
 
 
 def names_guest_file(text: str) -> bool:
-    """Whether *text* is meant as a file of a guest, not of this machine."""
-    return text.startswith(":") or names_target(text)
+    """Whether *text* is meant as a file of a guest, not of this machine.
+
+    A local file of such a name needs `./` in front.
+    """
+    name, colon, path = text.partition(":")
+    if colon and (not name or (_is_name(name) and path.startswith("/"))):
+        return True
+    return scheme_of(text) is not None
 
 
 def split_path(text: str) -> tuple[Target, str]:
@@ -112,18 +158,26 @@ def split_path(text: str) -> tuple[Target, str]:
         if text == ":":
             raise InvalidTarget("no path after the colon")
         return from_environment(), text[1:]
-    if not names_target(text):
+    if not names_guest_file(text):
         raise InvalidTarget(
             f"{text!r} is not TARGET:PATH, as in unix:/run/vm.sock:/etc/hostname "
             f"(or :PATH when {VARIABLE} is set)"
         )
+    if scheme_of(text) is None:
+        name, _, path = text.partition(":")
+        return Target(name), path
     target, separator, path = text.rpartition(":/")
     if not separator or ":" not in target:
         raise InvalidTarget(f"{text!r} has no guest path: add one, as in {text}:/etc/hostname")
     return Target(target), "/" + path
 
 
-def _parse(text: str) -> Way:
+def _is_name(text: str) -> bool:
+    """Whether *text* can be the name of a target: neither a target itself nor a path."""
+    return bool(text) and ":" not in text and "/" not in text
+
+
+def _parse(text: str, settings: Mapping[str, Any]) -> Way:
     scheme = scheme_of(text)
     if scheme is None:
         hint = f"; do you mean unix:{text}?" if text.startswith("/") else f": use {grammar()}"
@@ -133,4 +187,4 @@ def _parse(text: str) -> Way:
         raise InvalidTarget(f"{text!r} lacks what follows the colon: use {scheme.form}")
     if "\0" in rest:
         raise InvalidTarget(f"{text!r} holds a NUL character")
-    return scheme.parse(text, rest, {})
+    return scheme.parse(text, rest, settings)
