@@ -122,7 +122,7 @@ SCHEMES: dict[str, Scheme] = {
         transport=True,
         listing=_listed_by("libvirt"),
     ),
-    "pve": Scheme("pve:NODE/VMID", _elsewhere("proxmox"), _PROXMOX),
+    "pve": Scheme("pve:NODE/VMID", _elsewhere("proxmox"), _PROXMOX, listing=_listed_by("proxmox")),
 }
 
 
