@@ -30,6 +30,7 @@ TARGET is one of
   unix:/path/to/socket   vsock:CID:PORT   serial:/dev/pts/N
   tcp:HOST:PORT          fd:N             libvirt:DOMAIN
   libvirt+URI?domain=DOMAIN, as libvirt+qemu+ssh://host/system?domain=web
+  pve:NODE/VMID          pve://HOST/NODE/VMID, at a Proxmox VE
   a name from ~/.config/qga/targets.toml
 and may be left out when QGA_TARGET is set.
 
@@ -200,7 +201,8 @@ def _decoded(name: str, kind: object, reply: object) -> object:
 def targets(settings: Settings, place: str | None) -> None:
     """Show which targets there are.
 
-    PLACE is libvirt: or libvirt+URI, as libvirt+qemu:///system, for the running domains there;
+    PLACE is libvirt: or libvirt+URI, as libvirt+qemu:///system, for the running domains there,
+    pve: or pve://HOST for the running virtual machines of a Proxmox VE cluster;
     without one the names in targets files are shown.
     """
     found = list_targets(place, timeout=TIMEOUT if settings.timeout is None else settings.timeout)

@@ -33,7 +33,8 @@ def targets(place: str | None = None, *, timeout: float = TIMEOUT) -> list[Known
 
     Args:
         place: where: `libvirt:` or `libvirt+URI` for the running domains of a libvirt (as
-            `libvirt+qemu:///system`); None for those that the targets files name.
+            `libvirt+qemu:///system`), `pve:` or `pve://HOST` for the running virtual machines of a
+            Proxmox VE cluster; None for those that the targets files name.
         timeout: seconds that it may take to find out.
 
     Raises:

@@ -116,13 +116,13 @@ SCHEMES: dict[str, Scheme] = {
     "serial": Scheme("serial:/dev/pts/N", _serial),
     "tcp": Scheme("tcp:HOST:PORT", _tcp),
     "fd": Scheme("fd:N", _descriptor),
-    "pve": Scheme("pve:NODE/VMID", _elsewhere("proxmox"), _PROXMOX),
     "libvirt": Scheme(
         "libvirt:DOMAIN",
         _elsewhere("libvirt"),
         transport=True,
         listing=_listed_by("libvirt"),
     ),
+    "pve": Scheme("pve:NODE/VMID", _elsewhere("proxmox"), _PROXMOX, listing=_listed_by("proxmox")),
 }
 
 

@@ -61,7 +61,7 @@ def _written(text: str) -> bytes:
 def _reply(stream: socket.socket, number: int) -> Any:
     data = b""
     while True:
-        found = data.rpartition(b"\xff")[2].split(b"\n")
+        found = data.rpartition(b"\xff")[2].split(b"\n") if data.endswith(b"\n") else []
         if len(found) > 2 and json.loads(found[0]).get("return") == number:
             reply = json.loads(found[1])
             return reply["return"] if "return" in reply else {"error": reply["error"]}

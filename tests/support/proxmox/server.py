@@ -71,6 +71,8 @@ class Server(ThreadingHTTPServer):
         machine: the one that it knows.
         asked: the verbs of the agent that it was asked for, with their parameters.
         tickets: those that are good.
+        log_ins: how many there were.
+        resources: the machines of the cluster.
     """
 
     daemon_threads = True
@@ -84,6 +86,12 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.tickets: dict[str, str] = {}
         self.log_ins = 0
+        self.resources = [
+            {"type": "qemu", "vmid": 101, "node": "node2", "name": "web", "status": "running"},
+            {"type": "qemu", "vmid": 100, "node": "node1", "name": "db", "status": "running"},
+            {"type": "qemu", "vmid": 102, "node": "node1", "name": "old", "status": "stopped"},
+            {"type": "lxc", "vmid": 103, "node": "node1", "name": "box", "status": "running"},
+        ]
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificates.certificate, certificates.key)
 
@@ -178,6 +186,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api2/json/access/ticket":
             return self._ticket(parameters)
         self._authenticate(method)
+        if method == "GET" and path == "/api2/json/cluster/resources":
+            return self.server.resources
         words = path.split("/")
         if len(words) < 8 or "/".join(words[:4] + words[5:6] + words[7:8]) != (
             "/api2/json/nodes/qemu/agent"

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qga.client.deadline import TIMEOUT
+from qga.client.deadline import TIMEOUT, Deadline
+from qga.client.listing import Known
 
-from .settings import KEYS, Settings, read, target
+from .settings import KEYS, Settings, cluster, place, read, target
 from .way import ProxmoxWay
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from qga.client.sync import Client
     from qga.client.transports import Way
 
-__all__ = ["KEYS", "Settings", "aconnect", "connect", "way"]
+__all__ = ["KEYS", "Settings", "aconnect", "connect", "listing", "machines", "way"]
 
 
 def way(text: str, rest: str, settings: Mapping[str, Any]) -> Way:
@@ -84,3 +85,33 @@ async def aconnect(
     client = AsyncClient(ProxmoxWay(read(node, vmid, settings)).aopen, timeout=timeout)
     await client.open_channel()
     return client
+
+
+def machines(*, timeout: float = TIMEOUT, **settings: str | int) -> list[Known]:
+    """The running virtual machines of a cluster that we may see, by their names.
+
+    Args:
+        timeout: seconds that it may take.
+        settings: as for `connect`.
+
+    Raises:
+        InvalidTarget: a setting is wrong or missing.
+        NoChannel: the API cannot be reached, or does not let us in.
+        AgentTimeout: it does not answer in time.
+    """
+    return _machines(cluster(settings), "pve:", timeout)
+
+
+def listing(where: str, timeout: float) -> list[Known]:
+    """The same for `qga.targets`: *where* is `pve:` or `pve://HOST[:PORT]`."""
+    return _machines(*place(where), timeout)
+
+
+def _machines(settings: Settings, prefix: str, timeout: float) -> list[Known]:
+    found = ProxmoxWay(settings).machines(Deadline(timeout))
+    known = [
+        Known(f"{prefix}{entry['node']}/{entry['vmid']}", str(entry.get("name", entry["vmid"])))
+        for entry in found
+        if entry.get("status") == "running"
+    ]
+    return sorted(known, key=lambda each: (each.name, each.target))

@@ -51,6 +51,10 @@ class Answer:
     body: bytes
 
 
+class TooLarge(Unsupported):
+    """The server takes no request of this length. Nothing was done."""
+
+
 class UnknownParameters(BadArgument):
     """This version of the API does not have a parameter that was sent. Nothing was done."""
 
@@ -138,7 +142,7 @@ def _gateway(status: int, what: str, message: str, settings: Settings) -> QgaErr
     """The error of a call that did not get as far as the API's code, or whose answer was lost."""
     told = f"{what}: {status} {message}"
     if status in (501, 413) and "too large" in message:
-        return Unsupported(
+        return TooLarge(
             f"{told}: more than this server takes in one request (64 KiB before Proxmox VE 8.4)"
         )
     if status in (404, 405, 501):

@@ -93,6 +93,12 @@ class Session:
         answer = yield from self._ask(method, path, parameters or {}, within)
         return answers.value(answer, what, self.settings)
 
+    def machines(self) -> Talk[list[dict[str, Any]]]:
+        """The virtual machines of the cluster that we may see."""
+        answer = yield from self._ask("GET", "/cluster/resources", {"type": "vm"}, None)
+        found = answers.value(answer, "the list of machines", self.settings)
+        return [entry for entry in found or () if entry.get("type") == "qemu"]
+
     def _ask(
         self, method: str, path: str, parameters: Mapping[str, Any], within: float | None
     ) -> Talk[Answer]:

@@ -24,7 +24,7 @@ from qga.errors import (
 )
 
 from . import programs, scripts
-from .answers import UnknownParameters, agent_error
+from .answers import TooLarge, UnknownParameters, agent_error
 from .api import Pause
 from .handles import Handle, Handles, plain_mode
 
@@ -41,8 +41,12 @@ READ, READ_BY_PROGRAM = 4 << 20, 1 << 20
 # As much is read when a file is opened, which also tells whether it can be.
 AHEAD = 64 * 1024
 
-# 60 KiB of base64, which is what `file-write` takes.
-WRITE = 45 * 1024
+# 60 KiB of base64, which is what `file-write` takes, and what fits beside the rest into 64 KiB.
+WRITE_SMALL = 45 * 1024
+
+# Where the server takes requests of 512 KiB: words of base64, each as long as Linux lets one be.
+WRITE = 330 * 1024
+_WORD = 120 * 1024
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.3
 
@@ -66,6 +70,7 @@ class Files:
         self._session = session
         self._handles = Handles()
         self._offsets = True  # until the server says that it does not know them
+        self._large = True  # until it says that a request is too large
         self._left: list[int] = []  # programs whose end nobody has asked for
 
     def open(self, arguments: Mapping[str, Any]) -> Talk[int]:
@@ -129,12 +134,10 @@ class Files:
             data = data[: int(count)]
         if not handle.writable:
             raise GuestOSError("failed to write to file: Bad file descriptor", 9)
-        data = data[:WRITE]  # the caller sees how much was taken
         handle.ahead = None
-        if data:
-            yield from self._write(handle, data)
-        handle.position += len(data)
-        return {"count": len(data), "eof": False}
+        taken = (yield from self._write(handle, data)) if data else 0
+        handle.position += taken
+        return {"count": taken, "eof": False}
 
     def seek(self, arguments: Mapping[str, Any]) -> Talk[dict[str, Any]]:
         """guest-file-seek."""
@@ -226,29 +229,49 @@ class Files:
 
     # Writing.
 
-    def _write(self, handle: Handle, data: bytes) -> Talk[None]:
-        if handle.whole == b"" and handle.position == 0:
+    def _write(self, handle: Handle, data: bytes) -> Talk[int]:
+        """Write the beginning of *data*; return how many bytes that was."""
+        if handle.whole == b"" and handle.position == 0 and len(data) <= WRITE_SMALL:
             yield from self._write_whole(handle.path, data)
             handle.whole = data
-            return
+            return len(data)
         try:
-            offset = "" if handle.appends else str(handle.position)
-            yield from self._script(scripts.WRITE, handle.path, offset, data=data)
+            taken = yield from self._write_by_program(handle, data)
         except NoPrograms as error:
-            whole = handle.whole
-            if whole is None:
+            if handle.whole is None:
                 raise error.cause from None
-            whole = whole[: handle.position].ljust(handle.position, b"\0") + data
-            whole += (handle.whole or b"")[len(whole) :]
-            if len(whole) > WRITE:
-                raise Unsupported(
-                    f"{handle.path}: the Proxmox API writes files of at most {WRITE} bytes, longer"
-                    f" ones need a program in the guest: {error}"
-                ) from error
-            yield from self._write_whole(handle.path, whole)
-            handle.whole = whole
-        else:
-            handle.whole = None
+            return (yield from self._write_again(handle, data[:WRITE_SMALL], error))
+        handle.whole = None
+        return taken
+
+    def _write_by_program(self, handle: Handle, data: bytes) -> Talk[int]:
+        offset = "" if handle.appends else str(handle.position)
+        if self._large and len(data) > WRITE_SMALL:
+            text = b64encode(data[:WRITE]).decode()
+            words = [text[place : place + _WORD] for place in range(0, len(text), _WORD)]
+            try:
+                yield from self._script(scripts.WRITE, handle.path, offset, *words)
+            except TooLarge:
+                self._large = False
+            else:
+                return min(len(data), WRITE)
+        data = data[:WRITE_SMALL]
+        yield from self._script(scripts.WRITE, handle.path, offset, data=data)
+        return len(data)
+
+    def _write_again(self, handle: Handle, data: bytes, reason: NoPrograms) -> Talk[int]:
+        """Write all of the file with *data* in it, where there is no other way to go on."""
+        before = handle.whole or b""
+        whole = before[: handle.position].ljust(handle.position, b"\0") + data
+        whole += before[len(whole) :]
+        if len(whole) > WRITE_SMALL:
+            raise Unsupported(
+                f"{handle.path}: the Proxmox API writes files of at most {WRITE_SMALL} bytes,"
+                f" longer ones need a program in the guest: {reason}"
+            ) from reason
+        yield from self._write_whole(handle.path, whole)
+        handle.whole = whole
+        return len(data)
 
     def _write_whole(self, path: str, data: bytes) -> Talk[None]:
         parameters = {"file": path, "content": b64encode(data).decode(), "encode": 0}

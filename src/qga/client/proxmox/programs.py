@@ -74,9 +74,16 @@ def shell(text: str, *words: str) -> list[str]:
     """
     if all(map(str.isascii, words)):
         return [SHELL, "-c", text, "sh", *words]
-    prefix = "".join(_spelled(place, word) for place, word in enumerate(words))
-    names = " ".join(f'"${{w{place}%.}}"' for place in range(len(words)))
-    return [SHELL, "-c", f"{prefix}set -- {names}; {text}"]
+    prefix, names, plain = "", [], []
+    for word in words:
+        if word.isascii():
+            plain.append(word)
+            names.append(f'"${{{len(plain)}}}"')
+        else:
+            name = f"w{len(names)}"
+            prefix += _spelled(name, word)
+            names.append(f'"${{{name}%.}}"')
+    return [SHELL, "-c", f"{prefix}set -- {' '.join(names)}; {text}", "sh", *plain]
 
 
 def content(value: Any) -> bytes:
@@ -114,7 +121,7 @@ def _input(data: bytes | None) -> tuple[bool, str | None]:
     return plain, data.decode() if plain else b64encode(data).decode()
 
 
-def _spelled(place: int, word: str) -> str:
-    """Shell text that sets a variable to *word* and a full stop, which keeps newlines before it."""
+def _spelled(name: str, word: str) -> str:
+    """Shell text that sets *name* to *word* and a full stop, which keeps newlines before it."""
     octal = "".join(f"\\{byte:03o}" for byte in os.fsencode(word))
-    return f"w{place}=$(printf '{octal}.'); "
+    return f"{name}=$(printf '{octal}.'); "

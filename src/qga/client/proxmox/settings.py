@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -43,11 +43,11 @@ _FINGERPRINT = re.compile(r"[0-9A-F]{64}")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything about one virtual machine's agent.
+    """Everything about one virtual machine's agent, or about a cluster.
 
     Attributes:
-        node: the node that the machine is on.
-        vmid: the machine's number.
+        node: the node that the machine is on; empty for a cluster.
+        vmid: the machine's number; 0 for a cluster.
         server: host and port, as URLs write them.
         prefix: what stands before `/api2` in paths, behind a reverse proxy.
         token: `USER@REALM!ID=SECRET`; None if it is user and password.
@@ -59,9 +59,9 @@ class Settings:
             trusted then, and no other.
     """
 
-    node: str
-    vmid: int
     server: str
+    node: str = ""
+    vmid: int = 0
     prefix: str = ""
     token: str | None = field(default=None, repr=False)
     user: str | None = None
@@ -90,18 +90,30 @@ def target(text: str, rest: str, settings: Mapping[str, Any]) -> Settings:
         InvalidTarget: something is wrong or missing.
     """
     given = dict(settings)
-    if rest.startswith("//"):
-        server, _, rest = rest[2:].partition("/")
-        if "@" in server:
-            raise InvalidTarget(
-                f"a pve: target holds no user and no password: it is shown in messages. Use {FORM}"
-                f" and set {VARIABLES['token'][0]}"
-            )
+    server, rest = _divided(rest)
+    if server:
         given.setdefault("host", server)
     node, separator, vmid = rest.partition("/")
     if not separator or not _NODE.fullmatch(node) or not _VMID.fullmatch(vmid):
         raise InvalidTarget(f"{text!r} is not {FORM}, as in pve:node1/100")
     return read(node, vmid, given)
+
+
+def place(text: str) -> tuple[Settings, str]:
+    """The settings of a cluster, and what its targets begin with.
+
+    Args:
+        text: `pve:` or `pve://HOST[:PORT]`.
+
+    Raises:
+        InvalidTarget: it is neither, or something is missing.
+    """
+    server, rest = _divided(text.partition(":")[2])
+    if rest:
+        raise InvalidTarget(f"{text!r} is one machine, or none: use pve: or pve://HOST[:PORT]")
+    if server:
+        return cluster({"host": server}), f"pve://{server}/"
+    return cluster({}), "pve:"
 
 
 def read(node: str, vmid: int | str, given: Mapping[str, Any]) -> Settings:
@@ -112,6 +124,15 @@ def read(node: str, vmid: int | str, given: Mapping[str, Any]) -> Settings:
     """
     if not _NODE.fullmatch(node) or not _VMID.fullmatch(str(vmid)):
         raise InvalidTarget(f"{node!r} and {vmid!r} are not the name of a node and a VM's number")
+    return replace(cluster(given), node=node, vmid=int(vmid))
+
+
+def cluster(given: Mapping[str, Any]) -> Settings:
+    """The same without a machine.
+
+    Raises:
+        InvalidTarget: something is wrong or missing.
+    """
     unknown = sorted(set(given) - KEYS)
     if unknown:
         raise InvalidTarget(
@@ -133,8 +154,6 @@ def read(node: str, vmid: int | str, given: Mapping[str, Any]) -> Settings:
     if not token and "@" not in (found["user"] or ""):
         raise InvalidTarget("the Proxmox user has no realm: write root@pam, or name@pve")
     return Settings(
-        node=node,
-        vmid=int(vmid),
         server=server,
         prefix=prefix,
         token=token,
@@ -146,9 +165,24 @@ def read(node: str, vmid: int | str, given: Mapping[str, Any]) -> Settings:
     )
 
 
+def _divided(rest: str) -> tuple[str, str]:
+    """The server in what follows `pve:`, and the rest; no server if there is none."""
+    if not rest.startswith("//"):
+        return "", rest
+    server, _, rest = rest[2:].partition("/")
+    if "@" in server:
+        raise InvalidTarget(
+            f"a pve: target holds no user and no password: it is shown in messages. Use {FORM}"
+            f" and set {VARIABLES['token'][0]}"
+        )
+    return server, rest
+
+
 def _found(key: str, given: Mapping[str, Any]) -> str | None:
     value = given.get(key)
     if value is not None:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise InvalidTarget(f"the setting {key} of Proxmox has to be text, or a number")
         return str(value)
     # A password that was given belongs to no token that lies about in the environment.
     if key == "token" and given.get("password") is not None:
@@ -189,7 +223,7 @@ def _server(host: str, port: str | None) -> tuple[str, str]:
         host = f"[{host}]"
     try:
         parts = urlsplit(host if "://" in host else f"https://{host}")
-        number = parts.port or int(port or PORT)
+        number = int(port or PORT) if parts.port is None else parts.port
     except ValueError:
         number = 0
     if not 0 < number < 1 << 16 or not parts.hostname or parts.username or parts.query:

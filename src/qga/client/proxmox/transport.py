@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import time
 from typing import TYPE_CHECKING
@@ -230,18 +231,23 @@ def _failure(error: httpx.HTTPError, request: httpx.Request, deadline: Deadline)
     if isinstance(error, httpx.TimeoutException):
         return AgentTimeout(f"the Proxmox server {server}: {deadline.expired()}")
     if isinstance(error, (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol)):
-        cause = _tls(error)
-        told = secure.explained(cause) if cause else str(error)
-        return NoChannel(f"the Proxmox server {server} cannot be used: {told}")
+        return NoChannel(f"the Proxmox server {server} cannot be used: {_reason(error)}")
     if isinstance(error, httpx.DecodingError):
         return ProtocolError(f"the Proxmox server {server}: the answer cannot be decoded: {error}")
     return ConnectionLost(f"the Proxmox server {server} broke off: {error or type(error).__name__}")
 
 
-def _tls(error: BaseException) -> ssl.SSLError | None:
+def _reason(error: BaseException) -> str:
+    """What the system or TLS said, below what libraries made of it."""
+    told = str(error)
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ExceptionGroup):  # of all addresses of a host
+            cause = cause.exceptions[0]
         if isinstance(cause, ssl.SSLError):
-            return cause
+            return secure.explained(cause)
+        if isinstance(cause, OSError) and cause.errno:
+            # asyncio has texts of its own; numbers of name look-ups are below zero.
+            told = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
         cause = cause.__cause__ or cause.__context__
-    return None
+    return told

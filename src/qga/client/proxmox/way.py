@@ -10,6 +10,7 @@ from .agent import Agent
 
 if TYPE_CHECKING:
     import ssl
+    from typing import Any
 
     from qga.client.aiotransports import AsyncRequestTransport
     from qga.client.deadline import Deadline
@@ -43,6 +44,17 @@ class ProxmoxWay:
         from .transport import aopened
 
         return await aopened(self._agent, self._secure(), deadline)
+
+    def machines(self, deadline: Deadline) -> list[dict[str, Any]]:
+        """What the API says of each virtual machine of the cluster that we may see."""
+        self._prepare()
+        from .transport import ProxmoxTransport
+
+        transport = ProxmoxTransport(self._agent, self._secure())
+        try:
+            return transport.hold(self._agent.session.machines(), deadline)
+        finally:
+            transport.close()
 
     def _prepare(self) -> None:
         try:
