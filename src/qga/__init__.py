@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
     from .client.aiofrozen import AsyncFreeze
+    from .client.aioprocess import AsyncPopen
+    from .client.completed import Completed, ProgramFailed, ProgramTimeout
     from .client.deadline import deadline
     from .client.files import AsyncFiles, Files
     from .client.filestat import DiskUsage, FileEntry, FileStat
     from .client.frozen import Freeze
     from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.listing import targets
+    from .client.process import Popen
     from .client.state import State
     from .client.sync import Client, connect
     from .client.target import Target
@@ -53,11 +56,13 @@ __all__ = [
     "AsyncFiles",
     "AsyncFreeze",
     "AsyncGuestFile",
+    "AsyncPopen",
     "BadArgument",
     "Client",
     "CommandDisabled",
     "CommandError",
     "CommandNotFound",
+    "Completed",
     "ConnectionLost",
     "DiskUsage",
     "FileEntry",
@@ -68,6 +73,9 @@ __all__ = [
     "GuestOSError",
     "InvalidTarget",
     "NoChannel",
+    "Popen",
+    "ProgramFailed",
+    "ProgramTimeout",
     "ProtocolError",
     "QgaError",
     "State",
@@ -95,7 +103,12 @@ _ELSEWHERE = {
     "FileEntry": ("client.filestat", "FileEntry"),
     "FileStat": ("client.filestat", "FileStat"),
     "Files": ("client.files", "Files"),
+    "AsyncPopen": ("client.aioprocess", "AsyncPopen"),
+    "Completed": ("client.completed", "Completed"),
     "GuestFile": ("client.guestfile", "GuestFile"),
+    "Popen": ("client.process", "Popen"),
+    "ProgramFailed": ("client.completed", "ProgramFailed"),
+    "ProgramTimeout": ("client.completed", "ProgramTimeout"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),

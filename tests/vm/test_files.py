@@ -26,7 +26,7 @@ def test_files(guest_factory: GuestFactory, argv: tuple[str, ...]) -> None:
         # Processes come and go meanwhile.
         assert "/proc/self" in {entry.path for entry in client.files.list("/proc")}
         assert len(client.files.walk("/proc/self", max_depth=2)) > 50
-        with client.freeze(), pytest.raises(qga.CommandDisabled, match="must allow guest-exec"):
+        with client.frozen(), pytest.raises(qga.CommandDisabled, match="must allow guest-exec"):
             client.files.list(TOP)
         client.files.remove(TOP, recursive=True)
         assert not client.files.exists(TOP)
