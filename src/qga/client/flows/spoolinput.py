@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from .steps import Flow
 
+# So many bytes are told to the feeder in octal and need no file: what is typed comes sooner.
+_SHORT = 128
+
 
 class StdinClosed(QgaError, BrokenPipeError):
     """The program takes no more input: it has ended, or closed its standard input."""
@@ -41,7 +44,7 @@ class Input:
         self._most = CHUNK
         self._open = False
         self._told = True  # of the last piece
-        self._length = 0
+        self._line = b""
         self.broken = False
         self.closed = False
 
@@ -114,6 +117,10 @@ class Input:
                 raise StdinClosed("the program takes no more input")
             if self._sent - self._taken >= SLOTS:
                 return 0
+        if len(data) <= _SHORT:
+            text = b"".join(b"\\%03o" % byte for byte in data)
+            yield from self._announce(len(data), text)
+            return len(data)
         slot = self._slots[self._sent % SLOTS]
         piece = data[: self._most]
         _, written, _ = yield Together(
@@ -126,17 +133,21 @@ class Input:
         if written.count <= 0:
             raise GuestOSError(f"no byte could be written to {self._base}", errno.ENOSPC)
         # Only now: what is told of has to be there.
+        yield from self._announce(written.count)
+        return written.count
+
+    def _announce(self, length: int, text: bytes = b"") -> Flow[None]:
+        """Have the feeder pass on the next piece, which is *text* if that is given."""
+        self._line = b"%d %d %s\n" % (self._sent, length, text)
         self._sent += 1
-        self._length = written.count
         self._told = False
         yield from self._tell()
-        return self._length
 
     def _tell(self) -> Flow[None]:
         """Tell the feeder of the last piece; it does not mind to be told twice."""
         if self._told:
             return
-        yield from self._hear(self._saying(b"%d %d\n" % (self._sent - 1, self._length)))
+        yield from self._hear(self._saying(self._line))
         self._told = True
 
     def _saying(self, line: bytes) -> list[Command[Any]]:

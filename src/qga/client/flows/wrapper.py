@@ -216,13 +216,18 @@ pump() {
 feed() {
   exec 4<>i.ctl 5>>i.log
   next=0
-  while read -r number length <&4; do
+  trap '' PIPE
+  while read -r number length text <&4; do
     [ "$number" != end ] || exit
     [ "$number" = "$next" ] || continue
-    if ! dd bs="$length" count=1 <"i.$((number % @slots@))"; then
+    if [ -n "$text" ]; then
+      printf "$text"
+    else
+      dd bs="$length" count=1 <"i.$((number % @slots@))"
+    fi || {
       echo x >&5
       exit
-    fi
+    }
     echo . >&5
     next=$((next + 1))
   done
