@@ -29,6 +29,10 @@ _TYPES = {
 class FileStat:
     """What the guest knows of a file.
 
+        >>> found = guest.files.stat("/")
+        >>> found.type, found.is_dir(), found.is_file(), found.is_symlink()
+        ('directory', True, False, False)
+
     Attributes:
         mode: its type and permissions, as in `os.stat_result.st_mode`.
         size: its length in bytes.
@@ -76,21 +80,39 @@ class FileStat:
         return self.mtime_ns / 1e9
 
     def is_dir(self) -> bool:
-        """Whether it is a directory."""
+        """Whether it is a directory.
+
+        >>> guest.files.stat("/").is_dir()
+        True
+        """
         return stat.S_ISDIR(self.mode)
 
     def is_file(self) -> bool:
-        """Whether it is a regular file."""
+        """Whether it is a regular file.
+
+        >>> guest.files.stat("/etc/passwd").is_file()
+        True
+        """
         return stat.S_ISREG(self.mode)
 
     def is_symlink(self) -> bool:
-        """Whether it is a symlink."""
+        """Whether it is a symlink.
+
+        >>> guest.files.stat("/etc/passwd").is_symlink()
+        False
+        """
         return stat.S_ISLNK(self.mode)
 
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file in a directory of the guest.
+    r"""A file in a directory of the guest.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> (entry,) = guest.files.list(folder)
+        >>> entry.name, entry.stat.size
+        ('file', 5)
 
     Attributes:
         path: its full path.
@@ -109,6 +131,10 @@ class FileEntry:
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
     """The space of a file system of the guest, in bytes.
+
+        >>> usage = guest.files.disk_usage("/")
+        >>> usage.used <= usage.total
+        True
 
     Attributes:
         total: all of it.

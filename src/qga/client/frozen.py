@@ -131,7 +131,14 @@ def watch(target: str | None, deadline: float) -> Watch | None:
 
 
 class Freeze(FreezeState):
-    """A freeze for a `with` block; `Client.frozen` makes it, and says what it does."""
+    """A freeze for a `with` block; `Client.frozen` makes it, and says what it does.
+
+    >>> with client.frozen(deadline=30) as freeze:
+    ...     print(freeze.frozen, "file systems are frozen")
+    2 file systems are frozen
+    >>> freeze.held
+    True
+    """
 
     def __init__(
         self,

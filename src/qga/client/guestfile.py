@@ -124,11 +124,21 @@ class GuestFile(io.RawIOBase):
 
 
 class AsyncGuestFile(Awaiting):
-    """An open file of the guest, for asyncio; `AsyncClient.open` makes it.
+    r"""An open file of the guest, for asyncio; `AsyncClient.open` makes it.
 
     It is binary, and buffered for reading. A read that is cancelled or runs out of time loses
     nothing: the next one begins where it did. After such a write the position is behind what is
     known to be written, except in mode "a".
+
+        >>> async with await aclient.open("/tmp/notes", "w+") as file:
+        ...     await file.write(b"one\ntwo\n")
+        ...     await file.seek(0)
+        ...     async for line in file:
+        ...         print(line)
+        8
+        0
+        b'one\n'
+        b'two\n'
 
     Args:
         client: what carries out the operations.

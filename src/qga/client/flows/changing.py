@@ -123,6 +123,9 @@ def mkdir(
 ) -> Flow[None]:
     """Make a directory.
 
+        >>> guest.files.mkdir(f"{folder}/a/b", 0o700, parents=True)
+        >>> guest.files.mkdir(f"{folder}/a/b", exist_ok=True)
+
     Args:
         path: full path in the guest.
         mode: its permissions, exactly these; what the agent's umask leaves if None.
@@ -148,7 +151,12 @@ def remove(
     missing_ok: bool = False,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Remove a file, or a directory that is empty. Symlinks are removed themselves.
+    r"""Remove a file, or a directory that is empty. Symlinks are removed themselves.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.remove(f"{folder}/file")
+        >>> guest.files.remove(f"{folder}/file", missing_ok=True)
 
     Args:
         path: full path in the guest.
@@ -175,10 +183,16 @@ def remove(
 def rename(
     old: AnyPath, new: AnyPath, *, overwrite: bool = True, timeout: float | None = None
 ) -> Flow[None]:
-    """Give a file or directory another name.
+    r"""Give a file or directory another name.
 
     Within a file system it happens at once, as `os.rename` does it; to another one, the file is
     copied and removed. *new* is the whole new name: if it is a directory, nothing is moved into it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.rename(f"{folder}/file", f"{folder}/new")
+        >>> guest.files.read(f"{folder}/new")
+        b'data\n'
 
     Args:
         old: full path in the guest.
@@ -205,9 +219,15 @@ def copy(
     overwrite: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Copy a file within the guest, or a directory with all below it.
+    r"""Copy a file within the guest, or a directory with all below it.
 
     *new* is the whole new name. A directory that is there gets the files in addition.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.copy(f"{folder}/file", f"{folder}/copy", preserve=True)
+        >>> guest.files.read(f"{folder}/copy")
+        b'data\n'
 
     Args:
         old: full path in the guest. A symlink is followed, unless *recursive*.
@@ -228,7 +248,13 @@ def copy(
 
 
 def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
-    """Make a symlink.
+    r"""Make a symlink.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.symlink("file", f"{folder}/link")
+        >>> guest.files.read(f"{folder}/link")
+        b'data\n'
 
     Args:
         target: what it leads to; taken as it is, and may be relative to its directory.
@@ -246,7 +272,13 @@ def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> 
 def chmod(
     path: AnyPath, mode: int | str, *, recursive: bool = False, timeout: float | None = None
 ) -> Flow[None]:
-    """Set the permissions of a file, or of a directory and all below it.
+    r"""Set the permissions of a file, or of a directory and all below it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.chmod(f"{folder}/file", "u+x,go=")
+        >>> oct(guest.files.stat(f"{folder}/file").permissions)
+        '0o700'
 
     Args:
         path: full path in the guest; a symlink is followed, but not those below it.
@@ -277,7 +309,12 @@ def chown(
     follow_symlinks: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Set the owner of a file, or of a directory and all below it.
+    r"""Set the owner of a file, or of a directory and all below it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> owner = guest.files.stat(f"{folder}/file").uid
+        >>> guest.files.chown(f"{folder}/file", owner)
 
     Args:
         path: full path in the guest.
@@ -306,6 +343,10 @@ def chown(
 def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
     """Make an empty file; if it is there, set its times to now.
 
+        >>> guest.files.touch(f"{folder}/new")
+        >>> guest.files.stat(f"{folder}/new").size
+        0
+
     Args:
         path: full path in the guest.
         timeout: seconds for each command; the client's own if None.
@@ -326,10 +367,16 @@ def utime(
     follow_symlinks: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Set when a file was last used and when its content changed, as `os.utime` does.
+    r"""Set when a file was last used and when its content changed, as `os.utime` does.
 
     Busybox in the guest takes whole seconds only: the fraction is dropped there. Nor does it take
     times before 1970.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.utime(f"{folder}/file", (0, 1_000_000_000))
+        >>> guest.files.stat(f"{folder}/file").mtime
+        1000000000.0
 
     Args:
         path: full path in the guest.
@@ -361,6 +408,10 @@ def mktemp(
 ) -> Flow[str]:
     """Make an empty file of a new name, which only its owner may read and write.
 
+        >>> path = guest.files.mktemp(folder, "report.")
+        >>> guest.files.stat(path).size
+        0
+
     Args:
         directory: full path in the guest of the directory that it shall be in.
         prefix: how its name begins.
@@ -380,7 +431,12 @@ def mkdtemp(
     *,
     timeout: float | None = None,
 ) -> Flow[str]:
-    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`."""
+    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`.
+
+    >>> path = guest.files.mkdtemp(folder, "work.")
+    >>> guest.files.list(path)
+    []
+    """
     return (yield from _temporary(directory, prefix, "-d", timeout))
 
 

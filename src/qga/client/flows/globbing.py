@@ -40,11 +40,16 @@ _SHOWN = '-name ".*" -prune -o '
 def glob(
     pattern: AnyPath, *, include_hidden: bool = False, timeout: float | None = None
 ) -> Flow[list[str]]:
-    """The paths that fit a pattern, sorted.
+    r"""The paths that fit a pattern, sorted.
 
     It has the wildcards of Python's `glob`: `*`, `?` and `[...]` within a name, `**` for any number
     of directories, and a slash at the end for directories alone. Other than there, `**` does not
     follow symlinks.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.glob(f"{folder}/**/f*")
+        ['.../file']
 
     Args:
         pattern: a full path with wildcards.

@@ -42,9 +42,14 @@ return "$code"
 
 
 def list_directory(path: AnyPath, *, timeout: float | None = None) -> Flow[list[FileEntry]]:
-    """The files in a directory, with what is known of each; sorted by name.
+    r"""The files in a directory, with what is known of each; sorted by name.
 
     Hidden ones are among them; `.` and `..` are not. Files that go away meanwhile may be missing.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> [(entry.name, entry.stat.size) for entry in guest.files.list(folder)]
+        [('file', 5)]
 
     Args:
         path: full path in the guest; a symlink to a directory will do.
@@ -71,6 +76,10 @@ def walk(
     """The files in a directory and all below it; each directory before what is in it.
 
     Hidden ones are among them; the directory itself is not. Symlinks are told, not followed.
+
+        >>> guest.files.mkdir(f"{folder}/a/b", parents=True)
+        >>> [entry.name for entry in guest.files.walk(folder)]
+        ['a', 'b']
 
     Args:
         path: full path in the guest; a symlink to a directory will do.

@@ -54,7 +54,13 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 def stat(
     path: AnyPath, *, follow_symlinks: bool = True, timeout: float | None = None
 ) -> Flow[FileStat]:
-    """What the guest knows of a file.
+    r"""What the guest knows of a file.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> found = guest.files.stat(f"{folder}/file")
+        >>> found.type, found.size, oct(found.permissions)
+        ('file', 5, '0o644')
 
     Args:
         path: full path in the guest.
@@ -76,7 +82,12 @@ def stat(
 
 
 def lstat(path: AnyPath, *, timeout: float | None = None) -> Flow[FileStat]:
-    """What the guest knows of a file; of a symlink itself. Otherwise as `stat`."""
+    """What the guest knows of a file; of a symlink itself. Otherwise as `stat`.
+
+    >>> guest.files.symlink("elsewhere", f"{folder}/link")
+    >>> guest.files.lstat(f"{folder}/link").target
+    'elsewhere'
+    """
     return (yield from stat(path, follow_symlinks=False, timeout=timeout))
 
 
@@ -86,25 +97,40 @@ def exists(
     """Whether there is such a file. Arguments and errors are those of `stat`.
 
     A symlink that leads nowhere does not exist, unless *follow_symlinks* is false.
+
+        >>> guest.files.exists(folder), guest.files.exists("/no/such/file")
+        (True, False)
     """
     found = yield from _found(path, follow_symlinks=follow_symlinks, timeout=timeout)
     return found is not None
 
 
 def is_dir(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
-    """Whether there is such a directory, or a symlink to one. Arguments are those of `stat`."""
+    """Whether there is such a directory, or a symlink to one. Arguments are those of `stat`.
+
+    >>> guest.files.is_dir(folder)
+    True
+    """
     found = yield from _found(path, timeout=timeout)
     return found is not None and found.is_dir()
 
 
 def is_file(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
-    """Whether there is such a regular file, or a symlink to one. Arguments are those of `stat`."""
+    """Whether there is such a regular file, or a symlink to one. Arguments are those of `stat`.
+
+    >>> guest.files.is_file(folder)
+    False
+    """
     found = yield from _found(path, timeout=timeout)
     return found is not None and found.is_file()
 
 
 def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
     """What a symlink leads to, as it is written in it.
+
+        >>> guest.files.symlink("elsewhere", f"{folder}/link")
+        >>> guest.files.readlink(f"{folder}/link")
+        'elsewhere'
 
     Args:
         path: full path in the guest.
@@ -121,6 +147,10 @@ def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
 
 def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage]:
     """The space of the file system that a file is on.
+
+        >>> usage = guest.files.disk_usage(folder)
+        >>> usage.free <= usage.total
+        True
 
     Args:
         path: full path in the guest.
@@ -141,9 +171,14 @@ def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage
 
 
 def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = None) -> Flow[int]:
-    """The bytes that a file occupies, or a directory with all below it.
+    r"""The bytes that a file occupies, or a directory with all below it.
 
     A file with several names counts once; symlinks are not followed.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.du(folder) > 0
+        True
 
     Args:
         path: full path in the guest.
@@ -167,9 +202,14 @@ def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = 
 def checksum(
     path: AnyPath, algorithm: str = "sha256", *, timeout: float | None = None
 ) -> Flow[str]:
-    """The checksum of a file's content, in hexadecimal digits.
+    r"""The checksum of a file's content, in hexadecimal digits.
 
     The guest computes it; where it lacks the program, or its agent runs none, the content is read.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.checksum(f"{folder}/file", "md5")
+        '6137cde4893c59f76f005a8123d8e8e6'
 
     Args:
         path: full path in the guest, of a regular file or a block device.

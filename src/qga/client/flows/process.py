@@ -122,9 +122,17 @@ def run(
     timeout: float | None = None,
     check: bool = False,
 ) -> Flow[Completed]:
-    """Run a program in the guest to its end. Shaped like `subprocess.run`.
+    r"""Run a program in the guest to its end. Shaped like `subprocess.run`.
 
     Its output is kept whole, however long it is.
+
+        >>> guest.run(["echo", "hello"]).text
+        'hello\n'
+        >>> guest.run("tr a-z A-Z | rev", shell=True, input="loud", timeout=60).stdout
+        b'DUOL'
+        >>> guest.run(["ls", "/no/such/file"], check=True)
+        Traceback (most recent call last):
+        qga.client.completed.ProgramFailed: Command '['ls', '/no/such/file']' returned non-zero...
 
     Args:
         args: the program and its arguments; a single text is the program alone.
