@@ -49,7 +49,13 @@ def start(
     lease: float = LEASE,
     timeout: float | None = None,
 ) -> Flow[Running]:
-    """Start a program in the guest. Shaped like `subprocess.Popen`.
+    r"""Start a program in the guest. Shaped like `subprocess.Popen`.
+
+        >>> program = guest.popen("echo begun; cat", shell=True, stdin=-1)
+        >>> program.stdout.readline()
+        b'begun\n'
+        >>> program.communicate("the rest")
+        (b'the rest', b'')
 
     Args:
         args: the program and its arguments; a single text is the program alone.

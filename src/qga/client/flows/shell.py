@@ -279,9 +279,13 @@ def shell(
     lease: float = LEASE,
     timeout: float | None = None,
 ) -> Flow[Session]:
-    """Open a terminal in the guest and start a program in it.
+    r"""Open a terminal in the guest and start a program in it.
 
     Python 3 holds it there, or the program `script` where there is none.
+
+        >>> with guest.shell(["stty", "size"], size=(30, 100)) as terminal:
+        ...     terminal.read()
+        b'30 100\r\n'
 
     Args:
         command: the program and its arguments, or a text for the guest's shell, /bin/sh; the user's
