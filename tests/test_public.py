@@ -11,7 +11,6 @@ import pytest
 import qga
 import qga.client
 import qga.testing
-from qga.testing import AgentProcess, agent_process
 from tests.support.examples import Stage, run_docstring
 
 MODULES = (qga, qga.client, qga.testing)
@@ -119,13 +118,6 @@ def test_everything_public_has_an_example() -> None:
     assert sorted(without) == sorted(WITHOUT_EXAMPLE)
 
 
-@pytest.fixture(scope="module")
-def real() -> Iterator[AgentProcess]:
-    """An agent that runs programs, as the user who runs the tests, on this machine."""
-    with agent_process(allow=["guest-exec"]) as agent:
-        yield agent
-
-
 @pytest.mark.parametrize(
     "name",
     [name for name, value in NAMES.items() if has_example(value) and not shown_by_twin(name)],
@@ -133,7 +125,7 @@ def real() -> Iterator[AgentProcess]:
 def test_example(name: str, request: pytest.FixtureRequest) -> None:
     text = documentation(NAMES[name])
     uses_real = re.search(r"\b(a?guest|folder)\b", "\n".join(re.findall(r">>> .*|\.\.\. .*", text)))
-    with Stage(request.getfixturevalue("real") if uses_real else None) as stage:
+    with Stage(request.getfixturevalue("real_agent") if uses_real else None) as stage:
         assert run_docstring(stage, name, text) > 0
 
 

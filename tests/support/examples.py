@@ -53,11 +53,15 @@ class Stage:
             "agent_process": agent_process,
         }
         if real is not None:
-            folder = tempfile.mkdtemp(dir=real.directory)
+            self.meet(real)
+
+    def meet(self, real: AgentProcess) -> None:
+        """Have clients of a real agent, unless there are."""
+        if "guest" not in self.names:
             self.names |= {
                 "guest": real.connect(),
                 "aguest": self.runner.run(real.aconnect()),
-                "folder": folder,
+                "folder": tempfile.mkdtemp(dir=real.directory),
             }
 
     def __enter__(self) -> Self:
