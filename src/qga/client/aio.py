@@ -326,7 +326,9 @@ class AsyncClient(Awaiting, Operations):
 
     async def _open(self, deadline: Deadline) -> AsyncChannel:
         if self._closed:
-            raise TransportError("this client has been closed")
+            closed = TransportError("this client has been closed")
+            closed.hint = "make another one"
+            raise closed
         if self._channel is None:
             self._channel = aiochannel.opened(await self._dial(deadline))
         return self._channel

@@ -164,7 +164,8 @@ def wait_ready(timeout: float = 60.0, *, needs: Iterable[str] = ()) -> Flow[Stat
     """Wait until the agent is ready: it answers, and nothing is frozen.
 
     Opens the channel again and again if need be, so that it does not matter whether the virtual
-    machine runs yet, or the agent is started or the guest rebooted meanwhile.
+    machine runs yet, or the agent is started or the guest rebooted meanwhile. Just after a reboot
+    was asked for, the agent may still answer: wait until `boot_id` has changed.
 
         >>> client.wait_ready(10).ready
         True
