@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .answer import answer
-from .asking import full, judged, needs, shown
+from .asking import full, judged, needs, shown, told
 from .script import quote
 from .steps import GetLimits, Timeout
 
@@ -53,7 +53,7 @@ def glob(
     """
     yield Timeout(timeout)
     where = full(pattern)
-    what = f"find {shown(where)}"
+    what = f"find {told(where)}"
     hidden = "" if include_hidden else _SHOWN
     found = [b""]
     _, *parts = shown(where).split("/")

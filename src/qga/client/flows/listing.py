@@ -13,7 +13,7 @@ from qga.client.filestat import FORMAT, FileEntry, parsed
 from qga.errors import GuestOSError, ProtocolError
 
 from .answer import answer
-from .asking import complaints, fail, full, needs, reason, shown
+from .asking import complaints, fail, full, needs, reason, shown, told
 from .steps import Timeout
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _found(
 ) -> Flow[tuple[list[FileEntry], list[GuestOSError]]]:
     """The files below *path*, and why some are missing that should be there."""
     base = path.rstrip(b"/")
-    what = f"list {shown(path)}"
+    what = f"list {told(path)}"
     done = yield from answer(_LIST, base, depth, one_file_system)
     records, _, linked = done.out.partition(b"\0")
     _, *found = records.split(b"//")
