@@ -71,8 +71,8 @@ def stat(
     numbers, linked, target = out.partition(b"\0")
     try:
         return parsed(shown(numbers), shown(target) if linked else None)
-    except ValueError:
-        raise ProtocolError(f"cannot {what}: stat in the guest says {shown(numbers)!r}") from None
+    except ValueError as error:
+        raise ProtocolError(f"cannot {what}: stat in the guest says {error}") from None
 
 
 def lstat(path: AnyPath, *, timeout: float | None = None) -> Flow[FileStat]:
