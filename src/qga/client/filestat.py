@@ -11,8 +11,13 @@ from dataclasses import dataclass
 # The human-readable time is the only one of which both can tell the fraction.
 FORMAT = "%f %s %b %B %u %g %h %i %d %t %T %Y:%U:%G:%y"
 
+# The same without names, for which stat reads the guest's accounts anew with each file.
+NAMELESS = FORMAT.replace("%U:%G", ":")
+
 # What stat says for the name of a user or group that has none.
-_UNKNOWN = "UNKNOWN"
+_UNKNOWN = ("UNKNOWN", "")
+
+_FRACTION = re.compile(r"\.(\d+)")
 
 _TYPES = {
     stat.S_IFREG: "file",
@@ -157,17 +162,24 @@ def parsed(numbers: str, target: str | None = None) -> FileStat:
     Raises:
         ValueError: it is not.
     """
+    try:
+        return _parsed(numbers, target)
+    except ValueError:
+        raise ValueError(repr(numbers)) from None
+
+
+def _parsed(numbers: str, target: str | None) -> FileStat:
     fields, user, group, date = numbers.split(":", 3)
     mode, size, blocks, unit, uid, gid, nlink, inode, device, major, minor, seconds = fields.split()
-    fraction = re.search(r"\.(\d+)", date)
+    fraction = _FRACTION.search(date)
     return FileStat(
         mode=int(mode, 16),
         size=int(size),
         allocated=int(blocks) * int(unit),
         uid=int(uid),
         gid=int(gid),
-        user=None if user == _UNKNOWN else user,
-        group=None if group == _UNKNOWN else group,
+        user=None if user in _UNKNOWN else user,
+        group=None if group in _UNKNOWN else group,
         nlink=int(nlink),
         inode=int(inode),
         device=int(device),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qga.errors import GuestOSError
 
-from .asking import ask, full, shown
+from .asking import ask, full, shown, told
 from .steps import Timeout
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ replace() {{
     *) printf '%s\\n' "$said" >&2; return 1 ;;
     esac
 }}
+[ "$1" != "$2" ] || return 0
 old=file
 if [ -d "$1" ] && [ ! -L "$1" ]; then old=directory; fi
 if [ -z "$3" ]; then
@@ -141,7 +142,7 @@ def mkdir(
     above = (where.rstrip(b"/").rpartition(b"/")[0] or b"/") if parents else b""
     digits = "" if mode is None else _octal(mode)
     exists = "exists" if exist_ok else ""
-    yield from ask(f"make the directory {shown(where)}", _MKDIR, where, digits, above, exists)
+    yield from ask(f"make the directory {told(where)}", _MKDIR, where, digits, above, exists)
 
 
 def remove(
@@ -172,9 +173,9 @@ def remove(
     yield Timeout(timeout)
     where = full(path)
     if where.rstrip(b"/").rpartition(b"/")[2] in (b"", b".", b".."):
-        raise ValueError(f"{shown(where)} is not removed: name the file or directory itself")
+        raise ValueError(f"{told(where)} is not removed: name the file or directory itself")
     try:
-        yield from ask(f"remove {shown(where)}", _REMOVE, where, "all" if recursive else "")
+        yield from ask(f"remove {told(where)}", _REMOVE, where, "all" if recursive else "")
     except GuestOSError as error:
         if not (missing_ok and error.errno == errno.ENOENT):
             raise
@@ -206,7 +207,7 @@ def rename(
     """
     yield Timeout(timeout)
     one, other = full(old), full(new)
-    what = f"rename {shown(one)} to {shown(other)}"
+    what = f"rename {told(one)} to {told(other)}"
     yield from ask(what, _RENAME, one, other, "over" if overwrite else "")
 
 
@@ -244,7 +245,7 @@ def copy(
     yield Timeout(timeout)
     one, other = full(old), full(new)
     flags = ["x" if flag else "" for flag in (overwrite, recursive, preserve)]
-    yield from ask(f"copy {shown(one)} to {shown(other)}", _COPY, one, other, *flags)
+    yield from ask(f"copy {told(one)} to {told(other)}", _COPY, one, other, *flags)
 
 
 def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
@@ -266,7 +267,7 @@ def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> 
     """
     yield Timeout(timeout)
     where = full(path)
-    yield from ask(f"make the symlink {shown(where)}", _SYMLINK, os.fsencode(target), where)
+    yield from ask(f"make the symlink {told(where)}", _SYMLINK, os.fsencode(target), where)
 
 
 def chmod(
@@ -297,7 +298,7 @@ def chmod(
     elif not _SYMBOLIC.fullmatch(mode):
         raise ValueError(f"no mode: {mode!r}; use a number such as 0o644, or such as 'u+x,go-w'")
     script = f'chmod {"-R " if recursive else ""}-- "$2" "$1"'
-    yield from ask(f"change the permissions of {shown(where)}", script, where, mode)
+    yield from ask(f"change the permissions of {told(where)}", script, where, mode)
 
 
 def chown(
@@ -337,7 +338,7 @@ def chown(
         if given is not None and (not name or ":" in name or name.startswith("-")):
             raise ValueError(f"no user or group can have the name {given!r}")
     link = "-Rh" if recursive else "" if follow_symlinks else "-h"
-    yield from ask(f"change the owner of {shown(where)}", _CHOWN, where, link, *names)
+    yield from ask(f"change the owner of {told(where)}", _CHOWN, where, link, *names)
 
 
 def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
@@ -356,7 +357,7 @@ def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
     """
     yield Timeout(timeout)
     where = full(path)
-    yield from ask(f"touch {shown(where)}", 'touch "$1"', where)
+    yield from ask(f"touch {told(where)}", 'touch "$1"', where)
 
 
 def utime(
@@ -397,7 +398,7 @@ def utime(
         ns = (round(times[0] * 1e9), round(times[1] * 1e9))
     words = [word for time in ns or () for word in (_time(time), f"@{time // 10**9}")]
     link = "" if follow_symlinks else "-h"
-    yield from ask(f"set the times of {shown(where)}", _UTIME, where, link, *words)
+    yield from ask(f"set the times of {told(where)}", _UTIME, where, link, *words)
 
 
 def mktemp(
@@ -447,7 +448,7 @@ def _temporary(directory: AnyPath, prefix: str, option: str, timeout: float | No
     where = full(directory)
     template = where.rstrip(b"/") + b"/" + os.fsencode(prefix) + b"XXXXXX"
     script = f'mktemp {option} "$1"'
-    out = yield from ask(f"make a temporary file in {shown(where)}", script, template)
+    out = yield from ask(f"make a temporary file in {told(where)}", script, template)
     return shown(out.removesuffix(b"\n"))
 
 

@@ -15,7 +15,7 @@ from qga.errors import (
     Unsupported,
 )
 
-from .asking import ask, complaints, fail, full, needs, reason, run, shown
+from .asking import ask, complaints, fail, full, needs, reason, run, shown, told
 from .steps import Timeout
 from .transfer import download
 
@@ -72,13 +72,13 @@ def stat(
     """
     yield Timeout(timeout)
     where = full(path)
-    what = f"stat {shown(where)}"
+    what = f"stat {told(where)}"
     out = yield from ask(what, _STAT, where, "follow" if follow_symlinks else "")
     numbers, linked, target = out.partition(b"\0")
     try:
         return parsed(shown(numbers), shown(target) if linked else None)
-    except ValueError:
-        raise ProtocolError(f"cannot {what}: stat in the guest says {shown(numbers)!r}") from None
+    except ValueError as error:
+        raise ProtocolError(f"cannot {what}: stat in the guest says {error}") from None
 
 
 def lstat(path: AnyPath, *, timeout: float | None = None) -> Flow[FileStat]:
@@ -141,7 +141,7 @@ def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
     """
     found = yield from lstat(path, timeout=timeout)
     if found.target is None:
-        raise GuestOSError(f"{shown(full(path))} is no symlink", errno.EINVAL)
+        raise GuestOSError(f"{told(full(path))} is no symlink", errno.EINVAL)
     return found.target
 
 
@@ -161,7 +161,7 @@ def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage
     """
     yield Timeout(timeout)
     where = full(path)
-    what = f"tell the space of {shown(where)}"
+    what = f"tell the space of {told(where)}"
     out = yield from ask(what, f"{needs('stat')}\nstat -f -c '%S %b %f %a %c %d' \"$1\"", where)
     try:
         unit, blocks, left, free, inodes, inodes_free = map(int, out.split())
@@ -190,7 +190,7 @@ def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = 
     """
     yield Timeout(timeout)
     where = full(path)
-    what = f"tell the size of {shown(where)}"
+    what = f"tell the size of {told(where)}"
     done = yield from run(_DU, where, "x" if one_file_system else "")
     total = done.out.split(b"\t")[0]
     vanished = all(reason(line) == errno.ENOENT for line in complaints(done))
@@ -225,10 +225,13 @@ def checksum(
         raise ValueError(f"the algorithm {algorithm!r} is none of {', '.join(_SUMS)}")
     where = full(path)
     try:
-        out = yield from ask(f"read {shown(where)}", _CHECKSUM, where, _SUMS[algorithm])
+        out = yield from ask(f"read {told(where)}", _CHECKSUM, where, _SUMS[algorithm])
     except (CommandDisabled, CommandNotFound, Unsupported):
+        name = where.decode(errors="ignore")
+        if name.encode() != where:  # guest-file-open takes no such name
+            raise
         value = hashlib.new(algorithm)
-        yield from download(shown(where), value.update, timeout=timeout)
+        yield from download(name, value.update, timeout=timeout)
         return value.hexdigest()
     # A backslash tells that the name behind it is escaped.
     return shown(out.split()[0].removeprefix(b"\\"))
