@@ -329,11 +329,10 @@ class Running:
         self._finished = True
         commands = self._closing("abort")
         if not self._control.is_open:
-            # Interrupted before it was: what its directory is called is known.
-            name = f"qga-{self._directory}"
-            text = 'for d; do [ ! -p "$d/s/ctl" ] || echo abort >>"$d/s/ctl"; done'
-            places = [f"{place}/{name}" for place in wrapper.PLACES]
-            commands.append(Exec(path=SHELL, arg=["-c", text, "sh", *places]))
+            # Interrupted before it was, and maybe before there was anything: its name is known.
+            name = self._directory.rpartition("qga-")[2]
+            places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
+            commands.append(Exec(path=SHELL, arg=["-c", wrapper.ABORT, "sh", *places]))
         return commands
 
     def _close(self, order: str, commands: list[Command[Any]] | None = None) -> Flow[None]:

@@ -1,9 +1,10 @@
-"""What runs in the guest around a program of `process`: three texts for its shell.
+"""What runs in the guest around a program of `process`: texts for its shell.
 
 `STARTER` is started by guest-exec, makes the spool and becomes the program: the agent knows how
 that ends, exactly. `KEEPER` runs beside it in a session of its own with everything else there is:
 a pump for each output, the feeder of the input, and what removes the spool in the end. `PROGRAM`
-are the last steps of the starter, done as the user that the program is for.
+are the last steps of the starter, done as the user that the program is for. `ABORT` gives up a
+program whose start was interrupted.
 
 The spool is a directory that is in memory, where the guest has one:
 
@@ -310,3 +311,16 @@ done
     slots=SLOTS,
     periods=PERIODS,
 )
+
+# Arguments: where the spool may be, or come to be in a moment.
+ABORT = r"""
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  for spool; do
+    if [ -p "$spool/s/ctl" ]; then
+      echo abort >>"$spool/s/ctl"
+      exit
+    fi
+  done
+  sleep 1
+done
+"""
