@@ -52,13 +52,16 @@ fi
 """
 
 # %: rows, columns, what is exported and the directory. IUTF8 is for the erase key.
-_FIRST = b"""stty sane; stty iutf8; stty rows %d cols %d
+_FIRST = b"""{
+stty sane
+stty iutf8
+stty rows %d cols %d
 entry=$(getent passwd "$(id -u)" || grep "^$(id -un):" /etc/passwd)
+} 2>/dev/null
 IFS=: read -r user _ _ _ _ home shell <<.
 $entry
 .
 [ -x "$shell" ] || shell=/bin/sh
-exec 2>&1
 printf '%%s %%s\\n' "$(tty)" $$
 %s%s
 """
