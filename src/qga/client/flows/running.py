@@ -76,6 +76,11 @@ class Running:
         """Whether nothing of it is left in the guest."""
         return self._finished
 
+    @property
+    def directory(self) -> str:
+        """Its spool in the guest."""
+        return self._directory
+
     def outputs(self) -> list[Output]:
         return [output for output in (self.out, self.err) if output]
 
