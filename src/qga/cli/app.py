@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from qga import errors
 from qga._version import VERSION
+from qga.client.deadline import TIMEOUT
+from qga.client.listing import targets as list_targets
 from qga.protocol import UPSTREAM_VERSION, codec
 
 from . import arguments, freezing, output, reference, transfer
@@ -25,6 +28,9 @@ EPILOG = """\
 \b
 TARGET is one of
   unix:/path/to/socket   vsock:CID:PORT   serial:/dev/pts/N
+  tcp:HOST:PORT          fd:N             libvirt:DOMAIN
+  libvirt+URI?domain=DOMAIN, as libvirt+qemu+ssh://host/system?domain=web
+  a name from ~/.config/qga/targets.toml
 and may be left out when QGA_TARGET is set.
 
 \b
@@ -186,6 +192,25 @@ def _decoded(name: str, kind: object, reply: object) -> object:
         return codec.reader(kind)(reply)
     except codec.Mismatch as mismatch:
         raise errors.ProtocolError(f"{name}: the result is wrong: {mismatch}") from None
+
+
+@cli.command(short_help="Show which targets there are.")
+@with_settings
+@click.argument("place", required=False)
+def targets(settings: Settings, place: str | None) -> None:
+    """Show which targets there are.
+
+    PLACE is libvirt: or libvirt+URI, as libvirt+qemu:///system, for the running domains there;
+    without one the names in targets files are shown.
+    """
+    found = list_targets(place, timeout=TIMEOUT if settings.timeout is None else settings.timeout)
+    if settings.json:
+        output.show_json([asdict(known) for known in found])
+    elif found:
+        output.show_table(
+            ["name", "agent", "target"],
+            [[known.name, known.agent or "", known.target] for known in found],
+        )
 
 
 @cli.command()

@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from qga.client.target import Target, from_environment
 from qga.errors import QgaError
 
 from . import output
@@ -27,17 +28,38 @@ class NotDone(Exception):
         self.cause = cause
 
 
-@click.command(short_help="Run a command while the guest is frozen.")
+class _WithCommand(click.Command):
+    """Keeps what stands behind `--` apart: it is never a target, whatever its name is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            border = args.index("--")
+            ctx.meta[_COMMAND] = tuple(args[border + 1 :])
+            args = args[:border]
+        return super().parse_args(ctx, args)
+
+
+_COMMAND = "qga.freeze.command"
+
+
+@click.command(cls=_WithCommand, short_help="Run a command while the guest is frozen.")
 @with_settings
 @click.argument("words", nargs=-1, metavar="[TARGET] -- COMMAND...")
-def freeze(settings: Settings, words: tuple[str, ...]) -> int:
+@click.pass_context
+def freeze(context: click.Context, settings: Settings, words: tuple[str, ...]) -> int:
     """Run COMMAND while the guest's file systems are frozen; thaw them whatever happens.
 
     COMMAND runs on this machine, for example to take a snapshot. The exit code is its own; 125 when
     freezing or thawing failed, 126 or 127 when it cannot be run. What was done is told on standard
     error. An interrupt goes to COMMAND; the guest is thawed when it ends.
     """
-    target, command = leading_target(words)
+    if _COMMAND in context.meta:
+        command = context.meta[_COMMAND]
+        if len(words) > 1:
+            raise click.UsageError(f"{words[1]!r} stands before the --; only TARGET may")
+        target = Target(words[0]) if words else from_environment()
+    else:
+        target, command = leading_target(words)
     if not command:
         raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
     try:

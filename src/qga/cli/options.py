@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from qga.client import Client, Target, connect
 from qga.client.deadline import TIMEOUT
-from qga.client.target import from_environment, names_target
+from qga.client.target import VARIABLE, from_environment, names_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,8 @@ def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
-    if words and names_target(words[0]):
+    # Where there is no other target, the first of two words is meant as one, and told to be none.
+    meant = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
+    if words and (meant or names_target(words[0])):
         return Target(words[0]), words[1:]
     return from_environment(), words
