@@ -1,7 +1,11 @@
 """Set-up for all tests. What a test needs from the machine it says by `tests.support.need`."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
+from qga.testing import AgentProcess, agent_process
 from tests.support import guard
 
 guard.install()
@@ -12,3 +16,10 @@ pytest_plugins = ["pytester"]
 settings.register_profile("qga", settings.get_profile("default"), deadline=None)
 if settings.get_current_profile_name() == "default":  # not "ci", nor one asked for by name
     settings.load_profile("qga")
+
+
+@pytest.fixture(scope="module")
+def real_agent() -> Iterator[AgentProcess]:
+    """An agent that runs programs, as the user who runs the tests, on this machine."""
+    with agent_process(allow=["guest-exec"]) as agent:
+        yield agent

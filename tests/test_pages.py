@@ -41,7 +41,7 @@ def test_there_are_pages() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, stage: Stage) -> None:
+def test_page(page: Path, stage: Stage, request: pytest.FixtureRequest) -> None:
     run = 0
     skipped: list[str] = []
     for block in blocks(page):
@@ -49,8 +49,11 @@ def test_page(page: Path, stage: Stage) -> None:
             skipped.append(f"line {block.line}: {block.skipped}")
             continue
         stage.execute(block.before)
-        # A block may use what a `with` of an earlier one has closed.
-        if getattr(stage.names["client"], "_closed", False):
+        if block.real:
+            stage.meet(request.getfixturevalue("real_agent"))
+            stage.names["client"] = stage.names["guest"]
+        elif stage.names["client"]._closed or stage.names["client"] is stage.names.get("guest"):
+            # A block may use what a `with` of an earlier one has closed.
             stage.names["client"] = stage.client
         where = f"{page.name}, line {block.line}"
         printed = stage.execute("\n" * (block.line - 1) + block.code, where=where)
@@ -71,6 +74,11 @@ print(1)
 <!-- not run: it would take for ever -->
 ```python
 while True: pass
+```
+
+<!-- real agent: it runs a program -->
+```python
+print(client.run(["true"]).returncode)
 ```
 
 ```sh
@@ -97,11 +105,14 @@ print(y)
 def test_what_is_found_on_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    assert [(each.line, each.before, each.wanted, each.skipped) for each in blocks(page)] == [
+    found = list(blocks(page))
+    assert [(each.line, each.before, each.wanted, each.skipped) for each in found] == [
         (3, "", "1\n", None),
         (10, "", None, "it would take for ever"),
-        (23, "x = 2\ny = 3", "2\n...\n", None),
+        (15, "", None, None),
+        (28, "x = 2\ny = 3", "2\n...\n", None),
     ]
+    assert [each.real for each in found] == [False, False, True, False]
 
 
 def test_other_output_is_seen() -> None:

@@ -33,6 +33,12 @@ class QgaError(Exception):
     """Root of everything that qga raises on purpose.
 
     `hint` says in one clause what to do about it; the text of the exception ends with it.
+
+        >>> try:
+        ...     client.read_file("/no/such/file")
+        ... except qga.QgaError as error:
+        ...     print(type(error).__name__)
+        GuestOSError
     """
 
     hint = ""
@@ -47,27 +53,55 @@ class QgaError(Exception):
 
 
 class InvalidTarget(QgaError, ValueError):
-    """A target, or the path that follows it, cannot be understood."""
+    """A target, or the path that follows it, cannot be understood.
+
+    >>> qga.connect("unix:")
+    Traceback (most recent call last):
+    qga.errors.InvalidTarget: 'unix:' lacks what follows the colon
+    """
 
 
 class TransportError(QgaError, OSError):
-    """The channel could not be opened, or broke."""
+    """The channel could not be opened, or broke.
+
+    >>> client.close()
+    >>> client.ping()
+    Traceback (most recent call last):
+    qga.errors.TransportError: this client has been closed
+    """
 
     hint = "is the virtual machine running, and is this its agent's channel?"
 
 
 class NoChannel(TransportError):
-    """There is no channel, or it cannot be opened. Nothing was sent."""
+    """There is no channel, or it cannot be opened. Nothing was sent.
+
+    >>> qga.connect("unix:/no/such/socket")
+    Traceback (most recent call last):
+    qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
+    """
 
 
 class ConnectionLost(TransportError):
-    """The channel was closed while a reply was awaited."""
+    """The channel was closed while a reply was awaited.
+
+    >>> agent.disturb("guest-ping", cut=0)
+    >>> client.ping()
+    Traceback (most recent call last):
+    qga.errors.ConnectionLost: the agent's side closed the channel
+    """
 
     hint = "was the guest or its agent stopped?"
 
 
 class AgentTimeout(QgaError, TimeoutError):
-    """The agent did not reply in time; the command may still be carried out."""
+    """The agent did not reply in time; the command may still be carried out.
+
+    >>> agent.disturb("guest-info", delay=60)
+    >>> client.info(timeout=10)
+    Traceback (most recent call last):
+    qga.errors.AgentTimeout: guest-info: no answer within 10 s
+    """
 
     hint = "the guest may still be at it: a longer timeout waits for it"
 
@@ -76,6 +110,11 @@ class AgentNotResponding(AgentTimeout):
     """The channel is taken, or nobody in the guest answers the synchronisation.
 
     The command has not even been sent.
+
+        >>> with agent.stopped():
+        ...     client.ping(timeout=10)
+        Traceback (most recent call last):
+        qga.errors.AgentNotResponding: the agent does not answer: no answer within 10 s
     """
 
     hint = (
@@ -89,23 +128,42 @@ class AgentBusy(AgentNotResponding):
 
     Another client holds the channel, calls of other threads took all the time, or the agent took
     the question and does not answer it. Nothing was sent but the synchronisation.
+
+        >>> issubclass(qga.AgentBusy, qga.AgentNotResponding)
+        True
     """
 
     hint = "wait until it is free"
 
 
 class WaitTimeout(AgentTimeout):
-    """What was waited for did not come in time: the text says what was seen last."""
+    """What was waited for did not come in time: the text says what was seen last.
+
+    >>> client.wait_for(file="/no/such/file", timeout=0)
+    Traceback (most recent call last):
+    qga.errors.WaitTimeout: there is no /no/such/file after 0 s
+    """
 
     hint = ""
 
 
 class Unsupported(QgaError):
-    """The channel cannot carry this command, or the guest lacks what the operation needs."""
+    """The channel cannot carry this command, or the guest lacks what the operation needs.
+
+    >>> client.files.mkdir("/srv/new")  # by the guest's shell, which the fake agent has not
+    Traceback (most recent call last):
+    qga.errors.Unsupported: the guest has no /bin/sh, which this operation needs
+    """
 
 
 class ProtocolError(QgaError):
-    """What came over the channel is not the guest agent protocol."""
+    r"""What came over the channel is not the guest agent protocol.
+
+    >>> agent.disturb("guest-ping", garbage=b"# noise\n")
+    >>> client.ping()
+    Traceback (most recent call last):
+    qga.errors.ProtocolError: guest-ping: the reply is not JSON: ...
+    """
 
     hint = "is this the channel of an agent, and no other client on it?"
 
@@ -114,6 +172,11 @@ class CommandError(QgaError):
     """An error reply: `desc` is its text, `error_class` its QAPI class.
 
     `legacy` is the class and data by which agents before 1.2 tell the same error.
+
+        >>> agent.reply("guest-fstrim", qga.CommandError("no disk takes it"))
+        >>> client.execute(Fstrim())
+        Traceback (most recent call last):
+        qga.errors.CommandError: no disk takes it
     """
 
     error_class = "GenericError"
@@ -125,7 +188,12 @@ class CommandError(QgaError):
 
 
 class CommandNotFound(CommandError):
-    """The agent does not know the command."""
+    """The agent does not know the command.
+
+    >>> client.call("guest-nonsense")
+    Traceback (most recent call last):
+    qga.errors.CommandNotFound: The command guest-nonsense has not been found
+    """
 
     error_class = "CommandNotFound"
 
@@ -138,7 +206,13 @@ class CommandNotFound(CommandError):
 
 
 class CommandDisabled(CommandError):
-    """The agent knows the command and refuses it: by its configuration, or for now."""
+    """The agent knows the command and refuses it: by its configuration, or for now.
+
+    >>> agent.blocked.add("guest-exec")
+    >>> client.execute(Exec(path="true"))
+    Traceback (most recent call last):
+    qga.errors.CommandDisabled: Command guest-exec has been disabled: the command is not allowed
+    """
 
     error_class = "CommandNotFound"
 
@@ -152,11 +226,23 @@ class CommandDisabled(CommandError):
 
 
 class AgentFrozen(CommandDisabled):
-    """The command is refused because file systems of the guest are frozen."""
+    """The command is refused because file systems of the guest are frozen.
+
+    >>> agent.version = "7.2"
+    >>> agent.state = "frozen"
+    >>> client.read_file("/etc/hostname")
+    Traceback (most recent call last):
+    qga.errors.AgentFrozen: Command guest-file-open has been disabled: the agent is in frozen state
+    """
 
 
 class BadArgument(CommandError):
-    """An argument is missing, not known, or of the wrong type or value."""
+    """An argument is missing, not known, or of the wrong type or value.
+
+    >>> client.call("guest-file-close", {"handle": "one"})
+    Traceback (most recent call last):
+    qga.errors.BadArgument: Invalid parameter type for 'handle', expected: integer
+    """
 
     @classmethod
     def value(cls, member: str, value: object) -> "BadArgument":
@@ -168,7 +254,12 @@ class BadArgument(CommandError):
 
 
 class GuestOSError(CommandError):
-    """The guest's operating system refused; `errno` is its number, None when it is not known."""
+    """The guest's operating system refused; `errno` is its number, None when it is not known.
+
+    >>> client.read_file("/no/such/file")
+    Traceback (most recent call last):
+    qga.errors.GuestOSError: failed to open file '/no/such/file' (mode: 'r'): No such file...
+    """
 
     def __init__(
         self, desc: str, errno: int | None = None, legacy: "LegacyError | None" = None

@@ -82,6 +82,8 @@ def test_what_is_there(files: Files, tmp_path: Path) -> None:
     text = fails(errno.ENOENT, files.stat, tmp_path / "no")
     assert text == f"cannot stat {tmp_path}/no: No such file or directory"
     fails(errno.ENOTDIR, files.stat, tmp_path / "file" / "below")
+    text = fails(errno.ENOENT, files.stat, b"/no/\xff\n\xc3\xa4")
+    assert text == r"cannot stat /no/\udcff\nä: No such file or directory"
     fails(errno.ELOOP, files.stat, tmp_path / "loop")
     fails(errno.EINVAL, files.readlink, tmp_path)
 
@@ -173,6 +175,9 @@ def test_rename(files: Files, tmp_path: Path) -> None:
     assert (one.exists(), other.read_text()) == (False, "one")
     files.rename(other, one, overwrite=False)
     assert (one.read_text(), other.exists()) == ("one", False)
+    files.rename(one, one)
+    fails(errno.EEXIST, files.rename, one, one, overwrite=False)
+    fails(errno.ENOENT, files.rename, other, other)
     fails(errno.ENOENT, files.rename, other, one)
     assert str(one) in fails(errno.ENOENT, files.rename, one, tmp_path / "no" / "x")
     # Nothing is moved into a directory.

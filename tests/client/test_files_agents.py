@@ -84,7 +84,7 @@ def test_many_files(client: qga.Client, tmp_path: Path, monkeypatch: pytest.Monk
     for name in names:
         (tmp_path / name).touch()
     assert [entry.name for entry in client.files.list(tmp_path)] == names
-    monkeypatch.setattr(answer, "PART", 1 << 18)
+    monkeypatch.setattr(answer, "PART", 1 << 20)
     assert [entry.name for entry in client.files.walk(tmp_path)] == names
     assert client.files.glob(f"{tmp_path}/0000*") == [f"{tmp_path}/{name}" for name in names[:10]]
 
@@ -93,6 +93,25 @@ def test_an_answer_beyond_what_the_agent_keeps(client: qga.Client) -> None:
     size = (16 << 20) + 12345
     done = client.perform(answer.answer(f"head -c {size} /dev/zero"))
     assert (done.code, done.out.count(0), len(done.out)) == (0, size, size)
+
+
+def test_an_agent_that_stops(exec_agent: RunningAgent, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with await qga.aconnect(exec_agent.target) as client:
+            with exec_agent.stopped(), qga.deadline(0.3), pytest.raises(qga.AgentTimeout):
+                await client.files.touch(tmp_path / "1")
+            for delay in range(15):
+                task = asyncio.ensure_future(client.files.list("/dev"))
+                for _ in range(delay):
+                    await asyncio.sleep(0)
+                task.cancel()
+            assert await client.files.exists("/dev/null")
+
+    with qga.connect(exec_agent.target) as client:
+        with exec_agent.stopped(), pytest.raises(qga.AgentTimeout):
+            client.files.list(tmp_path, timeout=0.3)
+        assert client.files.list(tmp_path) == []
+    asyncio.run(work())
 
 
 def test_where_programs_are_not_allowed(agent: RunningAgent, tmp_path: Path) -> None:
@@ -105,5 +124,7 @@ def test_where_programs_are_not_allowed(agent: RunningAgent, tmp_path: Path) -> 
         ):
             with pytest.raises(qga.CommandDisabled, match="must allow guest-exec"):
                 operation(*arguments)
+        with pytest.raises(qga.CommandDisabled, match="must allow guest-exec"):
+            client.files.checksum(b"/no/\xff")
         expected = hashlib.sha1(b"content").hexdigest()
         assert client.files.checksum(tmp_path / "file", "sha1") == expected

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import os
 import subprocess
 import time
@@ -12,24 +13,46 @@ import pytest
 
 import qga
 from qga.client.flows import shell as flows
+from qga.client.flows.wrapper import PLACES
 from qga.client.shell import AsyncShell, Shell
-from tests.support.stock import RunningAgent
+from tests.support.need import missing
+from tests.support.stock import BLOCKED_BUT_EXEC, RunningAgent, either
 
-PATIENCE = float(os.environ.get("PAT", "60"))
+PATIENCE = 60.0
+_COUNT = itertools.count(1)
 HOLDERS = {"python": "python3", "script": "script -e", "plain": "script"}
 
 
-@pytest.fixture(params=HOLDERS)
+@pytest.fixture(
+    params=[
+        "ours-python",
+        "ours-plain",
+        pytest.param("stock-python", marks=pytest.mark.interop),
+        pytest.param("stock-script", marks=pytest.mark.interop),
+    ]
+)
 def holder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What holds the terminal, though this machine has all of it."""
-    monkeypatch.setattr(flows, "FIND", f"echo {HOLDERS[request.param]}")
+    """An agent, and what holds the terminal, though this machine has all of it."""
+    monkeypatch.setattr(flows, "FIND", f"echo {HOLDERS[request.param.partition('-')[2]]}")
     return str(request.param)
 
 
 @pytest.fixture
-def client(exec_agent: RunningAgent) -> Iterator[qga.Client]:
-    with qga.connect(exec_agent.target) as client:
+def running_agent(holder: str) -> Iterator[RunningAgent]:
+    with either(holder.partition("-")[0], BLOCKED_BUT_EXEC) as agent:
+        yield agent
+
+
+@pytest.fixture
+def client(running_agent: RunningAgent) -> Iterator[qga.Client]:
+    with qga.connect(running_agent.target) as client:
         yield client
+
+
+def spools(shell: Shell) -> list[Path]:
+    """The shell's own directories on this machine."""
+    name = Path(shell._state.running.directory).name
+    return [path for place in PLACES if (path := Path(place) / name).exists()]
 
 
 class Screen:
@@ -70,6 +93,11 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.02)
 
 
+def long_time() -> str:
+    """A number of seconds to sleep by which the program is known again."""
+    return f"{10_000 + os.getpid()}.{next(_COUNT)}"
+
+
 def processes(word: str) -> list[int]:
     """Those whose command line has *word* among its arguments."""
     found = []
@@ -99,13 +127,13 @@ def test_an_interactive_shell(client: qga.Client, holder: str) -> None:
         time.sleep(0.2)  # what comes before it has begun interrupts the shell's own line
         shell.write(b"\x03")
         screen.until(b"<$ >")
-        assert shell.returncode is None
         shell.write("echo Grüße | tr a-z A-Z; exit 5\n".encode())
         screen.until("\r\nGRüßE\r\n".encode())
         assert read_all(shell) == b""
         assert shell.returncode == shell.wait() == 5
         shell.write(b"nobody reads this")
         assert shell.read() == b""
+    wait_until(lambda: not spools(shell), "the spool stays")
 
 
 def test_the_size_reaches_a_program_that_runs(client: qga.Client, holder: str) -> None:
@@ -121,62 +149,74 @@ def test_the_size_reaches_a_program_that_runs(client: qga.Client, holder: str) -
 
 
 def test_its_end(client: qga.Client, holder: str) -> None:
-    for text, code in (("exit 0", 0), ("exit 130", 130), ("sleep 300 & exit 9", 9)):
-        with client.shell(text) as shell:
-            assert shell.wait() == code
+    with client.shell("sleep 300 & exit 130") as shell:
+        assert shell.wait() == 130
     with client.shell("echo end; kill -9 $$") as shell:
         assert b"end\r\n" in read_all(shell)
-        assert shell.returncode == (-9 if holder == "python" else 137)
+        assert shell.returncode == (-9 if "python" in holder else 137)
     with client.shell(["/no/such/program"]) as shell:
         assert b"/no/such/program" in read_all(shell)
         assert shell.returncode == 127
+    with pytest.raises(qga.GuestOSError, match="/no/such/directory"):
+        client.shell(cwd="/no/such/directory")
 
 
-def test_much_of_it(client: qga.Client, holder: str) -> None:
+def test_much_passes(client: qga.Client) -> None:
     count = 700_000
     expected = b"".join(b"%d\n" % number for number in range(1, count + 1))
     with client.shell(f"stty -onlcr; seq {count}") as shell:
         shown = read_all(shell)
     assert len(shown) == len(expected) > 4 << 20
     assert hashlib.sha256(shown).digest() == hashlib.sha256(expected).digest()
-
-
-def test_much_into_it(client: qga.Client, holder: str) -> None:
-    data = b"".join(b"%07d\n" % number for number in range(100_000))
+    data = bytes(range(256)) * 3000
     text = f"stty raw -echo; echo ready; head -c {len(data)} | sha256sum; stty sane"
     with client.shell(text) as shell:
         read_until(shell, b"ready")
-        shell.write(data)
+        pieces = (data[:1], data[1:100], data[100:228], data[228:357], data[357:])
+        for piece in pieces:
+            shell.write(piece)
         assert hashlib.sha256(data).hexdigest().encode() in read_all(shell)
 
 
-def test_a_close_hangs_up(client: qga.Client, holder: str) -> None:
-    seconds = [f"{1000 + os.getpid()}.{number}" for number in range(3)]
+def test_a_close_hangs_up(client: qga.Client, running_agent: RunningAgent) -> None:
+    seconds = [long_time() for _ in range(4)]
     with client.shell(["bash", "--norc", "-i"]) as shell:
         shell.write(
             f"sleep {seconds[0]} &\n(trap '' HUP; exec sleep {seconds[1]}) &\n"
             f"sleep {seconds[2]}\n".encode()
         )
-        wait_until(lambda: all(map(processes, seconds)), "the programs do not start")
+        wait_until(lambda: all(map(processes, seconds[:3])), "the programs do not start")
     assert shell.returncode in (-1, 129)
     wait_until(lambda: not processes(seconds[0]) + processes(seconds[2]), "they go on")
     # What was told to ignore it stays, as at every terminal.
     (stays,) = processes(seconds[1])
     os.kill(stays, 9)
     shell.close()
-
-
-def test_what_does_not_listen_is_ended(client: qga.Client, holder: str) -> None:
-    seconds = f"{1000 + os.getpid()}.4"
-    with client.shell(["sh", "-c", f"trap '' HUP TERM; echo ready; sleep {seconds}"]) as shell:
+    wait_until(lambda: not spools(shell), "the spool stays")
+    with client.shell(["sh", "-c", f"trap '' HUP TERM; echo ready; sleep {seconds[3]}"]) as shell:
         read_until(shell, b"ready")
-    wait_until(lambda: not processes(seconds), "it goes on")
+    wait_until(lambda: not processes(seconds[3]), "it goes on")
 
 
-def test_in_an_event_loop(exec_agent: RunningAgent) -> None:
+def test_a_client_that_is_gone(running_agent: RunningAgent, holder: str) -> None:
+    ahead, behind = long_time(), long_time()
+    with qga.connect(running_agent.target) as client:
+        shell = client.shell(["bash", "--norc", "-i"], lease=4)
+        # Only Python reaches jobs in the background then.
+        if "python" in holder:
+            shell.write(f"sleep {behind} &\n".encode())
+            wait_until(lambda: processes(behind), "the job does not start")
+        shell.write(f"sleep {ahead}\n".encode())
+        wait_until(lambda: processes(ahead), "the program does not start")
+        assert spools(shell)
+    wait_until(lambda: not processes(ahead) + processes(behind), "they go on")
+    wait_until(lambda: not spools(shell), "the spool stays")
+
+
+def test_in_an_event_loop(running_agent: RunningAgent) -> None:
     async def talk() -> None:
         async with (
-            await qga.aconnect(exec_agent.target) as client,
+            await qga.aconnect(running_agent.target) as client,
             await client.shell(["cat"]) as shell,
         ):
 
@@ -196,6 +236,16 @@ def test_in_an_event_loop(exec_agent: RunningAgent) -> None:
             assert await shell.wait() == 0
 
     asyncio.run(talk())
+
+
+def test_another_user(client: qga.Client) -> None:
+    if os.geteuid():
+        missing("root", "run the tests as root")
+    with client.shell("id -un; tty; pwd; echo x >$(tty)", user="nobody", cwd="/tmp") as shell:
+        shown = f"nobody\r\n{shell.terminal}\r\n/tmp\r\nx\r\n"
+        assert read_all(shell).decode() == shown
+    with pytest.raises(qga.GuestOSError, match="no user"):
+        client.shell(user="no-such-user")
 
 
 def test_a_guest_without(client: qga.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import doctest
 import inspect
 import io
 import sys
+import tempfile
 import traceback
 import types
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import qga
 from qga import protocol
 from qga.client import Deadline
 from qga.protocol.system import HostName
-from qga.testing import FakeAgent, agent_process
+from qga.testing import AgentProcess, FakeAgent, agent_process
 
 _CHECKER = doctest.OutputChecker()
 _OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -27,12 +28,14 @@ _INTO_COROUTINE = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 class Stage:
-    """Where examples are run: a namespace with `qga`, the protocol, and a fake agent's clients.
+    """Where examples are run: a namespace with `qga`, the protocol, and clients of agents.
 
-    In it are `agent`, `client` and `aclient`, which are connected to it, and every command.
+    In it are a fake `agent`, `client` and `aclient`, which are connected to it, and every command.
+    With a *real* agent there are `guest` and `aguest`, its clients, and `folder`, a directory where
+    examples may write: these run programs on this machine, so none may touch anything else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, real: AgentProcess | None = None) -> None:
         self.runner = asyncio.Runner()
         self.agent = FakeAgent()
         self.client = self.agent.connect()
@@ -49,13 +52,28 @@ class Stage:
             "Deadline": Deadline,
             "agent_process": agent_process,
         }
+        if real is not None:
+            self.meet(real)
+
+    def meet(self, real: AgentProcess) -> None:
+        """Have clients of a real agent, unless there are."""
+        if "guest" not in self.names:
+            self.names |= {
+                "guest": real.connect(),
+                "aguest": self.runner.run(real.aconnect()),
+                "folder": tempfile.mkdtemp(dir=real.directory),
+            }
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.runner.run(self.aclient.close())
-        self.client.close()
+        for client in (self.aclient, self.names.get("aguest")):
+            if isinstance(client, qga.AsyncClient):
+                self.runner.run(client.close())
+        for client in (self.client, self.names.get("guest")):
+            if isinstance(client, qga.Client):
+                client.close()
         self.runner.close()
 
     def execute(self, source: str, mode: str = "exec", where: str = "<example>") -> str:

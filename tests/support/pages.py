@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_COMMENT = re.compile(r"<!--\s*(not run|before)\s*:\s*((?:(?!-->).)*)-->\s*$", re.DOTALL)
+_COMMENT = re.compile(r"<!--\s*(not run|before|real agent)\s*:\s*((?:(?!-->).)*)-->\s*$", re.DOTALL)
 _OUTPUT = re.compile(
     r"\s*(?:```\n(?P<fenced>.*?)^```$|(?P<indented>(?:    [^\n]*\n)+))", re.MULTILINE | re.DOTALL
 )
@@ -16,8 +16,10 @@ _OUTPUT = re.compile(
 class Block:
     """One block of a page.
 
-    A comment before it may say `<!-- not run: why -->`, or what is executed before it:
-    `<!-- before: agent.programs["sync"] = 0 -->`.
+    A comment before it may say `<!-- not run: why -->`, or what is executed before it, as in
+    `<!-- before: agent.programs["sync"] = 0 -->`. With `<!-- real agent: why -->` its client is
+    that of a real agent, which runs programs **on this machine, as the user who runs the tests**:
+    it may read what everybody may, and write below `folder` alone.
 
     Attributes:
         line: where its code begins in the page.
@@ -26,6 +28,7 @@ class Block:
         wanted: what it prints, by the fenced block without a language or the indented one that
             follows it; None if there is none.
         skipped: why it is not run, if it is not.
+        real: whether it needs a real agent.
     """
 
     line: int
@@ -33,6 +36,7 @@ class Block:
     before: str
     wanted: str | None
     skipped: str | None
+    real: bool = False
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -50,6 +54,7 @@ def blocks(page: Path) -> Iterator[Block]:
             before=said if kind == "before" else "",
             wanted=_shown(output) if output else None,
             skipped=said if kind == "not run" else None,
+            real=kind == "real agent",
         )
 
 

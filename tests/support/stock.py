@@ -86,18 +86,19 @@ def stock_agent_socket() -> Iterator[Path]:
 @pytest.fixture(params=["ours", pytest.param("stock", marks=pytest.mark.interop)])
 def agent(request: pytest.FixtureRequest) -> Iterator[RunningAgent]:
     """Our agent and, among the interop tests, QEMU's own."""
-    with _either(request.param, BLOCKED) as found:
+    with either(request.param, BLOCKED) as found:
         yield found
 
 
 @pytest.fixture(params=["ours", pytest.param("stock", marks=pytest.mark.interop)])
 def exec_agent(request: pytest.FixtureRequest) -> Iterator[RunningAgent]:
     """The same, and they run programs when they are asked to."""
-    with _either(request.param, BLOCKED_BUT_EXEC) as found:
+    with either(request.param, BLOCKED_BUT_EXEC) as found:
         yield found
 
 
-def _either(which: str, blocked: Sequence[str]) -> AbstractContextManager[RunningAgent]:
+def either(which: str, blocked: Sequence[str]) -> AbstractContextManager[RunningAgent]:
+    """Ours or stock."""
     if which == "stock":
         return running_stock(blocked)
     return running([sys.executable, "-m", "qga.agent"], blocked)

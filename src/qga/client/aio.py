@@ -201,14 +201,24 @@ class AsyncClient(Awaiting, Operations):
 
         At the deadline a task of the event loop thaws: what blocks the loop holds it up. A signal
         cancels the task that is in the block, and becomes SystemExit when the guest is thawed.
+
+            >>> async with aclient.frozen(["/srv"]) as freeze:
+            ...     await aclient.fsfreeze_status()
+            FsfreezeState('frozen')
+            >>> freeze.frozen, freeze.thawed, freeze.held
+            (1, 1, True)
         """
         return AsyncFreeze(self, mountpoints, deadline, timeout)
 
     async def open(self, path: str, mode: str = "r") -> AsyncGuestFile:
-        """Open a file of the guest, as a binary file whose methods are to be awaited.
+        r"""Open a file of the guest, as a binary file whose methods are to be awaited.
 
             async with await client.open("/var/log/syslog") as file:
                 async for line in file: ...
+
+            >>> async with await aclient.open("/etc/os-release") as file:
+            ...     (await file.readline()).decode()
+            'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n'
 
         Args:
             path: full path in the guest.
@@ -316,7 +326,9 @@ class AsyncClient(Awaiting, Operations):
 
     async def _open(self, deadline: Deadline) -> AsyncChannel:
         if self._closed:
-            raise TransportError("this client has been closed")
+            closed = TransportError("this client has been closed")
+            closed.hint = "make another one"
+            raise closed
         if self._channel is None:
             self._channel = aiochannel.opened(await self._dial(deadline))
         return self._channel

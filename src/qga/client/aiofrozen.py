@@ -25,7 +25,14 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class AsyncFreeze(FreezeState):
-    """A freeze for an `async with` block; `AsyncClient.frozen` makes it."""
+    """A freeze for an `async with` block; `AsyncClient.frozen` makes it.
+
+    >>> async with aclient.frozen(deadline=30) as freeze:
+    ...     print(freeze.frozen, "file systems are frozen")
+    2 file systems are frozen
+    >>> freeze.held
+    True
+    """
 
     def __init__(
         self,

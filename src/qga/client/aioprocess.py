@@ -108,11 +108,17 @@ class AsyncProgramInput:
 
 
 class AsyncPopen(Awaiting, ProgramMethods):
-    """A running program of the guest; made by `AsyncClient.popen`. Shaped like `Popen`.
+    r"""A running program of the guest; made by `AsyncClient.popen`. Shaped like `Popen`.
 
     As an asynchronous context manager it waits for the program's end; when the block is left by an
     exception it kills the program, with what that has started. Several tasks may use one, each
     another of its streams.
+
+        >>> async with await aguest.popen(["seq", "2"]) as program:
+        ...     async for line in program.stdout:
+        ...         print(line)
+        b'1\n'
+        b'2\n'
 
     Attributes:
         stdin: where to write what it reads; None if that is not `subprocess.PIPE`.

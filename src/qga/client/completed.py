@@ -8,7 +8,11 @@ from qga.errors import QgaError
 
 
 class Completed(subprocess.CompletedProcess[bytes]):
-    """A program of the guest that has ended.
+    r"""A program of the guest that has ended.
+
+        >>> done = guest.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
+        >>> done.returncode, done.text, done.error_text
+        (3, 'out\n', 'err\n')
 
     Attributes:
         args: the program and its arguments.
@@ -34,7 +38,14 @@ class Completed(subprocess.CompletedProcess[bytes]):
 
 
 class ProgramFailed(QgaError, subprocess.CalledProcessError):
-    """A program of the guest ended with an exit code that is not zero, or by a signal."""
+    r"""A program of the guest ended with an exit code that is not zero, or by a signal.
+
+    >>> try:
+    ...     guest.run(["sh", "-c", "echo no such thing >&2; exit 3"], check=True)
+    ... except qga.ProgramFailed as error:
+    ...     print(error.returncode, error.stderr)
+    3 b'no such thing\n'
+    """
 
     def __str__(self) -> str:
         text = subprocess.CalledProcessError.__str__(self)
@@ -46,6 +57,10 @@ class ProgramTimeout(QgaError, subprocess.TimeoutExpired):
     """A program of the guest did not end in time.
 
     `run` has ended it, and all that it started; `stdout` and `stderr` are its output so far.
+
+        >>> guest.run(["sleep", "60"], timeout=0.2)
+        Traceback (most recent call last):
+        qga.client.completed.ProgramTimeout: Command '['sleep', '60']' timed out after 0.2 seconds
     """
 
     def __str__(self) -> str:

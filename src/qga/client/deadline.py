@@ -64,7 +64,11 @@ class Deadline:
             self._outer.skip(seconds)
 
     def or_by(self, other: Deadline | None) -> Deadline:
-        """This deadline, or *other* if that is earlier."""
+        """This deadline, or *other* if that is earlier.
+
+        >>> Deadline(60).or_by(Deadline(5)).seconds
+        5
+        """
         if other is None or self.remaining() <= other.remaining():
             return self
         return other

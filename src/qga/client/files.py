@@ -53,7 +53,13 @@ class FileOperations(TransferOperations):
 
 
 class Files(Blocking, FileOperations):
-    """The files of a guest; `Client.files`.
+    r"""The files of a guest; `Client.files`.
+
+        >>> files = guest.files
+        >>> files.write(f"{folder}/file", b"data\n")
+        5
+        >>> [entry.name for entry in files.list(folder)]
+        ['file']
 
     Args:
         client: what carries out the operations.
@@ -70,7 +76,12 @@ class Files(Blocking, FileOperations):
 
 
 class AsyncFiles(Awaiting, FileOperations):
-    """The files of a guest, for asyncio; `AsyncClient.files`. Its operations are to be awaited.
+    r"""The files of a guest, for asyncio; `AsyncClient.files`. Its operations are to be awaited.
+
+        >>> await aguest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> [entry.name for entry in await aguest.files.list(folder)]
+        ['file']
 
     Args:
         client: what carries out the operations.

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 # The human-readable time is the only one of which both can tell the fraction.
 FORMAT = "%f %s %b %B %u %g %h %i %d %t %T %Y:%U:%G:%y"
 
+# The same without names, for which stat reads the guest's accounts anew with each file.
+NAMELESS = FORMAT.replace("%U:%G", ":")
+
 # What stat says for the name of a user or group that has none.
-_UNKNOWN = "UNKNOWN"
+_UNKNOWN = ("UNKNOWN", "")
+
+_FRACTION = re.compile(r"\.(\d+)")
 
 _TYPES = {
     stat.S_IFREG: "file",
@@ -28,6 +33,10 @@ _TYPES = {
 @dataclass(frozen=True, slots=True)
 class FileStat:
     """What the guest knows of a file.
+
+        >>> found = guest.files.stat("/")
+        >>> found.type, found.is_dir(), found.is_file(), found.is_symlink()
+        ('directory', True, False, False)
 
     Attributes:
         mode: its type and permissions, as in `os.stat_result.st_mode`.
@@ -76,21 +85,39 @@ class FileStat:
         return self.mtime_ns / 1e9
 
     def is_dir(self) -> bool:
-        """Whether it is a directory."""
+        """Whether it is a directory.
+
+        >>> guest.files.stat("/").is_dir()
+        True
+        """
         return stat.S_ISDIR(self.mode)
 
     def is_file(self) -> bool:
-        """Whether it is a regular file."""
+        """Whether it is a regular file.
+
+        >>> guest.files.stat("/etc/passwd").is_file()
+        True
+        """
         return stat.S_ISREG(self.mode)
 
     def is_symlink(self) -> bool:
-        """Whether it is a symlink."""
+        """Whether it is a symlink.
+
+        >>> guest.files.stat("/etc/passwd").is_symlink()
+        False
+        """
         return stat.S_ISLNK(self.mode)
 
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file in a directory of the guest.
+    r"""A file in a directory of the guest.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> (entry,) = guest.files.list(folder)
+        >>> entry.name, entry.stat.size
+        ('file', 5)
 
     Attributes:
         path: its full path.
@@ -109,6 +136,10 @@ class FileEntry:
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
     """The space of a file system of the guest, in bytes.
+
+        >>> usage = guest.files.disk_usage("/")
+        >>> usage.used <= usage.total
+        True
 
     Attributes:
         total: all of it.
@@ -131,17 +162,24 @@ def parsed(numbers: str, target: str | None = None) -> FileStat:
     Raises:
         ValueError: it is not.
     """
+    try:
+        return _parsed(numbers, target)
+    except ValueError:
+        raise ValueError(repr(numbers)) from None
+
+
+def _parsed(numbers: str, target: str | None) -> FileStat:
     fields, user, group, date = numbers.split(":", 3)
     mode, size, blocks, unit, uid, gid, nlink, inode, device, major, minor, seconds = fields.split()
-    fraction = re.search(r"\.(\d+)", date)
+    fraction = _FRACTION.search(date)
     return FileStat(
         mode=int(mode, 16),
         size=int(size),
         allocated=int(blocks) * int(unit),
         uid=int(uid),
         gid=int(gid),
-        user=None if user == _UNKNOWN else user,
-        group=None if group == _UNKNOWN else group,
+        user=None if user in _UNKNOWN else user,
+        group=None if group in _UNKNOWN else group,
         nlink=int(nlink),
         inode=int(inode),
         device=int(device),

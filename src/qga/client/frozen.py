@@ -120,6 +120,7 @@ def _counted(number: int) -> str:
     return f"{number} file system{'' if number == 1 else 's'}"
 
 
+@signals.uninterrupted  # one that nobody knows of could not be told when it is over
 def watch(target: str | None, deadline: float) -> Watch | None:
     """A process that watches, if it can be had."""
     if target is None or target.startswith(_ONCE):
@@ -131,7 +132,14 @@ def watch(target: str | None, deadline: float) -> Watch | None:
 
 
 class Freeze(FreezeState):
-    """A freeze for a `with` block; `Client.frozen` makes it, and says what it does."""
+    """A freeze for a `with` block; `Client.frozen` makes it, and says what it does.
+
+    >>> with client.frozen(deadline=30) as freeze:
+    ...     print(freeze.frozen, "file systems are frozen")
+    2 file systems are frozen
+    >>> freeze.held
+    True
+    """
 
     def __init__(
         self,
@@ -151,6 +159,8 @@ class Freeze(FreezeState):
         self._guarded = signals.guard()
         try:
             self._watch = watch(self._client.target, self._deadline.seconds)
+            if self._guarded:
+                signals.deliver()
             self.watched = self._watch is not None and self._watch.ready()
             self._client.perform(self.begin())
             if math.isfinite(self._deadline.seconds):

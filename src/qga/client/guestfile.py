@@ -124,11 +124,21 @@ class GuestFile(io.RawIOBase):
 
 
 class AsyncGuestFile(Awaiting):
-    """An open file of the guest, for asyncio; `AsyncClient.open` makes it.
+    r"""An open file of the guest, for asyncio; `AsyncClient.open` makes it.
 
     It is binary, and buffered for reading. A read that is cancelled or runs out of time loses
     nothing: the next one begins where it did. After such a write the position is behind what is
     known to be written, except in mode "a".
+
+        >>> async with await aclient.open("/tmp/notes", "w+") as file:
+        ...     await file.write(b"one\ntwo\n")
+        ...     await file.seek(0)
+        ...     async for line in file:
+        ...         print(line)
+        8
+        0
+        b'one\n'
+        b'two\n'
 
     Args:
         client: what carries out the operations.
@@ -167,19 +177,42 @@ class AsyncGuestFile(Awaiting):
         return self._state.handle is None
 
     def readable(self) -> bool:
-        """Whether it can be read."""
+        """Whether it can be read.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     file.readable()
+        True
+        """
         return self._state.readable
 
     def writable(self) -> bool:
-        """Whether it can be written."""
+        """Whether it can be written.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     file.writable()
+        False
+        """
         return self._state.writable
 
     def seekable(self) -> bool:
-        """Whether it has positions: true, until the guest refuses."""
+        """Whether it has positions: true, until the guest refuses.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     file.seekable()
+        True
+        """
         return True
 
     async def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill *buffer*; return the number of bytes, fewer at the end of the file only."""
+        """Fill *buffer*; return the number of bytes, fewer at the end of the file only.
+
+        >>> buffer = bytearray(4)
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     await file.readinto(buffer)
+        4
+        >>> bytes(buffer)
+        b'fake'
+        """
         view = memoryview(buffer).cast("B")
         data = await self.read(len(view))
         view[: len(data)] = data

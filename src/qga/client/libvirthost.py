@@ -5,6 +5,7 @@ For `libvirt`. Everything here is called in threads of `worker`, and may block.
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from contextlib import contextmanager
@@ -71,6 +72,7 @@ class Library:
         self.error: type[Exception] = basic.libvirtError
         self._open = basic.open
         self._command = qemu.qemuAgentCommand
+        atexit.register(_close_all)
         if ours_alone:
             basic.registerErrorHandler(_tell, None)
 
@@ -198,4 +200,11 @@ def give_back(connections: Connections) -> None:
         connections.users -= 1
         if not connections.users:
             del _shared[connections.uri]
+            connections.close()
+
+
+def _close_all() -> None:
+    """Close what is open when the process ends, before the module itself goes."""
+    with _lock:
+        for connections in _shared.values():
             connections.close()

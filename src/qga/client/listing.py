@@ -31,6 +31,10 @@ class Known:
 def targets(place: str | None = None, *, timeout: float = TIMEOUT) -> list[Known]:
     """The targets that there are, by their names.
 
+        >>> qga.targets("unix:")
+        Traceback (most recent call last):
+        qga.errors.InvalidTarget: 'unix:' is no place that tells its guests: ...
+
     Args:
         place: where: `libvirt:` or `libvirt+URI` for the running domains of a libvirt (as
             `libvirt+qemu:///system`), `pve:` or `pve://HOST` for the running virtual machines of a

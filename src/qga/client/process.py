@@ -159,7 +159,7 @@ class ProgramInput(io.RawIOBase):
 
 
 class Popen(Blocking, ProgramMethods):
-    """A running program of the guest; made by `Client.popen`. Shaped like `subprocess.Popen`.
+    r"""A running program of the guest; made by `Client.popen`. Shaped like `subprocess.Popen`.
 
     As a context manager it waits for the program's end; when the block is left by an exception it
     kills the program, with what that has started. Several threads may use one at a time, each
@@ -167,6 +167,16 @@ class Popen(Blocking, ProgramMethods):
 
     While this object exists the guest hears of the client now and then, from a thread of its own.
     When it no longer does, it ends the program and removes what is left of its output.
+
+        >>> from subprocess import PIPE
+        >>> with guest.popen(["rev"], stdin=PIPE) as program:
+        ...     program.stdin.write(b"stressed\n")
+        ...     program.stdin.close()
+        ...     program.stdout.readline()
+        9
+        b'desserts\n'
+        >>> program.returncode
+        0
 
     Attributes:
         stdin: where to write what it reads; None if that is not `subprocess.PIPE`.

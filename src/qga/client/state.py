@@ -31,6 +31,9 @@ class Word(StrEnum):
 class State:
     """How an agent is.
 
+        >>> print(client.state())
+        ready: ...
+
     Attributes:
         word: in one word, which is a str.
         sentence: why, and what to do about it.

@@ -370,7 +370,9 @@ class Client(Blocking, Operations):
 
     def _open(self, deadline: Deadline) -> Channel:
         if self._closed:
-            raise TransportError("this client has been closed")
+            closed = TransportError("this client has been closed")
+            closed.hint = "make another one"
+            raise closed
         if self._channel is None:
             self._channel = channel.opened(self._dial(deadline))
         return self._channel

@@ -129,7 +129,7 @@ def _raw(descriptor: int) -> Iterator[None]:
     before = termios.tcgetattr(descriptor)
 
     def again(_number: int, _frame: FrameType | None) -> None:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSADRAIN)
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -140,7 +140,7 @@ def _raw(descriptor: int) -> Iterator[None]:
             stack.enter_context(_handled(signal.SIGTERM, end))
             stack.enter_context(_handled(signal.SIGHUP, end))
         stack.callback(termios.tcsetattr, descriptor, termios.TCSADRAIN, before)
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSADRAIN)
         yield
 
 

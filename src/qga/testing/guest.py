@@ -175,6 +175,8 @@ class Guest:
             f'PRETTY_NAME="{self.os.pretty_name}"\nNAME="{self.os.name}"\n'
             f'VERSION_ID="{self.os.version_id}"\nVERSION="{self.os.version}"\nID={self.os.id}\n'
         ).encode()
+        files["/proc/uptime"] = b"4242.42 8484.84\n"
+        files["/proc/sys/kernel/random/boot_id"] = b"5b2c0f7e-8f3a-4c65-9a51-3f0c9d1e7a42\n"
         for home in self.accounts.values():
             files.mkdir(home)
         for path in ("/run", "/srv", "/tmp", "/var/log", "/var/tmp"):  # noqa: S108 - the guest's

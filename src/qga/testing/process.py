@@ -126,7 +126,7 @@ class AgentProcess:
         ...     with agent.stopped():
         ...         client.ping(timeout=0.1)
         Traceback (most recent call last):
-        qga.errors.AgentNotResponding: the agent does not answer: no answer within 0.1 s
+        qga.errors.AgentBusy: the agent does not answer: no answer within 0.1 s
         """
         self.process.send_signal(signal.SIGSTOP)
         try:

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING
 from qga.errors import GuestOSError
 from qga.protocol import Exec
 
-from .asking import ask, run
-from .script import SHELL
-from .steps import Leave
+from .asking import ask, judged, run
+from .script import SHELL, quote
+from .steps import GetLimits, Leave
 
 if TYPE_CHECKING:
     from .script import GuestPath, Output
-    from .steps import Flow
+    from .steps import Flow, Limits
 
 # What one reply carries, and in what pieces dd makes it, in bytes.
 PART = 4 << 20
 _BLOCK = 1 << 16
+
+# More than what is around the text of a script, in bytes.
+_AROUND = 4096
 
 # How the name of the file begins.
 _PREFIX = "qga."
@@ -83,6 +86,29 @@ def answer(text: str, *arguments: GuestPath) -> Flow[Output]:
         return replace(done, out=rest)
     size, _, path = rest.decode().partition(" ")
     return replace(done, out=(yield from _fetch(path, int(size))))
+
+
+def answers(what: str, text: str, paths: list[bytes]) -> Flow[list[bytes]]:
+    """What a script prints about *paths*, with a NUL behind each; asked in pieces if need be.
+
+    Args:
+        what: what could not be done if it fails.
+        text: the script.
+        paths: its arguments: as many at once as a command can carry.
+    """
+    limits: Limits = yield GetLimits()
+    found: list[bytes] = []
+    while paths:
+        count, size = 0, _AROUND + len(text)
+        for path in paths:
+            size += len(quote(path)) + 1
+            if count and size > limits.input:
+                break
+            count += 1
+        done = yield from answer(text, *paths[:count])
+        found += judged(what, done).split(b"\0")[:-1]
+        paths = paths[count:]
+    return found
 
 
 def _fetch(path: str, size: int) -> Flow[bytes]:

@@ -88,6 +88,11 @@ def shown(path: bytes) -> str:
     return os.fsdecode(path)
 
 
+def told(text: bytes) -> str:
+    """*text* for a message: all of it can be printed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown(text))
+
+
 def reason(text: str) -> int | None:
     """The errno that the line *text* of a program tells."""
     number = _REASONS.get(text.rstrip().rpartition(": ")[2])
@@ -99,8 +104,8 @@ def reason(text: str) -> int | None:
 
 def complaints(done: Output) -> list[str]:
     """What programs have said, each with its name in front; a name in it may hold newlines."""
-    text = shown(done.err).strip("\n")
-    return re.split(r"\n(?=[\w.-]*: |/bin/\w+: )", text) if text else []
+    text = done.err.strip(b"\n")
+    return [told(one) for one in re.split(rb"\n(?=[\w.-]*: |/bin/\w+: )", text)] if text else []
 
 
 def needs(*programs: str) -> str:

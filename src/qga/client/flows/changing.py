@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qga.errors import GuestOSError
 
-from .asking import ask, full, shown
+from .asking import ask, full, shown, told
 from .steps import Timeout
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ replace() {{
     *) printf '%s\\n' "$said" >&2; return 1 ;;
     esac
 }}
+[ "$1" != "$2" ] || return 0
 old=file
 if [ -d "$1" ] && [ ! -L "$1" ]; then old=directory; fi
 if [ -z "$3" ]; then
@@ -123,6 +124,9 @@ def mkdir(
 ) -> Flow[None]:
     """Make a directory.
 
+        >>> guest.files.mkdir(f"{folder}/a/b", 0o700, parents=True)
+        >>> guest.files.mkdir(f"{folder}/a/b", exist_ok=True)
+
     Args:
         path: full path in the guest.
         mode: its permissions, exactly these; what the agent's umask leaves if None.
@@ -138,7 +142,7 @@ def mkdir(
     above = (where.rstrip(b"/").rpartition(b"/")[0] or b"/") if parents else b""
     digits = "" if mode is None else _octal(mode)
     exists = "exists" if exist_ok else ""
-    yield from ask(f"make the directory {shown(where)}", _MKDIR, where, digits, above, exists)
+    yield from ask(f"make the directory {told(where)}", _MKDIR, where, digits, above, exists)
 
 
 def remove(
@@ -148,7 +152,12 @@ def remove(
     missing_ok: bool = False,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Remove a file, or a directory that is empty. Symlinks are removed themselves.
+    r"""Remove a file, or a directory that is empty. Symlinks are removed themselves.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.remove(f"{folder}/file")
+        >>> guest.files.remove(f"{folder}/file", missing_ok=True)
 
     Args:
         path: full path in the guest.
@@ -164,9 +173,9 @@ def remove(
     yield Timeout(timeout)
     where = full(path)
     if where.rstrip(b"/").rpartition(b"/")[2] in (b"", b".", b".."):
-        raise ValueError(f"{shown(where)} is not removed: name the file or directory itself")
+        raise ValueError(f"{told(where)} is not removed: name the file or directory itself")
     try:
-        yield from ask(f"remove {shown(where)}", _REMOVE, where, "all" if recursive else "")
+        yield from ask(f"remove {told(where)}", _REMOVE, where, "all" if recursive else "")
     except GuestOSError as error:
         if not (missing_ok and error.errno == errno.ENOENT):
             raise
@@ -175,10 +184,16 @@ def remove(
 def rename(
     old: AnyPath, new: AnyPath, *, overwrite: bool = True, timeout: float | None = None
 ) -> Flow[None]:
-    """Give a file or directory another name.
+    r"""Give a file or directory another name.
 
     Within a file system it happens at once, as `os.rename` does it; to another one, the file is
     copied and removed. *new* is the whole new name: if it is a directory, nothing is moved into it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.rename(f"{folder}/file", f"{folder}/new")
+        >>> guest.files.read(f"{folder}/new")
+        b'data\n'
 
     Args:
         old: full path in the guest.
@@ -192,7 +207,7 @@ def rename(
     """
     yield Timeout(timeout)
     one, other = full(old), full(new)
-    what = f"rename {shown(one)} to {shown(other)}"
+    what = f"rename {told(one)} to {told(other)}"
     yield from ask(what, _RENAME, one, other, "over" if overwrite else "")
 
 
@@ -205,9 +220,15 @@ def copy(
     overwrite: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Copy a file within the guest, or a directory with all below it.
+    r"""Copy a file within the guest, or a directory with all below it.
 
     *new* is the whole new name. A directory that is there gets the files in addition.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.copy(f"{folder}/file", f"{folder}/copy", preserve=True)
+        >>> guest.files.read(f"{folder}/copy")
+        b'data\n'
 
     Args:
         old: full path in the guest. A symlink is followed, unless *recursive*.
@@ -224,11 +245,17 @@ def copy(
     yield Timeout(timeout)
     one, other = full(old), full(new)
     flags = ["x" if flag else "" for flag in (overwrite, recursive, preserve)]
-    yield from ask(f"copy {shown(one)} to {shown(other)}", _COPY, one, other, *flags)
+    yield from ask(f"copy {told(one)} to {told(other)}", _COPY, one, other, *flags)
 
 
 def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
-    """Make a symlink.
+    r"""Make a symlink.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.symlink("file", f"{folder}/link")
+        >>> guest.files.read(f"{folder}/link")
+        b'data\n'
 
     Args:
         target: what it leads to; taken as it is, and may be relative to its directory.
@@ -240,13 +267,19 @@ def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> 
     """
     yield Timeout(timeout)
     where = full(path)
-    yield from ask(f"make the symlink {shown(where)}", _SYMLINK, os.fsencode(target), where)
+    yield from ask(f"make the symlink {told(where)}", _SYMLINK, os.fsencode(target), where)
 
 
 def chmod(
     path: AnyPath, mode: int | str, *, recursive: bool = False, timeout: float | None = None
 ) -> Flow[None]:
-    """Set the permissions of a file, or of a directory and all below it.
+    r"""Set the permissions of a file, or of a directory and all below it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.chmod(f"{folder}/file", "u+x,go=")
+        >>> oct(guest.files.stat(f"{folder}/file").permissions)
+        '0o700'
 
     Args:
         path: full path in the guest; a symlink is followed, but not those below it.
@@ -265,7 +298,7 @@ def chmod(
     elif not _SYMBOLIC.fullmatch(mode):
         raise ValueError(f"no mode: {mode!r}; use a number such as 0o644, or such as 'u+x,go-w'")
     script = f'chmod {"-R " if recursive else ""}-- "$2" "$1"'
-    yield from ask(f"change the permissions of {shown(where)}", script, where, mode)
+    yield from ask(f"change the permissions of {told(where)}", script, where, mode)
 
 
 def chown(
@@ -277,7 +310,12 @@ def chown(
     follow_symlinks: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Set the owner of a file, or of a directory and all below it.
+    r"""Set the owner of a file, or of a directory and all below it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> owner = guest.files.stat(f"{folder}/file").uid
+        >>> guest.files.chown(f"{folder}/file", owner)
 
     Args:
         path: full path in the guest.
@@ -300,11 +338,15 @@ def chown(
         if given is not None and (not name or ":" in name or name.startswith("-")):
             raise ValueError(f"no user or group can have the name {given!r}")
     link = "-Rh" if recursive else "" if follow_symlinks else "-h"
-    yield from ask(f"change the owner of {shown(where)}", _CHOWN, where, link, *names)
+    yield from ask(f"change the owner of {told(where)}", _CHOWN, where, link, *names)
 
 
 def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
     """Make an empty file; if it is there, set its times to now.
+
+        >>> guest.files.touch(f"{folder}/new")
+        >>> guest.files.stat(f"{folder}/new").size
+        0
 
     Args:
         path: full path in the guest.
@@ -315,7 +357,7 @@ def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
     """
     yield Timeout(timeout)
     where = full(path)
-    yield from ask(f"touch {shown(where)}", 'touch "$1"', where)
+    yield from ask(f"touch {told(where)}", 'touch "$1"', where)
 
 
 def utime(
@@ -326,10 +368,16 @@ def utime(
     follow_symlinks: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Set when a file was last used and when its content changed, as `os.utime` does.
+    r"""Set when a file was last used and when its content changed, as `os.utime` does.
 
     Busybox in the guest takes whole seconds only: the fraction is dropped there. Nor does it take
     times before 1970.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.utime(f"{folder}/file", (0, 1_000_000_000))
+        >>> guest.files.stat(f"{folder}/file").mtime
+        1000000000.0
 
     Args:
         path: full path in the guest.
@@ -350,7 +398,7 @@ def utime(
         ns = (round(times[0] * 1e9), round(times[1] * 1e9))
     words = [word for time in ns or () for word in (_time(time), f"@{time // 10**9}")]
     link = "" if follow_symlinks else "-h"
-    yield from ask(f"set the times of {shown(where)}", _UTIME, where, link, *words)
+    yield from ask(f"set the times of {told(where)}", _UTIME, where, link, *words)
 
 
 def mktemp(
@@ -360,6 +408,10 @@ def mktemp(
     timeout: float | None = None,
 ) -> Flow[str]:
     """Make an empty file of a new name, which only its owner may read and write.
+
+        >>> path = guest.files.mktemp(folder, "report.")
+        >>> guest.files.stat(path).size
+        0
 
     Args:
         directory: full path in the guest of the directory that it shall be in.
@@ -380,7 +432,12 @@ def mkdtemp(
     *,
     timeout: float | None = None,
 ) -> Flow[str]:
-    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`."""
+    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`.
+
+    >>> path = guest.files.mkdtemp(folder, "work.")
+    >>> guest.files.list(path)
+    []
+    """
     return (yield from _temporary(directory, prefix, "-d", timeout))
 
 
@@ -391,7 +448,7 @@ def _temporary(directory: AnyPath, prefix: str, option: str, timeout: float | No
     where = full(directory)
     template = where.rstrip(b"/") + b"/" + os.fsencode(prefix) + b"XXXXXX"
     script = f'mktemp {option} "$1"'
-    out = yield from ask(f"make a temporary file in {shown(where)}", script, template)
+    out = yield from ask(f"make a temporary file in {told(where)}", script, template)
     return shown(out.removesuffix(b"\n"))
 
 

@@ -69,6 +69,9 @@ _DF_LINE = re.compile(rb"\s(\d+)\s+(\d+)\s+(\d+)\s+(?:\d+%|-)\s+/")
 def interfaces(*, timeout: float | None = None) -> Flow[list[Interface]]:
     """The guest's network interfaces with their addresses, all of them, as the guest lists them.
 
+        >>> [interface.name for interface in client.interfaces()]
+        ['lo', 'eth0']
+
     Args:
         timeout: seconds for each call; the client's own if None.
     """
@@ -103,6 +106,9 @@ def addresses(
     Before others come: IPv4; what belongs to the interface with the default route; and global
     addresses. Last are those of the link alone.
 
+        >>> [str(address) for address in client.addresses()]
+        ['192.0.2.10', '2001:db8::10', 'fe80::5054:ff:fe12:3456']
+
     Args:
         family: 4 or 6, for those of that version of IP only.
         virtual: add those of the interfaces that are left out, behind all others.
@@ -115,6 +121,11 @@ def addresses(
 
 def address(family: int | None = None, *, timeout: float | None = None) -> Flow[Address | None]:
     """The guest's primary address, the first of `addresses`; None while it has none.
+
+        >>> str(client.address())
+        '192.0.2.10'
+        >>> str(client.address(6))
+        '2001:db8::10'
 
     Args:
         family: 4 or 6, for one of that version of IP.
@@ -181,6 +192,11 @@ def filesystems(*, timeout: float | None = None) -> Flow[list[FileSystem]]:
     Agents before 3.0 do not tell of the use: the guest's `df` does then. Where that may not be run
     either, `total` and `used` are None.
 
+        >>> for disk in client.filesystems():
+        ...     print(f"{disk.mountpoint}: {disk.percent:.0f} % used")
+        /: 16 % used
+        /srv: 3 % used
+
     Args:
         timeout: seconds for each call; the client's own if None.
     """
@@ -216,6 +232,9 @@ def _df(mountpoints: Sequence[str]) -> Flow[dict[str, tuple[int, int]]]:
 def users(*, timeout: float | None = None) -> Flow[list[User]]:
     """The users who are logged in, each once.
 
+        >>> client.users()  # nobody is logged in
+        []
+
     Args:
         timeout: seconds for the call; the client's own if None.
 
@@ -233,6 +252,9 @@ def os(*, timeout: float | None = None) -> Flow[OperatingSystem]:
     """The guest's operating system and kernel.
 
     Agents before 2.10 do not tell: /etc/os-release and the kernel's own files do then.
+
+        >>> client.os().pretty_name
+        'Debian GNU/Linux 13 (trixie)'
 
     Args:
         timeout: seconds for each call; the client's own if None.
@@ -307,6 +329,9 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
 def hostname(*, timeout: float | None = None) -> Flow[str]:
     """The guest's host name, as the guest tells it: with or without a domain.
 
+        >>> client.hostname()
+        'fake'
+
     Args:
         timeout: seconds for each call; the client's own if None.
     """
@@ -324,6 +349,9 @@ def hostname(*, timeout: float | None = None) -> Flow[str]:
 def uptime(*, timeout: float | None = None) -> Flow[float]:
     """For how many seconds the guest has been running since it was booted.
 
+        >>> client.uptime()
+        4242.42
+
     Args:
         timeout: seconds for each call; the client's own if None.
     """
@@ -333,6 +361,9 @@ def uptime(*, timeout: float | None = None) -> Flow[float]:
 
 def boot_id(*, timeout: float | None = None) -> Flow[str]:
     """What differs from one boot of the guest to the next, and is the same in between.
+
+        >>> client.boot_id()
+        '5b2c0f7e-8f3a-4c65-9a51-3f0c9d1e7a42'
 
     Args:
         timeout: seconds for each call; the client's own if None.
@@ -362,6 +393,10 @@ def time_offset(*, samples: int = 5, timeout: float | None = None) -> Flow[TimeO
     The guest's time is asked *samples* times. Each answer was given between question and reply, so
     each bounds the offset from both sides; the result is the middle of what all allow.
 
+        >>> agent.guest.clock_offset = -3600
+        >>> round(client.time_offset().seconds)
+        -3600
+
     Args:
         samples: how often to ask, at least once.
         timeout: seconds for each call; the client's own if None.
@@ -387,6 +422,11 @@ def sync_time(*, timeout: float | None = None) -> Flow[TimeSync]:
 
     The agent sets the hardware clock too. Guests without the program `hwclock` have none set: with
     agents that set the system clock all the same, that is a warning; others refuse everything.
+
+        >>> agent.guest.clock_offset = -3600
+        >>> done = client.sync_time()
+        >>> round(agent.guest.clock_offset)
+        0
 
     Args:
         timeout: seconds for each call; the client's own if None.

@@ -78,7 +78,12 @@ class _Look:
 def read(
     path: AnyPath, *, limit: int | None = None, verify: bool = False, timeout: float | None = None
 ) -> Flow[bytes]:
-    """The content of a file of the guest.
+    r"""The content of a file of the guest.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.read(f"{folder}/file", verify=True)
+        b'data\n'
 
     Args:
         path: full path in the guest.
@@ -115,12 +120,17 @@ def download(
     progress: Callable[[TransferProgress], object] | None = None,
     timeout: float | None = None,
 ) -> Flow[Transferred]:
-    """Copy a file of the guest to here, in bounded memory.
+    r"""Copy a file of the guest to here, in bounded memory.
 
     The data is written beside *local_path* and then renamed: it is replaced when all has arrived.
 
     A file that grows meanwhile is copied up to its end as met; what was copied is verified. With an
     asynchronous client, the file here is written and hashed in the event loop, in pieces of 1 MiB.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.download(f"{folder}/file", f"{folder}/here")
+        Transferred(size=5, moved=5, verified=...)
 
     Args:
         path: full path in the guest.

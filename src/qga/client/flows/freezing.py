@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from asyncio.exceptions import CancelledError
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,8 +36,6 @@ THAW_PAUSE = 1.0
 
 # How long the question whether all is frozen still may put off the thaw, in seconds.
 ASKING = 5.0
-
-INTERRUPTS = (KeyboardInterrupt, SystemExit, CancelledError)
 
 
 def status(*, timeout: float | None = None) -> Flow[FsfreezeState]:
@@ -122,7 +120,7 @@ def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow
     lost: list[BaseException] = []
     count = yield from _thaw(attempts, timeout, lost)
     for error in lost:
-        if isinstance(error, INTERRUPTS):
+        if isinstance(error, _interrupts()):
             raise error
     return count
 
@@ -139,7 +137,7 @@ def _thaw(attempts: int, timeout: float | None, lost: list[BaseException]) -> Fl
                 raise GuestOSError(f"failed to thaw: {os.strerror(number)}", number)
         except (CommandDisabled, CommandNotFound):
             raise
-        except INTERRUPTS as error:
+        except _interrupts() as error:
             lost.append(error)
             interrupt = error
         except QgaError as error:
@@ -185,12 +183,20 @@ def end(*, timeout: float | None = None) -> Flow[End]:
     yield Timeout(ASKING if timeout is None else min(ASKING, timeout), despite=True)
     try:
         state = yield FsfreezeStatus()
-    except INTERRUPTS as error:
+    except _interrupts() as error:
         interrupt = error
     except QgaError:
         pass  # the thaw matters more
     lost: list[BaseException] = []
     thawed = yield from _thaw(THAW_ATTEMPTS, timeout, lost)
     for failure in lost:
-        interrupt = failure if isinstance(failure, INTERRUPTS) else interrupt
+        interrupt = failure if isinstance(failure, _interrupts()) else interrupt
     return End(state, thawed, bool(lost), interrupt)
+
+
+def _interrupts() -> tuple[type[BaseException], ...]:
+    """What ends a program or a task from outside."""
+    found: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit)
+    # Not imported for this: who has not loaded it has no tasks to cancel.
+    asyncio = sys.modules.get("asyncio")
+    return (*found, asyncio.CancelledError) if asyncio else found

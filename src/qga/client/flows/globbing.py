@@ -11,14 +11,13 @@ import glob as _glob
 import re
 from typing import TYPE_CHECKING
 
-from .answer import answer
-from .asking import full, judged, needs, shown
-from .script import quote
-from .steps import GetLimits, Timeout
+from .answer import answers
+from .asking import full, needs, shown, told
+from .steps import Timeout
 
 if TYPE_CHECKING:
     from .asking import AnyPath
-    from .steps import Flow, Limits
+    from .steps import Flow
 
 # Each gets paths and prints others, each with a NUL behind it. What cannot be read has no files.
 _EXISTING = """for p; do
@@ -31,20 +30,22 @@ _BELOW = f"""{needs("find", "xargs")}
 printf '%s/\\0' "$@" | xargs -0 sh -c 'find "$@" -mindepth 1 TESTS -print0' sh 2>/dev/null
 return 0"""
 _CHILDREN = _BELOW.replace("TESTS", "-maxdepth 1")
-# More than what is around the text of a script.
-_SCRIPT = 4096
-
 _SHOWN = '-name ".*" -prune -o '
 
 
 def glob(
     pattern: AnyPath, *, include_hidden: bool = False, timeout: float | None = None
 ) -> Flow[list[str]]:
-    """The paths that fit a pattern, sorted.
+    r"""The paths that fit a pattern, sorted.
 
     It has the wildcards of Python's `glob`: `*`, `?` and `[...]` within a name, `**` for any number
     of directories, and a slash at the end for directories alone. Other than there, `**` does not
     follow symlinks.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.glob(f"{folder}/**/f*")
+        ['.../file']
 
     Args:
         pattern: a full path with wildcards.
@@ -53,22 +54,22 @@ def glob(
     """
     yield Timeout(timeout)
     where = full(pattern)
-    what = f"find {shown(where)}"
+    what = f"find {told(where)}"
     hidden = "" if include_hidden else _SHOWN
     found = [b""]
     _, *parts = shown(where).split("/")
     for number, part in enumerate(parts, 1):
         last = number == len(parts)
         if not part:
-            found = yield from _asked(what, _DIRECTORIES, found)
+            found = yield from answers(what, _DIRECTORIES, found)
         elif part == "**" and last:
-            below = yield from _asked(what, _BELOW.replace("TESTS", hidden), found)
-            found = (yield from _asked(what, _DIRECTORIES, found)) + below
+            below = yield from answers(what, _BELOW.replace("TESTS", hidden), found)
+            found = (yield from answers(what, _DIRECTORIES, found)) + below
         elif part == "**":
-            below = yield from _asked(what, _BELOW.replace("TESTS", f"{hidden}-type d"), found)
+            below = yield from answers(what, _BELOW.replace("TESTS", f"{hidden}-type d"), found)
             found = list(dict.fromkeys(found + below))
         elif _glob.has_magic(part):
-            children = yield from _asked(what, _CHILDREN, found)
+            children = yield from answers(what, _CHILDREN, found)
             fits = re.compile(fnmatch.translate(part)).match
             dotted = include_hidden or part.startswith(".")
             names = ((path, shown(path.rpartition(b"/")[2])) for path in children)
@@ -76,22 +77,5 @@ def glob(
         else:
             found = [path + b"/" + where.split(b"/")[number] for path in found]
             if last:
-                found = yield from _asked(what, _EXISTING, found)
+                found = yield from answers(what, _EXISTING, found)
     return sorted(shown(path) for path in set(found))
-
-
-def _asked(what: str, text: str, paths: list[bytes]) -> Flow[list[bytes]]:
-    """What the script *text* prints about *paths*: as many at once as a command can carry."""
-    limits: Limits = yield GetLimits()
-    found: list[bytes] = []
-    while paths:
-        count, size = 0, _SCRIPT + len(text)
-        for path in paths:
-            size += len(quote(path)) + 1
-            if count and size > limits.input:
-                break
-            count += 1
-        done = yield from answer(text, *paths[:count])
-        found += judged(what, done).split(b"\0")[:-1]
-        paths = paths[count:]
-    return found

@@ -9,42 +9,53 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from qga.client.filestat import FORMAT, FileEntry, parsed
+from qga.client.filestat import FORMAT, NAMELESS, FileEntry, parsed
 from qga.errors import GuestOSError, ProtocolError
 
-from .answer import answer
-from .asking import complaints, fail, full, needs, reason, shown
+from .answer import answer, answers
+from .asking import complaints, fail, full, needs, reason, shown, told
 from .steps import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from .asking import AnyPath
     from .script import Output
     from .steps import Flow
 
-# $1 is the directory, $2 the depth or nothing, $3 something for one file system only. The links of
-# many directories at once are found by GNU find alone.
+    # A path, what stat says of it, and what it leads to.
+    _Found: TypeAlias = tuple[bytes, bytes, bytes | None]
+
+# $1 is the directory, $2 the format, $3 the depth or nothing, $4 something if on one file system.
+# Only GNU find tells what links lead to; otherwise each has a readlink for itself.
 _LIST = f"""{needs("find", "stat")}
-find "$1/." ${{2:+-maxdepth $2}} ${{3:+-xdev}} -exec stat -c '//{FORMAT} %n' {{}} +
+find "$1/." ${{3:+-maxdepth $3}} ${{4:+-xdev}} -exec stat -c "//$2 %n" {{}} +
 code=$?
 printf '\\0'
 {{
     if find / -prune -printf ''; then
-        find "$1/." -mindepth 1 ${{2:+-maxdepth $2}} ${{3:+-xdev}} -type l -printf '%p\\0%l\\0'
+        find "$1/." -mindepth 1 ${{3:+-maxdepth $3}} ${{4:+-xdev}} -type l -printf '%p\\0%l\\0'
     else
-        find "$1/." -mindepth 1 ${{2:+-maxdepth $2}} ${{3:+-xdev}} -type l -exec sh -c '
+        find "$1/." -mindepth 1 ${{3:+-maxdepth $3}} ${{4:+-xdev}} -type l -exec sh -c '
             for l; do printf "%s\\0" "$l"; readlink -n "$l"; printf "\\0"; done' sh {{}} +
     fi
 }} 2>/dev/null
 return "$code"
 """
+_OWNERS = """printf '%s\\0' "$@" | xargs -0 stat -c '%u:%U:%g:%G' 2>/dev/null | tr '\\n' '\\0'
+"""
 
 
 def list_directory(path: AnyPath, *, timeout: float | None = None) -> Flow[list[FileEntry]]:
-    """The files in a directory, with what is known of each; sorted by name.
+    r"""The files in a directory, with what is known of each; sorted by name.
 
     Hidden ones are among them; `.` and `..` are not. Files that go away meanwhile may be missing.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> [(entry.name, entry.stat.size) for entry in guest.files.list(folder)]
+        [('file', 5)]
 
     Args:
         path: full path in the guest; a symlink to a directory will do.
@@ -54,7 +65,7 @@ def list_directory(path: AnyPath, *, timeout: float | None = None) -> Flow[list[
         GuestOSError: there is no such directory, or the agent may not look; `errno` tells.
     """
     yield Timeout(timeout)
-    entries, errors = yield from _found(full(path), "1")
+    entries, errors = yield from _found(full(path), FORMAT, "1")
     if errors:
         raise errors[0]
     return entries
@@ -72,6 +83,10 @@ def walk(
 
     Hidden ones are among them; the directory itself is not. Symlinks are told, not followed.
 
+        >>> guest.files.mkdir(f"{folder}/a/b", parents=True)
+        >>> [entry.name for entry in guest.files.walk(folder)]
+        ['a', 'b']
+
     Args:
         path: full path in the guest; a symlink to a directory will do.
         max_depth: how far down; 1 is the directory alone.
@@ -88,7 +103,7 @@ def walk(
         raise ValueError(f"max_depth is at least 1, not {max_depth}")
     where = full(path)
     depth = "" if max_depth is None else str(max_depth)
-    entries, errors = yield from _found(where, depth, "x" if one_file_system else "")
+    entries, errors = yield from _found(where, NAMELESS, depth, "x" if one_file_system else "")
     if errors and not entries:
         raise errors[0]
     for error in errors:
@@ -98,12 +113,12 @@ def walk(
 
 
 def _found(
-    path: bytes, depth: str, one_file_system: str = ""
+    path: bytes, form: str, depth: str, one_file_system: str = ""
 ) -> Flow[tuple[list[FileEntry], list[GuestOSError]]]:
     """The files below *path*, and why some are missing that should be there."""
     base = path.rstrip(b"/")
-    what = f"list {shown(path)}"
-    done = yield from answer(_LIST, base, depth, one_file_system)
+    what = f"list {told(path)}"
+    done = yield from answer(_LIST, base, form, depth, one_file_system)
     records, _, linked = done.out.partition(b"\0")
     _, *found = records.split(b"//")
     if not found:  # not even the directory itself
@@ -111,21 +126,47 @@ def _found(
     names = linked.split(b"\0")
     targets = dict(zip(names[::2], names[1::2], strict=False))
     prefix = base + b"/./"
-    entries = []
+    files: list[_Found] = []
     for record in found:
         numbers, slash, rest = record.partition(b"/")
         name = (slash + rest).removesuffix(b"\n")
-        if not name.startswith(prefix):
-            continue  # the directory itself
-        target = targets.get(name)
-        try:
-            known = parsed(shown(numbers), None if target is None else shown(target))
-        except ValueError:
-            said = shown(record)
-            raise ProtocolError(f"cannot {what}: stat in the guest says {said!r}") from None
-        entries.append((base + b"/" + name.removeprefix(prefix), known))
-    entries.sort(key=lambda entry: entry[0].split(b"/"))
-    return [FileEntry(shown(name), known) for name, known in entries], _errors(what, done)
+        if name.startswith(prefix):  # it is not the directory itself
+            files.append((base + b"/" + name.removeprefix(prefix), numbers, targets.get(name)))
+    files.sort(key=lambda file: file[0].split(b"/"))
+    try:
+        if form == NAMELESS:
+            files = yield from _named(files)
+        entries = [
+            FileEntry(
+                shown(name), parsed(shown(numbers), None if target is None else shown(target))
+            )
+            for name, numbers, target in files
+        ]
+    except ValueError as error:
+        raise ProtocolError(f"cannot {what}: stat in the guest says {error}") from None
+    return entries, _errors(what, done)
+
+
+def _named(files: list[_Found]) -> Flow[list[_Found]]:
+    """The same with the names of owners, each asked for once: of a file that has it."""
+    users: dict[bytes, bytes] = {}
+    groups: dict[bytes, bytes] = {}
+    for path, numbers, _ in files:
+        uid, gid = numbers.split(b" ", 6)[4:6]
+        users.setdefault(uid, path)
+        groups.setdefault(gid, path)
+    samples = sorted({*users.values(), *groups.values()})
+    users, groups = {}, {}
+    for line in (yield from answers("tell the names of owners", _OWNERS, samples)):
+        uid, user, gid, group = line.split(b":")
+        users[uid] = user
+        groups[gid] = group
+    named = []
+    for path, numbers, target in files:
+        uid, gid = numbers.split(b" ", 6)[4:6]
+        names = b":%s:%s:" % (users.get(uid, b""), groups.get(gid, b""))
+        named.append((path, numbers.replace(b":::", names, 1), target))
+    return named
 
 
 def _errors(what: str, done: Output) -> list[GuestOSError]:

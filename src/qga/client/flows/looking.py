@@ -15,7 +15,7 @@ from qga.errors import (
     Unsupported,
 )
 
-from .asking import ask, complaints, fail, full, needs, reason, run, shown
+from .asking import ask, complaints, fail, full, needs, reason, run, shown, told
 from .steps import Timeout
 from .transfer import download
 
@@ -54,7 +54,13 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 def stat(
     path: AnyPath, *, follow_symlinks: bool = True, timeout: float | None = None
 ) -> Flow[FileStat]:
-    """What the guest knows of a file.
+    r"""What the guest knows of a file.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> found = guest.files.stat(f"{folder}/file")
+        >>> found.type, found.size, oct(found.permissions)
+        ('file', 5, '0o644')
 
     Args:
         path: full path in the guest.
@@ -66,17 +72,22 @@ def stat(
     """
     yield Timeout(timeout)
     where = full(path)
-    what = f"stat {shown(where)}"
+    what = f"stat {told(where)}"
     out = yield from ask(what, _STAT, where, "follow" if follow_symlinks else "")
     numbers, linked, target = out.partition(b"\0")
     try:
         return parsed(shown(numbers), shown(target) if linked else None)
-    except ValueError:
-        raise ProtocolError(f"cannot {what}: stat in the guest says {shown(numbers)!r}") from None
+    except ValueError as error:
+        raise ProtocolError(f"cannot {what}: stat in the guest says {error}") from None
 
 
 def lstat(path: AnyPath, *, timeout: float | None = None) -> Flow[FileStat]:
-    """What the guest knows of a file; of a symlink itself. Otherwise as `stat`."""
+    """What the guest knows of a file; of a symlink itself. Otherwise as `stat`.
+
+    >>> guest.files.symlink("elsewhere", f"{folder}/link")
+    >>> guest.files.lstat(f"{folder}/link").target
+    'elsewhere'
+    """
     return (yield from stat(path, follow_symlinks=False, timeout=timeout))
 
 
@@ -86,25 +97,40 @@ def exists(
     """Whether there is such a file. Arguments and errors are those of `stat`.
 
     A symlink that leads nowhere does not exist, unless *follow_symlinks* is false.
+
+        >>> guest.files.exists(folder), guest.files.exists("/no/such/file")
+        (True, False)
     """
     found = yield from _found(path, follow_symlinks=follow_symlinks, timeout=timeout)
     return found is not None
 
 
 def is_dir(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
-    """Whether there is such a directory, or a symlink to one. Arguments are those of `stat`."""
+    """Whether there is such a directory, or a symlink to one. Arguments are those of `stat`.
+
+    >>> guest.files.is_dir(folder)
+    True
+    """
     found = yield from _found(path, timeout=timeout)
     return found is not None and found.is_dir()
 
 
 def is_file(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
-    """Whether there is such a regular file, or a symlink to one. Arguments are those of `stat`."""
+    """Whether there is such a regular file, or a symlink to one. Arguments are those of `stat`.
+
+    >>> guest.files.is_file(folder)
+    False
+    """
     found = yield from _found(path, timeout=timeout)
     return found is not None and found.is_file()
 
 
 def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
     """What a symlink leads to, as it is written in it.
+
+        >>> guest.files.symlink("elsewhere", f"{folder}/link")
+        >>> guest.files.readlink(f"{folder}/link")
+        'elsewhere'
 
     Args:
         path: full path in the guest.
@@ -115,12 +141,16 @@ def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
     """
     found = yield from lstat(path, timeout=timeout)
     if found.target is None:
-        raise GuestOSError(f"{shown(full(path))} is no symlink", errno.EINVAL)
+        raise GuestOSError(f"{told(full(path))} is no symlink", errno.EINVAL)
     return found.target
 
 
 def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage]:
     """The space of the file system that a file is on.
+
+        >>> usage = guest.files.disk_usage(folder)
+        >>> usage.free <= usage.total
+        True
 
     Args:
         path: full path in the guest.
@@ -131,7 +161,7 @@ def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage
     """
     yield Timeout(timeout)
     where = full(path)
-    what = f"tell the space of {shown(where)}"
+    what = f"tell the space of {told(where)}"
     out = yield from ask(what, f"{needs('stat')}\nstat -f -c '%S %b %f %a %c %d' \"$1\"", where)
     try:
         unit, blocks, left, free, inodes, inodes_free = map(int, out.split())
@@ -141,9 +171,14 @@ def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage
 
 
 def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = None) -> Flow[int]:
-    """The bytes that a file occupies, or a directory with all below it.
+    r"""The bytes that a file occupies, or a directory with all below it.
 
     A file with several names counts once; symlinks are not followed.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.du(folder) > 0
+        True
 
     Args:
         path: full path in the guest.
@@ -155,7 +190,7 @@ def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = 
     """
     yield Timeout(timeout)
     where = full(path)
-    what = f"tell the size of {shown(where)}"
+    what = f"tell the size of {told(where)}"
     done = yield from run(_DU, where, "x" if one_file_system else "")
     total = done.out.split(b"\t")[0]
     vanished = all(reason(line) == errno.ENOENT for line in complaints(done))
@@ -167,9 +202,14 @@ def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = 
 def checksum(
     path: AnyPath, algorithm: str = "sha256", *, timeout: float | None = None
 ) -> Flow[str]:
-    """The checksum of a file's content, in hexadecimal digits.
+    r"""The checksum of a file's content, in hexadecimal digits.
 
     The guest computes it; where it lacks the program, or its agent runs none, the content is read.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.checksum(f"{folder}/file", "md5")
+        '6137cde4893c59f76f005a8123d8e8e6'
 
     Args:
         path: full path in the guest, of a regular file or a block device.
@@ -185,10 +225,13 @@ def checksum(
         raise ValueError(f"the algorithm {algorithm!r} is none of {', '.join(_SUMS)}")
     where = full(path)
     try:
-        out = yield from ask(f"read {shown(where)}", _CHECKSUM, where, _SUMS[algorithm])
+        out = yield from ask(f"read {told(where)}", _CHECKSUM, where, _SUMS[algorithm])
     except (CommandDisabled, CommandNotFound, Unsupported):
+        name = where.decode(errors="ignore")
+        if name.encode() != where:  # guest-file-open takes no such name
+            raise
         value = hashlib.new(algorithm)
-        yield from download(shown(where), value.update, timeout=timeout)
+        yield from download(name, value.update, timeout=timeout)
         return value.hexdigest()
     # A backslash tells that the name behind it is escaped.
     return shown(out.split()[0].removeprefix(b"\\"))

@@ -93,12 +93,24 @@ class OpenFile:
         return moved.position
 
     def flush(self) -> Flow[None]:
-        """Have the agent hand what it buffers to the guest's kernel; errors may only show here."""
+        """Have the agent hand what it buffers to the guest's kernel; errors may only show here.
+
+        >>> async with await aclient.open("/tmp/notes", "w") as file:
+        ...     await file.write(b"data")
+        ...     await file.flush()
+        4
+        """
         if self.handle is not None and self.writable:
             yield FileFlush(handle=self.handle)
 
     def close(self) -> Flow[None]:
-        """Close it. May be repeated."""
+        """Close it. May be repeated.
+
+        >>> file = await aclient.open("/etc/hostname")
+        >>> await file.close()
+        >>> file.closed
+        True
+        """
         handle, self.handle = self.handle, None
         return _close(handle)
 
@@ -156,7 +168,12 @@ class BufferedFile(OpenFile):
         self._ahead = bytearray()
 
     def read(self, size: int | None = -1) -> Flow[bytes]:
-        """Read *size* bytes, fewer at the end of the file only; to the end if negative or None."""
+        r"""Read *size* bytes, fewer at the end of the file only; to the end if negative or None.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     await file.read(2), await file.read()
+        (b'fa', b'ke\n')
+        """
         self._open(self.readable, "reading")
         wanted = sys.maxsize if size is None or size < 0 else size
         while len(self._ahead) < wanted:
@@ -167,7 +184,12 @@ class BufferedFile(OpenFile):
         return self._take(wanted)
 
     def readline(self) -> Flow[bytes]:
-        """Read to the end of the line, with it; b"" at the end of the file."""
+        r"""Read to the end of the line, with it; b"" at the end of the file.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     await file.readline()
+        b'fake\n'
+        """
         self._open(self.readable, "reading")
         searched = 0
         while (end := self._ahead.find(b"\n", searched)) < 0:
@@ -179,7 +201,12 @@ class BufferedFile(OpenFile):
         return self._take(end + 1)
 
     def write(self, data: bytes | bytearray | memoryview) -> Flow[int]:
-        """Write *data* at the position; return its length."""
+        r"""Write *data* at the position; return its length.
+
+        >>> async with await aclient.open("/tmp/notes", "w") as file:
+        ...     await file.write(b"one\ntwo\n")
+        8
+        """
         self._open(self.writable, "writing")
         yield from self._back()
         view = memoryview(data).cast("B")
@@ -192,7 +219,14 @@ class BufferedFile(OpenFile):
         return size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> Flow[int]:
-        """Move to *offset* from the start, the position or the end; return the new position."""
+        r"""Move to *offset* from the start, the position or the end; return the new position.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     await file.seek(-3, 2)
+        ...     await file.read()
+        2
+        b'ke\n'
+        """
         if whence == os.SEEK_CUR:
             yield from self._back()
         position = yield from super().seek(offset, whence)
@@ -200,7 +234,12 @@ class BufferedFile(OpenFile):
         return position
 
     def tell(self) -> Flow[int]:
-        """The position, in bytes from the start."""
+        """The position, in bytes from the start.
+
+        >>> async with await aclient.open("/etc/hostname") as file:
+        ...     await file.read(2), await file.tell()
+        (b'fa', 2)
+        """
         return (yield from super().seek(0, os.SEEK_CUR)) - len(self._ahead)
 
     def _back(self) -> Flow[None]:

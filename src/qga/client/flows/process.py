@@ -49,7 +49,13 @@ def start(
     lease: float = LEASE,
     timeout: float | None = None,
 ) -> Flow[Running]:
-    """Start a program in the guest. Shaped like `subprocess.Popen`.
+    r"""Start a program in the guest. Shaped like `subprocess.Popen`.
+
+        >>> program = guest.popen("echo begun; cat", shell=True, stdin=-1)
+        >>> program.stdout.readline()
+        b'begun\n'
+        >>> program.communicate("the rest")
+        (b'the rest', b'')
 
     Args:
         args: the program and its arguments; a single text is the program alone.
@@ -122,9 +128,17 @@ def run(
     timeout: float | None = None,
     check: bool = False,
 ) -> Flow[Completed]:
-    """Run a program in the guest to its end. Shaped like `subprocess.run`.
+    r"""Run a program in the guest to its end. Shaped like `subprocess.run`.
 
     Its output is kept whole, however long it is.
+
+        >>> guest.run(["echo", "hello"]).text
+        'hello\n'
+        >>> guest.run("tr a-z A-Z | rev", shell=True, input="loud", timeout=60).stdout
+        b'DUOL'
+        >>> guest.run(["ls", "/no/such/file"], check=True)
+        Traceback (most recent call last):
+        qga.client.completed.ProgramFailed: Command '['ls', '/no/such/file']' returned non-zero...
 
     Args:
         args: the program and its arguments; a single text is the program alone.

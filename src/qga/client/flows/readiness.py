@@ -65,6 +65,12 @@ def state(*, needs: Iterable[str] | None = None, timeout: float = 5.0) -> Flow[S
     taken; QEMU takes requests only while the guest has the port open. On other channels silence is
     "no-agent", unless the agent answers the synchronisation and then nothing more.
 
+        >>> str(client.state().word)
+        'ready'
+        >>> with agent.stopped():
+        ...     str(client.state(timeout=1).word)
+        'no-agent'
+
     Args:
         needs: the names of the commands that matter; by default those that run programs and
             transfer files, as far as the channel carries them.
@@ -158,7 +164,11 @@ def wait_ready(timeout: float = 60.0, *, needs: Iterable[str] = ()) -> Flow[Stat
     """Wait until the agent is ready: it answers, and nothing is frozen.
 
     Opens the channel again and again if need be, so that it does not matter whether the virtual
-    machine runs yet, or the agent is started or the guest rebooted meanwhile.
+    machine runs yet, or the agent is started or the guest rebooted meanwhile. Just after a reboot
+    was asked for, the agent may still answer: wait until `boot_id` has changed.
+
+        >>> client.wait_ready(10).ready
+        True
 
     Args:
         timeout: how many seconds to wait.
@@ -194,6 +204,11 @@ def wait_for(
     """Wait until something is so in the guest. One thing is to be given.
 
     That the agent cannot be reached meanwhile is no error: it may start, or the guest boot, later.
+
+        >>> str(client.wait_for(address=True))
+        '192.0.2.10'
+        >>> client.wait_for(file="/etc/hostname", timeout=10)
+        True
 
     Args:
         address: the guest has a primary address, as `address()` tells it; 4 or 6 for one of that

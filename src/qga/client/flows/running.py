@@ -76,13 +76,24 @@ class Running:
         """Whether nothing of it is left in the guest."""
         return self._finished
 
+    @property
+    def directory(self) -> str:
+        """Its spool in the guest."""
+        return self._directory
+
     def outputs(self) -> list[Output]:
         return [output for output in (self.out, self.err) if output]
 
     # What users do.
 
     def poll(self) -> Flow[int | None]:
-        """Look whether the program has ended; return its exit code, or None while it runs."""
+        """Look whether the program has ended; return its exit code, or None while it runs.
+
+        >>> with guest.popen(["sleep", "60"]) as program:
+        ...     print(program.poll())
+        ...     program.kill()
+        None
+        """
         if self.returncode is None:
             yield from self._control.alive()
             status = yield from self._status()
@@ -128,6 +139,10 @@ class Running:
     def wait(self, timeout: float | None = None) -> Flow[int]:
         """Wait until the program has ended. Its output may be read later.
 
+            >>> with guest.popen(["sh", "-c", "exit 3"]) as program:
+            ...     program.wait(timeout=60)
+            3
+
         Args:
             timeout: seconds to wait; for ever if None.
 
@@ -156,6 +171,11 @@ class Running:
         self, input: bytes | str | None = None, timeout: float | None = None
     ) -> Flow[tuple[bytes, bytes]]:
         """Send *input* to the program, read its outputs to their ends and wait for it.
+
+            >>> from subprocess import PIPE
+            >>> with guest.popen(["rev"], stdin=PIPE) as program:
+            ...     program.communicate("stressed")
+            (b'desserts', b'')
 
         Args:
             input: what it reads; text is encoded as UTF-8. Its input ends after that.
@@ -211,6 +231,12 @@ class Running:
     def send_signal(self, number: int, *, group: bool = True) -> Flow[None]:
         """Send a signal to the program; nothing happens if it has ended.
 
+            >>> import signal
+            >>> with guest.popen(["sleep", "60"]) as program:
+            ...     program.send_signal(signal.SIGINT)
+            ...     program.wait()
+            -2
+
         Args:
             number: of the signal.
             group: whether what it has started gets it too: its process group.
@@ -219,11 +245,23 @@ class Running:
             yield from self._control.order(f"{'group' if group else 'only'} {int(number)}")
 
     def terminate(self) -> Flow[None]:
-        """Send SIGTERM to the program and what it has started."""
+        """Send SIGTERM to the program and what it has started.
+
+        >>> with guest.popen(["sleep", "60"]) as program:
+        ...     program.terminate()
+        ...     program.wait()
+        -15
+        """
         yield from self.send_signal(signal.SIGTERM)
 
     def kill(self) -> Flow[None]:
-        """Send SIGKILL to the program and what it has started."""
+        """Send SIGKILL to the program and what it has started.
+
+        >>> with guest.popen(["sleep", "60"]) as program:
+        ...     program.kill()
+        ...     program.wait()
+        -9
+        """
         yield from self.send_signal(signal.SIGKILL)
 
     # What its streams do.

@@ -73,11 +73,16 @@ def write(
     verify: bool | None = None,
     timeout: float | None = None,
 ) -> Flow[int]:
-    """Make *data* the content of a file of the guest; return its length.
+    r"""Make *data* the content of a file of the guest; return its length.
 
     With `atomic` the data is written beside the file, to the disk, and then renamed: whoever looks
     finds the old file or the new one, and nothing is left behind by an error. A symlink is
     followed. Other hard links to the old file, and its extended attributes, keep to the old file.
+
+        >>> guest.files.write(f"{folder}/secret", b"data\n", mode=0o600)
+        5
+        >>> oct(guest.files.stat(f"{folder}/secret").permissions)
+        '0o600'
 
     Args:
         path: full path in the guest.
@@ -109,9 +114,16 @@ def write(
 def append(
     path: AnyPath, data: bytes | bytearray | memoryview, *, timeout: float | None = None
 ) -> Flow[int]:
-    """Add *data* to the end of a file of the guest, which is made if need be; return its length.
+    r"""Add *data* to the end of a file of the guest, which is made if need be; return its length.
 
     If it fails, a part of the data may have been added.
+
+        >>> guest.files.append(f"{folder}/log", b"one\n")
+        4
+        >>> guest.files.append(f"{folder}/log", b"two\n")
+        4
+        >>> guest.files.read(f"{folder}/log")
+        b'one\ntwo\n'
 
     Args:
         path: full path in the guest.
@@ -146,13 +158,19 @@ def upload(
     progress: Callable[[TransferProgress], object] | None = None,
     timeout: float | None = None,
 ) -> Flow[Transferred]:
-    """Copy a file from here into the guest, in bounded memory.
+    r"""Copy a file from here into the guest, in bounded memory.
 
     As `write`, and: with `resume` that which has arrived stays in the guest when the transfer
     breaks, in a hidden file beside its place, and the next upload to the same path with `resume`
     continues it, after having compared checksums of what is there.
 
     With an asynchronous client, the file is read and hashed in the event loop, in pieces of 1 MiB.
+
+        >>> from pathlib import Path
+        >>> Path(folder, "here").write_bytes(b"data\n")
+        5
+        >>> guest.files.upload(f"{folder}/here", f"{folder}/there", verify=True)
+        Transferred(size=5, moved=5, verified=True)
 
     Args:
         local_path: the file here.

@@ -2,8 +2,9 @@
 
 No agent can make one, so a program in the guest does: `PUMP` where there is Python, otherwise
 `script`, of util-linux or busybox. It is a program with streams, as `process` starts them. Python
-comes first: it tells an end by a signal exactly, where `script` has 128 and its number, hangs up
-all programs of the terminal by itself when the client is gone, and has the same options everywhere.
+comes first: it tells an end by a signal exactly, where `script` has 128 and its number, it hangs up
+all programs of the terminal when the client is gone, where `script` kills the first one and misses
+jobs in the background, and it has the same options everywhere.
 
 What runs in the terminal first is a text for the shell (`_begin`). It sets the terminal up, prints
 which one it is and its own process id, and becomes the program.
@@ -51,19 +52,23 @@ fi
 """
 
 # %: rows, columns, what is exported and the directory. IUTF8 is for the erase key.
-_FIRST = b"""stty sane; stty iutf8; stty rows %d cols %d
+_FIRST = b"""{
+stty sane
+stty iutf8
+stty rows %d cols %d
 entry=$(getent passwd "$(id -u)" || grep "^$(id -un):" /etc/passwd)
+} 2>/dev/null
 IFS=: read -r user _ _ _ _ home shell <<.
 $entry
 .
 [ -x "$shell" ] || shell=/bin/sh
-exec 2>&1
 printf '%%s %%s\\n' "$(tty)" $$
 %s%s
 """
 
-# For a `script` that does not tell how the program ended: the program's text is $1, and what it
-# came to goes through another pipe. Whoever interrupts the program does not mean the shell above.
+# For a `script` that does not tell how the program ended: what is done in the terminal is $1, and
+# what the program came to goes through another pipe. Whoever interrupts the program does not mean
+# the shell above it.
 _TELLING = """exec 4>&1
 code=$({ script -qfc "$1" /dev/null >&4 4>&-; } 3>&1)
 exit ${code:-129}
@@ -78,8 +83,7 @@ _RESIZE = '[ -d "/proc/$1" ] && stty rows "$3" cols "$4" <"$2"'
 
 # Arguments: the process id of the terminal's first program, by which its session is named, and for
 # how many rounds of 50 ms to wait for its end.
-_HANG_UP = """
-members() {
+_HANG_UP = """members() {
     for stat in /proc/[0-9]*/stat; do
         read -r line <"$stat" || continue
         set -- ${line%% *} ${line##*) }
@@ -279,9 +283,13 @@ def shell(
     lease: float = LEASE,
     timeout: float | None = None,
 ) -> Flow[Session]:
-    """Open a terminal in the guest and start a program in it.
+    r"""Open a terminal in the guest and start a program in it.
 
     Python 3 holds it there, or the program `script` where there is none.
+
+        >>> with guest.shell(["stty", "size"], size=(30, 100)) as terminal:
+        ...     terminal.read()
+        b'30 100\r\n'
 
     Args:
         command: the program and its arguments, or a text for the guest's shell, /bin/sh; the user's

@@ -133,8 +133,9 @@ class Input:
         if written.count <= 0:
             raise GuestOSError(f"no byte could be written to {self._base}", errno.ENOSPC)
         # Only now: what is told of has to be there.
-        yield from self._announce(written.count)
-        return written.count
+        length: int = written.count
+        yield from self._announce(length)
+        return length
 
     def _announce(self, length: int, text: bytes = b"") -> Flow[None]:
         """Have the feeder pass on the next piece, which is *text* if that is given."""

@@ -136,6 +136,13 @@ def upload_tree(
     some 300 bytes for each directory and each file with several names. With an asynchronous client,
     files here are read in the event loop, in pieces of 1 MiB.
 
+        >>> from pathlib import Path
+        >>> Path(folder, "site").mkdir()
+        >>> Path(folder, "site/index.html").write_text("<h1>hi</h1>")
+        11
+        >>> guest.files.upload_tree(f"{folder}/site", f"{folder}/copy", verify=True)
+        TreeTransferred(files=1, size=11, skipped=0, verified=True, warnings='')
+
     Args:
         local_dir: the directory here.
         path: full path of the directory in the guest.
@@ -285,7 +292,7 @@ def download_tree(
     progress: Callable[[TransferProgress], object] | None = None,
     timeout: float | None = None,
 ) -> Flow[TreeTransferred]:
-    """Copy what is in a directory of the guest to a directory here.
+    r"""Copy what is in a directory of the guest to a directory here.
 
     With permissions, owners, modification times, symlinks, hard links and FIFOs. Nothing outside of
     *local_dir* is touched, whatever the guest sends; symlinks are made as they are in the guest, so
@@ -296,6 +303,12 @@ def download_tree(
     The guest needs tar, of GNU or busybox; the memory taken does not grow with the tree, but for
     some 500 bytes for each directory. With an asynchronous client, files here are written in the
     event loop, in pieces of 1 MiB.
+
+        >>> guest.files.mkdir(f"{folder}/logs")
+        >>> guest.files.write(f"{folder}/logs/today", b"data\n")
+        5
+        >>> guest.files.download_tree(f"{folder}/logs", f"{folder}/here").files
+        1
 
     Args:
         path: full path of the directory in the guest.
