@@ -183,13 +183,20 @@ def test_handles(server: Server, anyway: Anyway, directory: Path, offsets: bool)
     anyway(check)
 
 
-def test_a_growing_file_is_followed(server: Server, anyway: Anyway, directory: Path) -> None:
+@pytest.mark.parametrize(("offsets", "programs"), [(True, True), (False, True), (False, False)])
+def test_a_growing_file_is_followed(
+    server: Server, anyway: Anyway, directory: Path, offsets: bool, programs: bool
+) -> None:
+    """Whoever reads to the end gets all that was written before: nothing is read ahead."""
     path = directory / "log"
+    server.options.offsets = offsets
+    if not programs:
+        server.options.rights = FILES
 
     async def check(client: Any) -> None:
         path.write_bytes(b"")
         handle = await client.execute(FileOpen(path=str(path)))
-        for text in (b"", b"one", b"", b"two", b"three" * 50_000):
+        for text in (b"one", b"", b"two", b"three" * 50_000):
             with path.open("ab") as file:
                 file.write(text)
             piece = await client.execute(FileRead(handle=handle, count=1 << 20))
