@@ -68,6 +68,11 @@ def test_reading(server: Server, anyway: Anyway, directory: Path, offsets: bool)
             path.write_bytes(data)
             assert await client.read_file(str(path)) == data
             assert await client.read_file(str(path), limit=100) == data[:100]
+        # As much as was asked for, if there is as much.
+        handle = await client.execute(FileOpen(path=str(path)))
+        most = (await client.perform(limits())).read
+        piece = await client.execute(FileRead(handle=handle, count=most))
+        assert (bytes(piece.data), piece.eof) == (data, True)
 
     anyway(check)
     assert ("exec" in server.verbs()) is not offsets

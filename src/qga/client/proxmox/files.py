@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from .api import Session, Talk
 
-# The most bytes that one guest-file-read gives: of a file by `file-read`, and by a program, whose
-# output goes through the agent as base64 of base64, in 5 seconds.
+# The most bytes that one guest-file-read gives, and of those each program, whose output goes
+# through the agent as base64 of base64, in 5 seconds.
 READ, READ_BY_PROGRAM = 4 << 20, 1 << 20
 
 # 60 KiB of base64, which is what `file-write` takes, and what fits beside the rest into 64 KiB.
@@ -200,10 +200,16 @@ class Files:
             else:
                 found = _pieces(_text(data, "content"))
                 return found, not data.get("truncated")
-        count = min(count, READ_BY_PROGRAM)
-        output = yield from self._script(scripts.READ, path, str(offset), str(count))
-        found = _pieces(output.decode("ascii", "replace"))
-        return found, len(found) < count
+        whole = bytearray()
+        while True:
+            # Less than what was asked for is the end of the file, as with the agent's own reads.
+            most = min(count - len(whole), READ_BY_PROGRAM)
+            place = str(offset + len(whole))
+            output = yield from self._script(scripts.READ, path, place, str(most))
+            found = _pieces(output.decode("ascii", "replace"))
+            whole += found
+            if len(found) < most or len(whole) >= min(count, READ):
+                return bytes(whole), len(found) < most
 
     def _read_whole(self, path: str, reason: NoPrograms | None = None) -> Talk[bytes]:
         """All of a file, by a `file-read` that knows no offset.
