@@ -68,6 +68,11 @@ def test_reading(server: Server, anyway: Anyway, directory: Path, offsets: bool)
             path.write_bytes(data)
             assert await client.read_file(str(path)) == data
             assert await client.read_file(str(path), limit=100) == data[:100]
+        # As much as was asked for, if there is as much.
+        handle = await client.execute(FileOpen(path=str(path)))
+        most = (await client.perform(limits())).read
+        piece = await client.execute(FileRead(handle=handle, count=most))
+        assert (bytes(piece.data), piece.eof) == (data, True)
 
     anyway(check)
     assert ("exec" in server.verbs()) is not offsets
@@ -183,13 +188,20 @@ def test_handles(server: Server, anyway: Anyway, directory: Path, offsets: bool)
     anyway(check)
 
 
-def test_a_growing_file_is_followed(server: Server, anyway: Anyway, directory: Path) -> None:
+@pytest.mark.parametrize(("offsets", "programs"), [(True, True), (False, True), (False, False)])
+def test_a_growing_file_is_followed(
+    server: Server, anyway: Anyway, directory: Path, offsets: bool, programs: bool
+) -> None:
+    """Whoever reads to the end gets all that was written before: nothing is read ahead."""
     path = directory / "log"
+    server.options.offsets = offsets
+    if not programs:
+        server.options.rights = FILES
 
     async def check(client: Any) -> None:
         path.write_bytes(b"")
         handle = await client.execute(FileOpen(path=str(path)))
-        for text in (b"", b"one", b"", b"two", b"three" * 50_000):
+        for text in (b"one", b"", b"two", b"three" * 50_000):
             with path.open("ab") as file:
                 file.write(text)
             piece = await client.execute(FileRead(handle=handle, count=1 << 20))

@@ -158,6 +158,11 @@ def test_machines(server: Server, anyway: Anyway, settings: Settings) -> None:
         await client.ping()
 
     anyway(check)
+    with (
+        connected(settings, vmid=999) as client,
+        pytest.raises(qga.NoChannel, match="no VM 999 on node1"),
+    ):
+        client.ping()
     with pytest.raises(qga.NoChannel, match="no node elsewhere"):
         connected(settings, node="elsewhere")
 

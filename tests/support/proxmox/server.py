@@ -256,7 +256,10 @@ class Handler(BaseHTTPRequestHandler):
             needed = "|".join(verb.rights)
             raise Refused(403, f"Permission check failed (/vms/{vmid}, {needed})\n")
         _check(given, verb.parameters)
-        self.server.machine.exists = self.server.machine.exists and int(vmid) == 100
+        if int(vmid) != self.server.machine.vmid:
+            raise Died(
+                f"Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist\n"
+            )
         return verb.code(self.server.machine, given)
 
 

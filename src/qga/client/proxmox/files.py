@@ -34,12 +34,9 @@ if TYPE_CHECKING:
 
     from .api import Session, Talk
 
-# The most bytes that one guest-file-read gives: of a file by `file-read`, and by a program, whose
-# output goes through the agent as base64 of base64, in 5 seconds.
+# The most bytes that one guest-file-read gives, and of those each program, whose output goes
+# through the agent as base64 of base64, in 5 seconds.
 READ, READ_BY_PROGRAM = 4 << 20, 1 << 20
-
-# As much is read when a file is opened, which also tells whether it can be.
-AHEAD = 64 * 1024
 
 # 60 KiB of base64, which is what `file-write` takes, and what fits beside the rest into 64 KiB.
 WRITE_SMALL = 45 * 1024
@@ -108,14 +105,12 @@ class Files:
             raise agent_error({"desc": f"value '{count}' is invalid for argument count"})
         if not handle.readable:
             raise GuestOSError("failed to read file: Bad file descriptor", 9)
-        ahead, handle.ahead = handle.ahead, None
         if not count:
             data, eof = b"", False
-        elif ahead and (ahead[0] or ahead[1]):
-            data, eof = ahead[0][:count], ahead[1] and len(ahead[0]) <= count
-            if len(ahead[0]) > count:
-                handle.ahead = ahead[0][count:], ahead[1]
         elif handle.fixed is not None:
+            if handle.position + count > len(handle.fixed):
+                # That it ends there has to be true now.
+                handle.fixed = yield from self._read_whole(handle.path)
             data = handle.fixed[handle.position :][:count]
             eof = len(data) < count
         else:
@@ -134,7 +129,6 @@ class Files:
             data = data[: int(count)]
         if not handle.writable:
             raise GuestOSError("failed to write to file: Bad file descriptor", 9)
-        handle.ahead = None
         taken = (yield from self._write(handle, data)) if data else 0
         handle.position += taken
         return {"count": taken, "eof": False}
@@ -151,8 +145,6 @@ class Files:
         position = origin + int(arguments.get("offset", 0))
         if position < 0:
             raise GuestOSError("failed to seek file: Invalid argument", 22)
-        if position != handle.position:
-            handle.ahead = None
         handle.position = position
         return {"position": position, "eof": False}
 
@@ -170,7 +162,8 @@ class Files:
     def _open(self, handle: Handle) -> Talk[None]:
         if handle.mode == "r":
             try:
-                handle.ahead = yield from self._read(handle.path, 0, AHEAD)
+                # Only whether it can be: what is in it is asked for when it is to be read.
+                yield from self._read(handle.path, 0, 1)
             except NoPrograms as error:
                 handle.fixed = yield from self._read_whole(handle.path, error)
             return
@@ -207,13 +200,24 @@ class Files:
             else:
                 found = _pieces(_text(data, "content"))
                 return found, not data.get("truncated")
-        count = min(count, READ_BY_PROGRAM)
-        output = yield from self._script(scripts.READ, path, str(offset), str(count))
-        found = _pieces(output.decode("ascii", "replace"))
-        return found, len(found) < count
+        whole = bytearray()
+        while True:
+            # Less than what was asked for is the end of the file, as with the agent's own reads.
+            most = min(count - len(whole), READ_BY_PROGRAM)
+            place = str(offset + len(whole))
+            output = yield from self._script(scripts.READ, path, place, str(most))
+            found = _pieces(output.decode("ascii", "replace"))
+            whole += found
+            if len(found) < most or len(whole) >= min(count, READ):
+                return bytes(whole), len(found) < most
 
-    def _read_whole(self, path: str, reason: NoPrograms) -> Talk[bytes]:
-        """All of a file, by a `file-read` that knows no offset."""
+    def _read_whole(self, path: str, reason: NoPrograms | None = None) -> Talk[bytes]:
+        """All of a file, by a `file-read` that knows no offset.
+
+        Args:
+            path: the file.
+            reason: why there is no better way, if that is not known yet.
+        """
         if not path.isascii():
             raise Unsupported(
                 f"the name {path!r} is not ASCII: the Proxmox API can be told it only where a"
@@ -223,7 +227,7 @@ class Files:
         if data.get("truncated"):
             raise Unsupported(
                 f"{path} is longer than the 16 MiB that this Proxmox server reads without offsets"
-                f" and without a program in the guest: {reason}"
+                f" and without a program in the guest{f': {reason}' if reason else ''}"
             )
         return latin(_text(data, "content"))
 

@@ -30,16 +30,14 @@ class Handle:
         path: its full path in the guest.
         mode: one of fopen's six, without the b.
         position: where the next read or write is.
-        ahead: what was read at `position` when the file was opened, and whether it ended there.
         whole: all that was written, while the API's `file-write` can still write it at once; None
             when it has become more, or the file is not one of mode w.
-        fixed: all of the file, where the API's `file-read` could only give that.
+        fixed: all of the file as it was, where the API's `file-read` can only give that.
     """
 
     path: str
     mode: str
     position: int = 0
-    ahead: tuple[bytes, bool] | None = None
     whole: bytes | None = None
     fixed: bytes | None = None
 
