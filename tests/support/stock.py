@@ -47,14 +47,36 @@ class RunningAgent:
     """An agent that listens on a socket.
 
     Args:
-        process: the agent.
+        command: what it is started with.
         directory: where its socket and state are, and where a test may have it write.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", directory: Path) -> None:
-        self.process = process
+    def __init__(self, command: Sequence[str], directory: Path) -> None:
+        self._command = command
         self.directory = directory
         self.socket = directory / "agent.sock"
+        self.process = self._start()
+
+    def restart(self) -> None:
+        """Kill the agent and start it once more."""
+        self.process.kill()
+        self.process.wait()
+        self.socket.unlink()
+        self.process = self._start()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it listens."""
+        if not listens(self.socket, self.process):
+            pytest.fail(f"{self._command[0]} does not listen: {self._log.read_text()}")
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as stderr:
+            return subprocess.Popen(self._command, stderr=stderr, cwd=self.directory)
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "log"
 
     @property
     def target(self) -> str:
@@ -90,17 +112,14 @@ def running(command: list[str], blocked: Sequence[str] = BLOCKED) -> Iterator[Ru
     with tempfile.TemporaryDirectory(prefix="qga-") as name:
         directory = Path(name)
         path = directory / "agent.sock"
-        log = directory / "log"
         options = ["-m", "unix-listen", "-p", str(path), "-t", name, "-b", ",".join(blocked)]
-        with log.open("wb") as stderr:
-            process = subprocess.Popen([*command, *options], stderr=stderr, cwd=name)
+        agent = RunningAgent([*command, *options], directory)
         try:
-            if not listens(path, process):
-                pytest.fail(f"{command[0]} does not listen: {log.read_text()}")
-            yield RunningAgent(process, directory)
+            agent.wait()
+            yield agent
         finally:
-            process.kill()
-            process.wait()
+            agent.process.kill()
+            agent.process.wait()
 
 
 @contextmanager
