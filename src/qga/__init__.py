@@ -12,8 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
+    from .client.aioprocess import AsyncPopen
+    from .client.completed import Completed, ProgramFailed, ProgramTimeout
     from .client.deadline import deadline
     from .client.guestfile import GuestFile
+    from .client.process import Popen
     from .client.sync import Client, Freeze, connect
     from .client.target import Target
     from .errors import (
@@ -41,17 +44,22 @@ __all__ = [
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncPopen",
     "BadArgument",
     "Client",
     "CommandDisabled",
     "CommandError",
     "CommandNotFound",
+    "Completed",
     "ConnectionLost",
     "Freeze",
     "GuestFile",
     "GuestOSError",
     "InvalidTarget",
     "NoChannel",
+    "Popen",
+    "ProgramFailed",
+    "ProgramTimeout",
     "ProtocolError",
     "QgaError",
     "Target",
@@ -66,9 +74,14 @@ __all__ = [
 # Where a name comes from that is none of `errors`.
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
+    "AsyncPopen": ("client.aioprocess", "AsyncPopen"),
     "Client": ("client.sync", "Client"),
+    "Completed": ("client.completed", "Completed"),
     "Freeze": ("client.sync", "Freeze"),
     "GuestFile": ("client.guestfile", "GuestFile"),
+    "Popen": ("client.process", "Popen"),
+    "ProgramFailed": ("client.completed", "ProgramFailed"),
+    "ProgramTimeout": ("client.completed", "ProgramTimeout"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),

@@ -12,20 +12,50 @@ from .operation import Awaiting
 from .process import ProgramMethods
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
     from typing import Self, TypeVar
 
-    from .flows.process import Input, Output, Running
+    from .flows.running import Running
+    from .flows.spool import Output
+    from .flows.spoolinput import Input
     from .flows.steps import Flow
 
     R = TypeVar("R")
 
 
+class _Link(Awaiting):
+    """Performs for a program's objects, and ends the task that keeps it when it is finished."""
+
+    def __init__(self, client: Awaiting, running: Running) -> None:
+        self._client = client
+        self._running = running
+        self.keeping: asyncio.Task[None] | None = None
+
+    async def perform(self, flow: Flow[R]) -> R:
+        try:
+            return await self._client.perform(flow)
+        finally:
+            if self._running.finished:
+                self.cancel()
+
+    async def keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(self._running.lease / 8)
+            try:
+                await self._client.perform(self._running.alive())
+            except QgaError:
+                pass  # the channel may come back
+
+    def cancel(self) -> None:
+        keeping, self.keeping = self.keeping, None
+        if keeping is not None and not keeping.get_loop().is_closed():
+            keeping.cancel()
+
+
 class AsyncProgramOutput:
     """An output of a program, while it runs: bytes with `read`, lines with `async for`."""
 
-    def __init__(self, client: Awaiting, running: Running, output: Output) -> None:
-        self._client = client
+    def __init__(self, link: Awaiting, running: Running, output: Output) -> None:
+        self._link = link
         self._running = running
         self._output = output
 
@@ -37,15 +67,15 @@ class AsyncProgramOutput:
 
         Returns: the bytes; none at the end.
         """
-        return await self._client.perform(self._running.read(self._output, size))
+        return await self._link.perform(self._running.read(self._output, size))
 
     async def readline(self) -> bytes:
         """Wait for a line, and give it with its end; what is left when the output ends."""
-        return await self._client.perform(self._running.read_line(self._output, -1))
+        return await self._link.perform(self._running.read_line(self._output, -1))
 
     async def close(self) -> None:
         """Read no more. In time the program is told so by SIGPIPE, when it writes more."""
-        await self._client.perform(self._running.close_output(self._output))
+        await self._link.perform(self._running.close_output(self._output))
 
     def __aiter__(self) -> Self:
         return self
@@ -60,8 +90,8 @@ class AsyncProgramOutput:
 class AsyncProgramInput:
     """The input of a program. What is written is at the program's disposal at once."""
 
-    def __init__(self, client: Awaiting, target: Input) -> None:
-        self._client = client
+    def __init__(self, link: Awaiting, target: Input) -> None:
+        self._link = link
         self._input = target
 
     async def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -70,11 +100,11 @@ class AsyncProgramInput:
         Raises:
             StdinClosed: the program takes no more; also a BrokenPipeError.
         """
-        return await self._client.perform(self._input.write(data))
+        return await self._link.perform(self._input.write(data))
 
     async def close(self) -> None:
         """Tell the program that its input ends here."""
-        await self._client.perform(self._input.close())
+        await self._link.perform(self._input.close())
 
 
 class AsyncPopen(Awaiting, ProgramMethods):
@@ -90,50 +120,26 @@ class AsyncPopen(Awaiting, ProgramMethods):
     """
 
     def __init__(self, client: Awaiting, running: Running) -> None:
-        self._client = client
         self._state = running
-        self.stdin = AsyncProgramInput(client, running.input) if running.input else None
-        self.stdout = AsyncProgramOutput(client, running, running.out) if running.out else None
-        self.stderr = AsyncProgramOutput(client, running, running.err) if running.err else None
-        task = asyncio.create_task(_keep_alive(client, running), name="qga-popen")
-        weakref.finalize(self, _cancel, weakref.ref(task))
-        self._task = task
+        self._link = link = _Link(client, running)
+        self.stdin = AsyncProgramInput(link, running.input) if running.input else None
+        self.stdout = AsyncProgramOutput(link, running, running.out) if running.out else None
+        self.stderr = AsyncProgramOutput(link, running, running.err) if running.err else None
+        link.keeping = asyncio.create_task(link.keep_alive(), name="qga-popen")
+        weakref.finalize(self, link.cancel)
 
     async def perform(self, flow: Flow[R]) -> R:
-        return await self._client.perform(flow)
+        return await self._link.perform(flow)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            await self.perform(self._state.abandon())
+            return
         try:
-            if kind is not None:
-                await self.perform(self._state.abandon())
-                return
-            try:
-                await self.perform(self._state.close_all())
-            except BaseException:
-                await self.perform(self._state.abandon())
-                raise
-        finally:
-            self._task.cancel()
-
-
-async def made(client: Awaiting, starting: Awaitable[Running]) -> AsyncPopen:
-    """The program that *starting* starts."""
-    return AsyncPopen(client, await starting)
-
-
-async def _keep_alive(client: Awaiting, running: Running) -> None:
-    while not running.finished:
-        await asyncio.sleep(running.lease / 8)
-        try:
-            await client.perform(running.alive())
-        except QgaError:
-            pass  # the channel may come back
-
-
-def _cancel(task: weakref.ref[asyncio.Task[None]]) -> None:
-    found = task()
-    if found is not None and not found.get_loop().is_closed():
-        found.cancel()
+            await self.perform(self._state.close_all())
+        except BaseException:
+            await self.perform(self._state.abandon())
+            raise

@@ -8,7 +8,8 @@
 
 Type checkers see the flow's own parameters, and its result as it is or as a coroutine. `method`
 does the same for objects that have a state of their own, as a running program has: the flow gets
-that state as its first argument.
+that state as its first argument. `opens` makes such an object of the client and the flow's result,
+another for each kind of client.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
+A = TypeVar("A")
 
 
 class Blocking:
@@ -57,6 +60,25 @@ if TYPE_CHECKING:
         ) -> Callable[P, Coroutine[Any, Any, R]]: ...
         def __get__(self, instance: Any, owner: type) -> Any: ...
 
+    class opens(Generic[P, S, A]):  # noqa: N801 - a function at run time
+        """A method that makes an object of the client and the result of *flow*."""
+
+        def __init__(
+            self,
+            flow: Callable[P, Flow[Any]],
+            blocking: Callable[[Any, Any], S],
+            awaiting: Callable[[Any, Any], A],
+        ) -> None: ...
+        @overload
+        def __get__(self, instance: None, owner: type) -> Callable[..., Any]: ...
+        @overload
+        def __get__(self, instance: Blocking, owner: type) -> Callable[P, S]: ...
+        @overload
+        def __get__(
+            self, instance: Awaiting, owner: type
+        ) -> Callable[P, Coroutine[Any, Any, A]]: ...
+        def __get__(self, instance: Any, owner: type) -> Any: ...
+
     class method(Generic[P, R]):  # noqa: N801 - a function at run time
         """A method that carries out *flow*, which gets the instance's `_state` first."""
 
@@ -76,6 +98,18 @@ else:
     def operation(flow):
         def perform(self, *args, **kwargs):
             return self.perform(flow(*args, **kwargs))
+
+        parameters = list(inspect.signature(flow).parameters.values())
+        return _presented(perform, flow, parameters)
+
+    def opens(flow, blocking, awaiting):
+        async def awaited(client, *args, **kwargs):
+            return awaiting(client, await client.perform(flow(*args, **kwargs)))
+
+        def perform(self, *args, **kwargs):
+            if isinstance(self, Blocking):
+                return blocking(self, self.perform(flow(*args, **kwargs)))
+            return awaited(self, *args, **kwargs)
 
         parameters = list(inspect.signature(flow).parameters.values())
         return _presented(perform, flow, parameters)

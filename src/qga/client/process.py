@@ -11,28 +11,26 @@ from __future__ import annotations
 import io
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
 
 from .flows import process
-from .flows.process import Running
-from .operation import Blocking, method, operation
+from .flows.running import Running
+from .operation import Blocking, method, opens, operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Protocol, Self, TypeVar, overload
+    from typing import Any, Self, TypeVar
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from .aioprocess import AsyncPopen
-    from .flows.process import Input, Output
+    from .flows.spool import Output
+    from .flows.spoolinput import Input
     from .flows.steps import Flow
     from .operation import Awaiting
 
     R = TypeVar("R")
-
-P = ParamSpec("P")
 
 
 class ProgramMethods:
@@ -66,6 +64,29 @@ class ProgramMethods:
         return f"<{type(self).__name__} {self.args!r} pid={self.pid} returncode={self.returncode}>"
 
 
+class _Link(Blocking):
+    """Performs for a program's objects, and ends the thread that keeps it when it is finished."""
+
+    def __init__(self, client: Blocking, running: Running) -> None:
+        self._client = client
+        self._running = running
+        self.gone = threading.Event()
+
+    def perform(self, flow: Flow[R]) -> R:
+        try:
+            return self._client.perform(flow)
+        finally:
+            if self._running.finished:
+                self.gone.set()
+
+    def keep_alive(self) -> None:
+        while not self.gone.wait(self._running.lease / 8):
+            try:
+                self.perform(self._running.alive())
+            except QgaError:
+                pass  # the channel may come back
+
+
 class ProgramOutput(io.RawIOBase):
     """An output of a program, while it runs: raw and unbuffered, as pipes are with bufsize=0.
 
@@ -73,9 +94,9 @@ class ProgramOutput(io.RawIOBase):
     text wrap it: `io.TextIOWrapper(io.BufferedReader(program.stdout))`.
     """
 
-    def __init__(self, client: Blocking, running: Running, output: Output) -> None:
+    def __init__(self, link: Blocking, running: Running, output: Output) -> None:
         super().__init__()
-        self._client = client
+        self._link = link
         self._running = running
         self._output = output
 
@@ -101,20 +122,20 @@ class ProgramOutput(io.RawIOBase):
         """Read no more. In time the program is told so by SIGPIPE, when it writes more."""
         if not self.closed:
             super().close()
-            self._client.perform(self._running.close_output(self._output))
+            self._link.perform(self._running.close_output(self._output))
 
     def _perform(self, flow: Flow[R]) -> R:
         if self.closed:
             raise ValueError("I/O operation on closed file")
-        return self._client.perform(flow)
+        return self._link.perform(flow)
 
 
 class ProgramInput(io.RawIOBase):
     """The input of a program. What is written is at the program's disposal at once."""
 
-    def __init__(self, client: Blocking, target: Input) -> None:
+    def __init__(self, link: Blocking, target: Input) -> None:
         super().__init__()
-        self._client = client
+        self._link = link
         self._input = target
 
     def writable(self) -> bool:
@@ -128,13 +149,13 @@ class ProgramInput(io.RawIOBase):
         """
         if self.closed:
             raise ValueError("I/O operation on closed file")
-        return self._client.perform(self._input.write(memoryview(data).cast("B")))
+        return self._link.perform(self._input.write(memoryview(data).cast("B")))
 
     def close(self) -> None:
         """Tell the program that its input ends here."""
         if not self.closed:
             super().close()
-            self._client.perform(self._input.close())
+            self._link.perform(self._input.close())
 
 
 class Popen(Blocking, ProgramMethods):
@@ -157,19 +178,16 @@ class Popen(Blocking, ProgramMethods):
     stderr: ProgramOutput | None
 
     def __init__(self, client: Blocking, running: Running) -> None:
-        self._client = client
         self._state = running
-        self.stdin = ProgramInput(client, running.input) if running.input else None
-        self.stdout = ProgramOutput(client, running, running.out) if running.out else None
-        self.stderr = ProgramOutput(client, running, running.err) if running.err else None
-        gone = threading.Event()
-        weakref.finalize(self, gone.set)
-        threading.Thread(
-            target=_keep_alive, args=(client, running, gone), name="qga-popen", daemon=True
-        ).start()
+        self._link = link = _Link(client, running)
+        self.stdin = ProgramInput(link, running.input) if running.input else None
+        self.stdout = ProgramOutput(link, running, running.out) if running.out else None
+        self.stderr = ProgramOutput(link, running, running.err) if running.err else None
+        weakref.finalize(self, link.gone.set)
+        threading.Thread(target=link.keep_alive, name="qga-popen", daemon=True).start()
 
     def perform(self, flow: Flow[R]) -> R:
-        return self._client.perform(flow)
+        return self._link.perform(flow)
 
     def __enter__(self) -> Self:
         return self
@@ -185,51 +203,14 @@ class Popen(Blocking, ProgramMethods):
             raise
 
 
-def _keep_alive(client: Blocking, running: Running, gone: threading.Event) -> None:
-    while not gone.wait(running.lease / 8) and not running.finished:
-        try:
-            client.perform(running.alive())
-        except QgaError:
-            pass  # the channel may come back
+def _awaiting(client: Awaiting, running: Running) -> AsyncPopen:
+    from .aioprocess import AsyncPopen
 
-
-if TYPE_CHECKING:
-
-    class started(Generic[P]):  # noqa: N801 - a function at run time
-        """A method that starts a program by *flow*."""
-
-        def __init__(self, flow: Callable[P, Flow[Running]]) -> None: ...
-        @overload
-        def __get__(self, instance: None, owner: type) -> Callable[..., Any]: ...
-        @overload
-        def __get__(self, instance: Blocking, owner: type) -> Callable[P, Popen]: ...
-        @overload
-        def __get__(
-            self, instance: Awaiting, owner: type
-        ) -> Callable[P, Coroutine[Any, Any, AsyncPopen]]: ...
-        def __get__(self, instance: Any, owner: type) -> Any: ...
-
-else:
-
-    def started(flow):
-        perform = operation(flow)
-
-        def popen(self, *args, **kwargs):
-            running = perform(self, *args, **kwargs)
-            if isinstance(self, Blocking):
-                return Popen(self, running)
-            from .aioprocess import made
-
-            return made(self, running)
-
-        popen.__signature__ = perform.__signature__.replace(return_annotation="Popen")
-        popen.__name__ = popen.__qualname__ = "popen"
-        popen.__doc__ = flow.__doc__
-        return popen
+    return AsyncPopen(client, running)
 
 
 class ProgramOperations:
     """The operations of every client that run programs."""
 
     run = operation(process.run)
-    popen = started(process.start)
+    popen = opens(process.start, Popen, _awaiting)

@@ -1,28 +1,27 @@
-"""Programs of the guest: started, fed, read while they run, signalled, and waited for.
+"""Programs of the guest: started, and run to their end, by stock commands alone.
 
-With stock commands alone: `wrapper` tells what runs in the guest, `spool` talks to it. Used by
+`wrapper` tells what runs in the guest, `running` what is done with a program that runs. Used by
 `qga.client.process`, where the objects for users are.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
-import shlex
-import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from qga.client.completed import Completed, ProgramTimeout
-from qga.errors import CommandDisabled, CommandError, GuestOSError, QgaError, Unsupported
+from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError, Unsupported
 from qga.protocol import Exec, ExecGetStatus, FileClose, FileOpen, FileRead
 
 from . import wrapper
+from .bounds import Total, ignoring_errors, refused
+from .running import ENDING, LAST_PAUSE, LAST_WORDS, LEASE, Running
 from .script import SHELL, quote
-from .spool import Control, Input, Output, StdinClosed
-from .steps import GetLimits, Leave, Limits, Timeout, Together, Wait
+from .steps import Leave, Timeout, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,331 +29,11 @@ if TYPE_CHECKING:
 
     from qga.protocol.exec import ExecStarted, ExecStatus
     from qga.protocol.files import FileChunk
-    from qga.protocol.model import Command
 
     from .steps import Flow
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 Word: TypeAlias = "str | bytes | os.PathLike[str]"
-
-# How long the keeper of a program goes on without a sign of the client, in seconds.
-LEASE = 60.0
-# Pauses between looks at what has come, in seconds: short ones first.
-_FIRST_PAUSE, _LAST_PAUSE = 0.001, 0.05
-# How long what ends a program may take, when nobody waits for it any more.
-_ENDING = 5.0
-# How long the output of a program that was killed is waited for.
-_LAST_WORDS = 1.0
-_FOR_EVER = 1e9
-
-
-class Running:
-    """A program that was started: what the client knows of it, and what can be done.
-
-    Attributes:
-        args: the program and its arguments.
-        pid: its process number in the guest.
-        returncode: None while it is not known to have ended.
-        out, err: its outputs; None if they are no pipes.
-        input: its input; None if that is no pipe.
-    """
-
-    def __init__(self, args: Any, pid: int) -> None:
-        self.args = args
-        self.pid = pid
-        self.returncode: int | None = None
-        self.out: Output | None = None
-        self.err: Output | None = None
-        self.input: Input | None = None
-        self.lease = LEASE
-        self._directory = ""
-        self._control = Control("", LEASE)
-        self._finished = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing of it is left in the guest."""
-        return self._finished
-
-    def outputs(self) -> list[Output]:
-        return [output for output in (self.out, self.err) if output]
-
-    # What users do.
-
-    def poll(self) -> Flow[int | None]:
-        """Look whether the program has ended; return its exit code, or None while it runs."""
-        if self.returncode is None:
-            yield from self._control.alive()
-            try:
-                status: ExecStatus = yield ExecGetStatus(pid=self.pid)
-            except CommandDisabled:
-                raise
-            except CommandError as error:
-                # Another thread may just have been told, and the agent has forgotten it.
-                yield Wait(_LAST_PAUSE)
-                if self.returncode is None:
-                    raise QgaError(
-                        f"process {self.pid}: how it ended is not known: the agent has been "
-                        f"restarted since it began ({error})"
-                    ) from error
-                return self.returncode
-            if not status.exited:
-                return None
-            self._note(status)
-            if status.exitcode in (126, 127):
-                yield from self._check_start(status.exitcode)
-        yield from self.finish()
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> Flow[int]:
-        """Wait until the program has ended. Its output may be read later.
-
-        Args:
-            timeout: seconds to wait; for ever if None.
-
-        Returns: its exit code; the negative number of the signal that ended it.
-
-        Raises:
-            ProgramTimeout: it has not ended in time. It goes on.
-        """
-        end = _end(timeout)
-        pause = _FIRST_PAUSE
-        while True:
-            code = yield from self.poll()
-            if code is not None:
-                return code
-            left = end - time.monotonic()
-            if left <= 0:
-                raise ProgramTimeout(self.args, timeout or 0.0)
-            yield Wait(min(pause, left))
-            pause = min(pause * 1.5, 2 * _LAST_PAUSE)
-
-    def communicate(
-        self, input: bytes | str | None = None, timeout: float | None = None
-    ) -> Flow[tuple[bytes, bytes]]:
-        """Send *input* to the program, read its outputs to their ends and wait for it.
-
-        Args:
-            input: what it reads; text is encoded as UTF-8. Its input ends after that.
-            timeout: seconds to wait; for ever if None.
-
-        Returns: its standard output and its standard error.
-
-        Raises:
-            ProgramTimeout: it has not ended in time. It goes on; what it put out is kept for the
-                next call.
-        """
-        end = _end(timeout)
-        data = memoryview(input.encode() if isinstance(input, str) else input or b"")
-        sent = 0
-        pause = _FIRST_PAUSE
-        while True:
-            moved = 0
-            if self.input and not self.input.closed:
-                try:
-                    if sent < len(data):
-                        moved = yield from self.input.offer(data[sent:])
-                        sent += moved
-                    if sent == len(data):
-                        yield from self.input.close()
-                except StdinClosed:
-                    yield from self.input.close()
-            for output in self.outputs():
-                moved += yield from output.look()
-            if not moved and all(output.ended for output in self.outputs()):
-                if (yield from self.poll()) is not None:
-                    break
-            yield from self._control.alive()
-            left = end - time.monotonic()
-            if left <= 0:
-                raise ProgramTimeout(self.args, timeout or 0.0, *self._so_far())
-            if moved:
-                pause = _FIRST_PAUSE
-            else:
-                yield Wait(min(pause, left))
-                pause = min(pause * 1.5, _LAST_PAUSE)
-        out, err = self._so_far()
-        for output in self.outputs():
-            output.buffer.clear()
-        return out, err
-
-    def send_signal(self, number: int, *, group: bool = True) -> Flow[None]:
-        """Send a signal to the program; nothing happens if it has ended.
-
-        Args:
-            number: of the signal.
-            group: whether what it has started gets it too: its process group.
-        """
-        if self.returncode is None:
-            yield from self._control.order(f"{'group' if group else 'only'} {int(number)}")
-
-    def terminate(self) -> Flow[None]:
-        """Send SIGTERM to the program and what it has started."""
-        yield from self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> Flow[None]:
-        """Send SIGKILL to the program and what it has started."""
-        yield from self.send_signal(signal.SIGKILL)
-
-    # What its streams do.
-
-    def read(self, output: Output, size: int) -> Flow[bytes]:
-        """Wait until there is something of an output; return at most *size* bytes, none at its end.
-
-        Args:
-            output: which.
-            size: -1 for all up to its end.
-        """
-        while not output.ended and (size < 0 or not output.buffer):
-            yield from self._more(output)
-        return output.take(len(output.buffer) if size < 0 else size)
-
-    def read_line(self, output: Output, size: int) -> Flow[bytes]:
-        """Wait for a line of an output; return it, or what is left at its end.
-
-        Args:
-            output: which.
-            size: at most so many bytes; -1 for all of the line.
-        """
-        seen = 0
-        while True:
-            found = output.buffer.find(b"\n", seen) + 1
-            seen = len(output.buffer)
-            if found or 0 <= size <= seen or output.ended:
-                found = found or seen
-                return output.take(found if size < 0 else min(found, size))
-            yield from self._more(output)
-
-    def close_output(self, output: Output) -> Flow[None]:
-        """Read no more of an output: in time the program is told so by SIGPIPE."""
-        if not output.ended:
-            yield from self._control.order(f"drop {output.name}")
-            yield from _ignoring_errors(output.closing())
-        output.buffer.clear()
-        if self.returncode is not None:
-            yield from self.finish()
-
-    def _more(self, output: Output) -> Flow[None]:
-        """Wait until there is more of an output, or no more will come."""
-        pause = _FIRST_PAUSE
-        while not (yield from output.look()) and not output.ended:
-            yield from self._control.alive()
-            yield Wait(pause)
-            pause = min(pause * 1.5, _LAST_PAUSE)
-        if output.ended and self.returncode is not None:
-            yield from self.finish()
-
-    # Its end.
-
-    def close_all(self) -> Flow[None]:
-        """End its input, read no more of its outputs, and wait for its end."""
-        if self.input:
-            yield from self.input.close()
-        for output in self.outputs():
-            yield from self.close_output(output)
-        yield from self.wait()
-
-    def alive(self) -> Flow[None]:
-        """Give a sign of life, so that the program is not taken for abandoned."""
-        if not self._finished:
-            yield from self._control.alive()
-
-    def finish(self) -> Flow[None]:
-        """When it has ended, and its outputs have: leave nothing in the guest."""
-        if not self._finished and all(output.ended for output in self.outputs()):
-            self._finished = True
-            yield from _ignoring_errors(self._closing("done"))
-
-    def abandon(self) -> Flow[None]:
-        """Kill it if it still runs, and leave nothing of it in the guest."""
-        if self._finished:
-            return
-        commands = self._ending()
-        yield Timeout(_ENDING, despite=True)
-        end = time.monotonic() + _LAST_WORDS
-        try:
-            yield from _ignoring_errors(commands)
-            while self.returncode is None and time.monotonic() < end:
-                status = yield ExecGetStatus(pid=self.pid)
-                if status.exited:
-                    self._note(status)
-                else:
-                    yield Wait(_LAST_PAUSE / 5)
-        except CommandError:
-            pass  # forgotten with an agent that has ended
-        except QgaError:
-            for command in commands:
-                yield Leave(command)
-
-    def left(self) -> list[Command[Any]]:
-        """What ends it when there is time: for operations that were interrupted."""
-        return [] if self._finished else [*self._ending(), ExecGetStatus(pid=self.pid)]
-
-    def _ending(self) -> list[Command[Any]]:
-        self._finished = True
-        commands = self._closing("abort")
-        if not self._control.is_open:
-            # Interrupted before it was: what its directory is called is known.
-            name = f"qga-{self._directory}"
-            text = 'for d; do [ ! -p "$d/s/ctl" ] || echo abort >>"$d/s/ctl"; done'
-            places = [f"{place}/{name}" for place in wrapper.PLACES]
-            commands.append(Exec(path=SHELL, arg=["-c", text, "sh", *places]))
-        return commands
-
-    def _closing(self, order: str) -> list[Command[Any]]:
-        commands: list[Command[Any]] = []
-        for output in self.outputs():
-            commands += output.closing()
-        if self.input:
-            commands += self.input.closing()
-        return [*commands, *self._control.last(order)]
-
-    def _note(self, status: ExecStatus) -> None:
-        code = status.exitcode or 0
-        self.returncode = code if status.signal is None else -status.signal
-
-    def _so_far(self) -> tuple[bytes, bytes]:
-        return (
-            bytes(self.out.buffer) if self.out else b"",
-            bytes(self.err.buffer) if self.err else b"",
-        )
-
-    # Its beginning.
-
-    def begin(self, name: str, place: str) -> None:
-        """Its spool's name is known, and then the place."""
-        self._directory = name if not place else f"{place}/qga-{name}"
-
-    def open(self, stdin: str, stdout: str, stderr: str) -> Flow[None]:
-        """Open what talks to the keeper."""
-        limits: Limits = yield GetLimits()
-        inner = f"{self._directory}/s"
-        self._control = Control(inner, self.lease / wrapper.PERIODS / 2)
-        opening: list[Command[int]] = [self._control.opening()]
-        outputs = [Output(inner, name) for name, how in (("o", stdout), ("e", stderr)) if how == "p"]
-        for output in outputs:
-            opening += output.opening()
-        handles = yield Together(opening)
-        self._control.opened(handles.pop(0))
-        for output in outputs:
-            output.opened(handles.pop(0), handles.pop(0))
-            output.limit(limits)
-            if output.name == "o":
-                self.out = output
-            else:
-                self.err = output
-        if stdin == "p":
-            self.input = Input(inner)
-
-    def _check_start(self, code: int) -> Flow[None]:
-        """Raise if the exit code is that of a shell that could not start the program."""
-        handle = yield FileOpen(path=f"{self._directory}/start")
-        chunk: FileChunk = yield FileRead(handle=handle, count=4096)
-        yield from _ignoring_errors([FileClose(handle=handle)])
-        if b"failed" in chunk.data:
-            number = errno.ENOENT if code == 127 else errno.EACCES
-            yield from self.abandon()
-            raise _refused(self.args, number, "")
 
 
 def start(
@@ -398,22 +77,20 @@ def start(
     if modes[2] == "o" and modes[1] == "n":
         modes = modes[0], "n", "n"
     name = secrets.token_hex(8)
-    text = _starter(name, modes, user, cwd, env, words, lease)
+    text = _starter(name, modes, words, user=user, cwd=cwd, env=env, lease=lease)
     yield Timeout(timeout)
     running = Running(args, 0)
     running.lease = lease
     running.begin(name, "")
     try:
         try:
-            started: ExecStarted = yield Exec(
-                path="setsid", arg=[SHELL, "-s"], input_data=text
-            )
+            started: ExecStarted = yield Exec(path="setsid", arg=[SHELL, "-s"], input_data=text)
         except GuestOSError as error:
             if error.errno == errno.ENOENT:
                 raise Unsupported("the guest has no program setsid, which this takes") from error
             raise
         running.pid = started.pid
-        place, said = yield from _what_came(started.pid, name)
+        place, said = yield from _what_came(running, name)
         running.begin(name, place)
         yield from running.open(*modes)
         if said != "ok":
@@ -471,29 +148,40 @@ def run(
         GuestOSError: it could not be started; `errno` is ENOENT or EACCES as with subprocess.
         Unsupported: the guest lacks a program that this takes.
     """
-    end = _end(timeout)
-    running = yield from start(
-        args,
-        stdin=DEVNULL if input is None else PIPE,
-        stdout=stdout,
-        stderr=stderr,
-        shell=shell,
-        cwd=cwd,
-        env=env,
-        user=user,
-    )
+    end = Total(timeout)
     try:
-        left = None if timeout is None else end - time.monotonic()
+        running = yield from start(
+            args,
+            stdin=DEVNULL if input is None else PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            shell=shell,
+            cwd=cwd,
+            env=env,
+            user=user,
+            timeout=end.each(),
+        )
+    except AgentTimeout as error:
+        raise end.passed(error, args) from error
+    yield Timeout(None)
+    try:
+        left = None if timeout is None else end.left()
         out, err = yield from running.communicate(input, left)
-    except ProgramTimeout:
+    except ProgramTimeout as late:
+        if isinstance(late.__cause__, AgentTimeout):
+            # It is the agent that does not answer: no time is left to wait for it.
+            for command in running.left():
+                yield Leave(command)
+            raise ProgramTimeout(args, end.seconds, late.stdout, late.stderr) from late.__cause__
+        yield Timeout(ENDING, despite=True)
         yield from running.kill()
         try:
-            so_far = yield from running.communicate(None, _LAST_WORDS)
-        except ProgramTimeout as late:
+            so_far = yield from running.communicate(None, LAST_WORDS)
+        except ProgramTimeout as later:
             # Something that it started is still there, and holds the output.
-            so_far = late.stdout, late.stderr
+            so_far = later.stdout or b"", later.stderr or b""
         yield from running.abandon()
-        raise ProgramTimeout(args, timeout or 0.0, *so_far) from None
+        raise ProgramTimeout(args, end.seconds, *so_far) from None
     except GeneratorExit:
         raise
     except CommandError:
@@ -509,10 +197,6 @@ def run(
     return done
 
 
-def _end(timeout: float | None) -> float:
-    return time.monotonic() + (_FOR_EVER if timeout is None else timeout)
-
-
 def _mode(how: int | None, which: str) -> str:
     if how == PIPE:
         return "p"
@@ -526,10 +210,11 @@ def _mode(how: int | None, which: str) -> str:
 def _starter(
     name: str,
     modes: tuple[str, str, str],
+    words: list[Any],
+    *,
     user: str | None,
     cwd: Word | None,
     env: Mapping[str, str | bytes | None] | None,
-    words: list[Any],
     lease: float,
 ) -> bytes:
     """The starter's text for the shell's standard input: words may be any bytes, and long."""
@@ -555,46 +240,50 @@ def _starter(
 
 def _check_user(user: str) -> None:
     """Refuse what would not be one word in a shell's ~user."""
-    if not user or user.startswith("-") or not all(c.isalnum() or c in "_-.@$" for c in user):
+    if not user or user.startswith("-") or not all(c.isalnum() or c in "_-.@" for c in user):
         raise ValueError(f"this is no name of a user: {user!r}")
 
 
-def _what_came(pid: int, name: str) -> Flow[tuple[str, str]]:
+def _what_came(running: Running, name: str) -> Flow[tuple[str, str]]:
     """Wait for the starter: the spool's place, and what it says."""
     pause = 0.002
     looks = 0
-    handle: int | None = None
+    last = math.inf
+    handle = -1
     place = wrapper.PLACES[0]
     said = b""
     while b"\n" not in said:
         yield Wait(pause)
-        pause = min(pause * 1.2, _LAST_PAUSE)
-        if handle is None:
+        pause = min(pause * 1.2, LAST_PAUSE)
+        looks += 1
+        if looks > last:
+            raise _no_start(running.returncode)
+        if looks % 10 == 0 and running.returncode is None:
+            status: ExecStatus = yield ExecGetStatus(pid=running.pid)
+            if status.exited:
+                # The program may have been started, and have ended since.
+                running.note(status)
+                last = looks + 2 * len(wrapper.PLACES)
+        if handle < 0:
+            if looks > 5:
+                place = wrapper.PLACES[looks % len(wrapper.PLACES)]
             try:
                 handle = yield FileOpen(path=f"{place}/qga-{name}/start")
             except GuestOSError:
-                looks += 1
-                if looks % 10 == 9:
-                    yield from _check_starter(pid)
-                if looks > 5:
-                    place = wrapper.PLACES[looks % len(wrapper.PLACES)]
-                continue
+                continue  # not there yet, or not the place
         chunk: FileChunk = yield FileRead(handle=handle, count=4096)
         said += chunk.data
-    yield from _ignoring_errors([FileClose(handle=handle)])
+    yield from ignoring_errors([FileClose(handle=handle)])
     return place, said.partition(b"\n")[0].decode(errors="replace")
 
 
-def _check_starter(pid: int) -> Flow[None]:
-    status: ExecStatus = yield ExecGetStatus(pid=pid)
-    if not status.exited:
-        return
-    if status.exitcode == wrapper.NO_SPOOL:
-        raise Unsupported(
+def _no_start(code: int | None) -> QgaError:
+    if code == wrapper.NO_SPOOL:
+        return Unsupported(
             f"the guest has no room for what passes between the program and the client: no "
             f"directory could be made in any of {', '.join(wrapper.PLACES)}, or mkfifo is missing"
         )
-    raise QgaError(f"the guest's shell could not start the program: {status}")
+    return QgaError(f"the guest's shell could not start the program: it ended with {code}")
 
 
 def _not_started(args: Any, said: str, cwd: Word | None, user: str | None) -> QgaError:
@@ -612,22 +301,4 @@ def _not_started(args: Any, said: str, cwd: Word | None, user: str | None) -> Qg
             f"the guest has no setpriv, no Python and no busybox su to run programs as {user!r}"
         )
     number = getattr(errno, name, errno.EIO)
-    return _refused(args, number, os.fsdecode(cwd) if what and cwd is not None else "")
-
-
-def _refused(args: Any, number: int, directory: str) -> GuestOSError:
-    if directory:
-        what = f"the directory {directory!r}"
-    else:
-        first = args if isinstance(args, str | bytes) else args[0]
-        what = f"the program {os.fsdecode(first)!r}"
-    return GuestOSError(f"{what} cannot be used: {os.strerror(number)}", number)
-
-
-def _ignoring_errors(commands: Sequence[Command[Any]]) -> Flow[None]:
-    """Do *commands*, of which some may have been done, or be the affair of an earlier agent."""
-    if commands:
-        try:
-            yield Together(commands)
-        except CommandError:
-            pass
+    return refused(args, number, os.fsdecode(cwd) if what and cwd is not None else "")

@@ -1,6 +1,6 @@
 """The files in the guest by which the client and a program's keeper talk: see `wrapper`.
 
-`Output` reads a program's output, `Input` writes its input, `Control` gives orders to the keeper.
+`Output` reads a program's output, `Control` gives orders to the keeper; `spoolinput` has the input.
 Positions are kept here and not by the agent's handles alone: after a reply that was lost, and when
 the agent has been restarted, reading goes on where it was.
 """
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
-from .steps import CHUNK, GetLimits, Limits, Together, Wait
-from .wrapper import SLOTS
+from .steps import CHUNK, Limits, Together
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 _LITTLE = 1 << 16
 # How many full pieces are asked for at once of an output that comes quickly.
 _AHEAD = 2
-
-
-class StdinClosed(QgaError, BrokenPipeError):
-    """The program takes no more input: it has ended, or closed its standard input."""
 
 
 class SpoolLost(QgaError):
@@ -93,7 +88,10 @@ class Control:
         """What gives the last order and closes; nothing if it is not open."""
         if self._handle is None:
             return []
-        return [*self._writing(text), FileClose(handle=self._handle)]
+        return [*self._writing(text), *self.closing()]
+
+    def closing(self) -> list[Command[Any]]:
+        return [] if self._handle is None else [FileClose(handle=self._handle)]
 
     def _writing(self, text: str) -> list[Command[Any]]:
         assert self._handle is not None  # noqa: S101 - callers have opened it
@@ -280,152 +278,3 @@ class Output:
     def _at(self, handle: int | None) -> int:
         assert handle is not None  # noqa: S101 - callers have opened it
         return handle
-
-
-class Input:
-    """The input of a program, piece by piece.
-
-    Args:
-        directory: of the spool.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self._base = f"{directory}/i"
-        self._slots: list[int] = []
-        self._ctl = self._log = -1
-        self._sent = self._taken = 0
-        self._log_offset = 0
-        self._sure = True
-        self._most = CHUNK
-        self._open = False
-        self._told = True  # of the last piece
-        self._length = 0
-        self.broken = False
-        self.closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> Flow[int]:
-        """Write all of *data*, waiting for the program to take most of it.
-
-        Raises:
-            StdinClosed: the program takes no more.
-        """
-        view = memoryview(data).cast("B")
-        done = 0
-        pause = 0.001
-        while done < len(view):
-            sent = yield from self.offer(view[done:])
-            if sent:
-                done += sent
-                pause = 0.001
-            else:
-                yield Wait(pause)
-                pause = min(pause * 1.5, 0.05)
-        return done
-
-    def offer(self, data: memoryview) -> Flow[int]:
-        """Write the beginning of *data* if there is room; return how much."""
-        if self.closed:
-            raise ValueError("the program's standard input has been closed")
-        again = True
-        while True:
-            try:
-                return (yield from self._offer(data))
-            except BadArgument:
-                if not again:
-                    raise
-                again = self._open = False
-
-    def close(self) -> Flow[None]:
-        """Tell the program that its input ends here."""
-        if self.closed:
-            return
-        for again in (True, False):
-            try:
-                yield from self._place()
-                yield from self._tell()
-                yield Together(self._saying(b"end 0\n"))
-                break
-            except BadArgument:
-                if not again:
-                    raise
-                self._open = False
-        try:
-            yield Together(self.closing())
-        except CommandError:
-            pass  # closed with an agent that has ended
-
-    def closing(self) -> list[Command[Any]]:
-        self.closed = True
-        if not self._open:
-            return []
-        self._open = False
-        return [FileClose(handle=handle) for handle in (*self._slots, self._ctl, self._log)]
-
-    def _offer(self, data: memoryview) -> Flow[int]:
-        yield from self._place()
-        yield from self._tell()
-        if self.broken:
-            raise StdinClosed("the program takes no more input")
-        if self._sent - self._taken >= SLOTS:
-            yield from self._hear()
-            if self.broken:
-                raise StdinClosed("the program takes no more input")
-            if self._sent - self._taken >= SLOTS:
-                return 0
-        slot = self._slots[self._sent % SLOTS]
-        piece = data[: self._most]
-        _, written, _ = yield Together(
-            [
-                FileSeek(handle=slot, offset=0, whence=0),
-                FileWrite(handle=slot, data=piece),
-                FileFlush(handle=slot),
-            ]
-        )
-        if written.count <= 0:
-            raise GuestOSError(f"no byte could be written to {self._base}", errno.ENOSPC)
-        # Only now: what is told of has to be there.
-        self._sent += 1
-        self._length = written.count
-        self._told = False
-        yield from self._tell()
-        return self._length
-
-    def _tell(self) -> Flow[None]:
-        """Tell the feeder of the last piece; it does not mind to be told twice."""
-        if self._told:
-            return
-        yield from self._hear(self._saying(b"%d %d\n" % (self._sent - 1, self._length)))
-        self._told = True
-
-    def _saying(self, line: bytes) -> list[Command[Any]]:
-        return [FileWrite(handle=self._ctl, data=line), FileFlush(handle=self._ctl)]
-
-    def _hear(self, commands: list[Command[Any]] | None = None) -> Flow[None]:
-        """Take note of what the feeder says, and do *commands* on the way."""
-        seek = []
-        if not self._sure:
-            seek = [FileSeek(handle=self._log, offset=self._log_offset, whence=0)]
-        self._sure = False
-        read = FileRead(handle=self._log, count=4096)
-        said: FileChunk = (yield Together([*(commands or ()), *seek, read]))[-1]
-        self._sure = True
-        self._log_offset += said.count
-        self._taken += said.data.count(b".")
-        self.broken = self.broken or b"x" in said.data
-
-    def _place(self) -> Flow[None]:
-        if self._open:
-            return
-        limits: Limits = yield GetLimits()
-        self._most = limits.write
-        names = [str(number) for number in range(SLOTS)]
-        opening: list[Command[Any]] = [
-            FileOpen(path=f"{self._base}.{name}", mode="r+" if self._sent else "w") for name in names
-        ]
-        opening += (
-            FileOpen(path=f"{self._base}.ctl", mode="r+"),
-            FileOpen(path=f"{self._base}.log"),
-        )
-        *self._slots, self._ctl, self._log = yield Together(opening)
-        self._open = True
-        self._sure = False

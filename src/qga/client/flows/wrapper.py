@@ -1,9 +1,10 @@
-"""What runs in the guest around a program of `process`: three texts for its shell.
+"""What runs in the guest around a program of `process`: texts for its shell.
 
 `STARTER` is started by guest-exec, makes the spool and becomes the program: the agent knows how
 that ends, exactly. `KEEPER` runs beside it in a session of its own with everything else there is:
 a pump for each output, the feeder of the input, and what removes the spool in the end. `PROGRAM`
-are the last steps of the starter, done as the user that the program is for.
+are the last steps of the starter, done as the user that the program is for. `ABORT` gives up a
+program whose start was interrupted.
 
 The spool is a directory that is in memory, where the guest has one:
 
@@ -40,17 +41,26 @@ PERIODS = 4
 # The starter's exit code where no spool could be made.
 NO_SPOOL = 125
 
+
+def _filled(text: str, **values: object) -> str:
+    """*text* with the values in place of their names between at signs."""
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
+
+
 # Arguments: the spool's name, seconds of a period, input, output and error (p for a pipe, n for
 # none, o for where the output goes), the user, the keeper's text, the program's text, and then
 # what the program's text takes after the first two.
-STARTER = r"""
+STARTER = _filled(
+    r"""
 qga_path=$PATH
 PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"
 qga_fifos=ctl
 [ "$3" = p ] && qga_fifos="$qga_fifos i i.ctl"
 [ "$4" = p ] && qga_fifos="$qga_fifos o o.ack"
 [ "$5" = p ] && qga_fifos="$qga_fifos e e.ack"
-for qga_place in %(places)s none; do
+for qga_place in @places@ none; do
   qga_spool=$qga_place/qga-$1
   (
     umask 077
@@ -61,10 +71,10 @@ for qga_place in %(places)s none; do
     exec mkfifo $qga_fifos
   ) && break
 done
-[ "$qga_place" != none ] || exit %(no_spool)s
+[ "$qga_place" != none ] || exit @no_spool@
 # Its parent has ended: the program has no children that it does not know.
 (export PATH LC_ALL=C
-setsid %(shell)s -c "$7" qga-keeper "$qga_spool" $$ "$2" "$3" "$4" "$5" >/dev/null &)
+setsid @shell@ -c "$7" qga-keeper "$qga_spool" $$ "$2" "$3" "$4" "$5" >/dev/null &)
 [ "$3" = n ] || exec 0<"$qga_spool/s/i"
 [ "$4" = n ] || exec 1>"$qga_spool/s/o"
 case $5 in
@@ -82,12 +92,13 @@ qga_refuse() {
 qga_uid=$(id -u "$qga_user" 2>/dev/null) || qga_refuse NOUSER
 [ "$qga_uid" != "$(id -u)" ] || eval "$qga_program"
 [ "$(id -u)" = 0 ] || qga_refuse NOTROOT
+qga_user=$(id -un "$qga_user")
 qga_home=$(eval "echo ~$qga_user")
 export HOME="$qga_home" USER="$qga_user" LOGNAME="$qga_user"
 chown "$qga_uid" "$qga_spool/start" && chmod 711 "$qga_spool"
 if setpriv --reuid 0 --clear-groups true 2>/dev/null; then
   exec setpriv --reuid "$qga_uid" --regid "$(id -g "$qga_user")" --init-groups \
-    %(shell)s -c "$qga_program" qga-start "$@"
+    @shell@ -c "$qga_program" qga-start "$@"
 fi
 for qga_python in python3 python; do
   command -v $qga_python >/dev/null || continue
@@ -97,14 +108,18 @@ user = pwd.getpwnam(sys.argv[1])
 os.initgroups(user.pw_name, user.pw_gid)
 os.setgid(user.pw_gid)
 os.setuid(user.pw_uid)
-os.execv(sys.argv[2], sys.argv[2:])' "$qga_user" %(shell)s -c "$qga_program" qga-start "$@"
+os.execv(sys.argv[2], sys.argv[2:])' "$qga_user" @shell@ -c "$qga_program" qga-start "$@"
 done
 # Others than busybox's stay in between, and the program's end would not be known exactly.
 case $(su --help 2>&1) in
-*BusyBox*) exec su -p -s %(shell)s "$qga_user" -c "$qga_program" qga-start "$@" ;;
+*BusyBox*) exec su -p -s @shell@ "$qga_user" -c "$qga_program" qga-start "$@" ;;
 esac
 qga_refuse NOSWITCH
-""" % {"places": " ".join(PLACES), "no_spool": NO_SPOOL, "shell": SHELL}
+""",
+    places=" ".join(PLACES),
+    no_spool=NO_SPOOL,
+    shell=SHELL,
+)
 
 # Arguments: the file for what came of it, PATH, the working directory, the number of words for the
 # environment, these words (with = to set, without to unset), the program and its arguments.
@@ -136,7 +151,7 @@ case $1 in
 *)
   qga_found= qga_rest=${PATH:-/usr/bin:/bin}:
   while [ -n "$1" ] && [ -n "$qga_rest" ]; do
-    qga_try=${qga_rest%%:*}
+    qga_try=${qga_rest%:*}
     qga_rest=${qga_rest#*:}
     qga_try=${qga_try:-.}/$1
     [ -f "$qga_try" ] || continue
@@ -164,7 +179,8 @@ exit 127
 """
 
 # Arguments: the spool, the program's pid, and STARTER's 2 to 5.
-KEEPER = r"""
+KEEPER = _filled(
+    r"""
 set -f
 spool=$1 pid=$2 period=$3
 cd "$spool/s" || exit
@@ -173,14 +189,11 @@ moment() {
   set -- ${stat##*) }
   moment=${20}
 }
-moment
-born=$moment
-echo "$born" >born
 pump() {
   exec 4<>"$1.ack" 5>>"$1.log"
   number=0 read=0
   while :; do
-    while [ $((number - read)) -ge %(segments)s ]; do
+    while [ $((number - read)) -ge @segments@ ]; do
       read -r done <&4 || exit
       while [ "$read" -le "$done" ]; do
         rm -f "$1.$read"
@@ -189,7 +202,7 @@ pump() {
     done
     exec 6>"$1.$number"
     echo "$number" >&5
-    if ! dd bs=%(size)s count=%(reads)s >&6; then
+    if ! dd bs=@size@ count=@reads@ >&6; then
       echo full >&5
       exit
     fi
@@ -206,7 +219,7 @@ feed() {
   while read -r number length <&4; do
     [ "$number" != end ] || exit
     [ "$number" = "$next" ] || continue
-    if ! dd bs="$length" count=1 <"i.$((number %% %(slots)s))"; then
+    if ! dd bs="$length" count=1 <"i.$((number % @slots@))"; then
       echo x >&5
       exit
     fi
@@ -249,6 +262,9 @@ if [ "$6" = p ]; then
   error=$!
 fi
 [ "$4" = n ] || feed >i &
+moment
+born=$moment
+echo "$born" >born
 while sleep "$period"; do echo tick; done >&8 &
 trap 'hit TERM -; finish' TERM HUP INT
 quiet=0
@@ -260,7 +276,7 @@ while read -r order argument <&8; do
       quiet=0
     fi
     quiet=$((quiet + 1))
-    if [ "$quiet" -gt %(periods)s ]; then
+    if [ "$quiet" -gt @periods@ ]; then
       hit TERM -
       sleep 2
       hit KILL -
@@ -283,10 +299,23 @@ while read -r order argument <&8; do
   done) finish ;;
   esac
 done
-""" % {
-    "segments": SEGMENTS,
-    "size": READ_SIZE,
-    "reads": READS,
-    "slots": SLOTS,
-    "periods": PERIODS,
-}
+""",
+    segments=SEGMENTS,
+    size=READ_SIZE,
+    reads=READS,
+    slots=SLOTS,
+    periods=PERIODS,
+)
+
+# Arguments: where the spool may be, or come to be in a moment.
+ABORT = r"""
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  for spool; do
+    if [ -p "$spool/s/ctl" ]; then
+      echo abort >>"$spool/s/ctl"
+      exit
+    fi
+  done
+  sleep 1
+done
+"""

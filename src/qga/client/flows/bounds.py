@@ -1,0 +1,71 @@
+"""What the flows of `running` and `process` have in common: the time for all, errors at the end."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import TYPE_CHECKING
+
+from qga.client.completed import ProgramTimeout
+from qga.client.deadline import TIMEOUT
+from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError
+
+from .steps import Timeout, Together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from qga.protocol.model import Command
+
+    from .steps import Flow
+
+# What a command gets, however late it is.
+_SHORTEST = 0.1
+
+
+class Total:
+    """The time that an operation has for all of its commands; `math.inf` if *seconds* is None."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = math.inf if seconds is None else seconds
+        self._end = time.monotonic() + self.seconds
+
+    def left(self) -> float:
+        return self._end - time.monotonic()
+
+    def each(self) -> float | None:
+        """Seconds that a command may take; None if that is not less than what clients give it."""
+        left = self.left()
+        return max(left, _SHORTEST) if left < TIMEOUT else None
+
+    def bound(self) -> Flow[None]:
+        """Have the next commands take no longer."""
+        seconds = self.each()
+        if seconds is not None:
+            yield Timeout(seconds)
+
+    def passed(
+        self, error: AgentTimeout, args: Any, out: bytes = b"", err: bytes = b""
+    ) -> QgaError:
+        """What to raise for *error*: it is the program's affair if that was all of the time."""
+        return error if self.left() > 0 else ProgramTimeout(args, self.seconds, out, err)
+
+
+def ignoring_errors(commands: Sequence[Command[Any]]) -> Flow[None]:
+    """Do *commands*, of which some may have been done, or be the affair of an earlier agent."""
+    if commands:
+        try:
+            yield Together(commands)
+        except CommandError:
+            pass
+
+
+def refused(args: Any, number: int, directory: str) -> GuestOSError:
+    if directory:
+        what = f"the directory {directory!r}"
+    else:
+        first = args if isinstance(args, str | bytes) else args[0]
+        what = f"the program {os.fsdecode(first)!r}"
+    return GuestOSError(f"{what} cannot be used: {os.strerror(number)}", number)

@@ -1,0 +1,402 @@
+"""A program of the guest that was started: fed, read while it runs, signalled and waited for.
+
+Used by `process`, which starts programs; `spool` is how it is talked to.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from qga.client.completed import ProgramTimeout
+from qga.errors import (
+    AgentTimeout,
+    BadArgument,
+    CommandDisabled,
+    CommandError,
+    GuestOSError,
+    QgaError,
+)
+from qga.protocol import Exec, ExecGetStatus, FileClose, FileOpen, FileRead
+
+from . import wrapper
+from .bounds import Total, ignoring_errors, refused
+from .script import SHELL
+from .spool import Control, Output
+from .spoolinput import Input, StdinClosed
+from .steps import GetLimits, Leave, Limits, Timeout, Together, Wait
+from .transfer import read_file
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from qga.protocol.exec import ExecStatus
+    from qga.protocol.files import FileChunk
+    from qga.protocol.model import Command
+
+    from .steps import Flow
+
+# How long the keeper of a program goes on without a sign of the client, in seconds.
+LEASE = 60.0
+# Pauses between looks at what has come, in seconds: short ones first.
+_FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
+# How long what ends a program may take, when nobody waits for it any more.
+ENDING = 5.0
+# How long the output of a program that was killed is waited for.
+LAST_WORDS = 1.0
+
+
+class Running:
+    """A program that was started: what the client knows of it, and what can be done.
+
+    Attributes:
+        args: the program and its arguments.
+        pid: its process number in the guest.
+        returncode: None while it is not known to have ended.
+        out, err: its outputs; None if they are no pipes.
+        input: its input; None if that is no pipe.
+    """
+
+    def __init__(self, args: Any, pid: int) -> None:
+        self.args = args
+        self.pid = pid
+        self.returncode: int | None = None
+        self.out: Output | None = None
+        self.err: Output | None = None
+        self.input: Input | None = None
+        self.lease = LEASE
+        self._directory = ""
+        self._control = Control("", LEASE)
+        self._finished = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of it is left in the guest."""
+        return self._finished
+
+    def outputs(self) -> list[Output]:
+        return [output for output in (self.out, self.err) if output]
+
+    # What users do.
+
+    def poll(self) -> Flow[int | None]:
+        """Look whether the program has ended; return its exit code, or None while it runs."""
+        if self.returncode is None:
+            yield from self._control.alive()
+            status = yield from self._status()
+            if status is None:
+                return self.returncode
+            if not status.exited:
+                return None
+            self.note(status)
+            if status.exitcode in (126, 127):
+                yield from self._check_start(status.exitcode)
+        yield from self.finish()
+        return self.returncode
+
+    def _status(self) -> Flow[ExecStatus | None]:
+        """What the agent says of the program; None while it runs without that the agent knows."""
+        try:
+            status: ExecStatus = yield ExecGetStatus(pid=self.pid)
+            return status
+        except CommandDisabled:
+            raise
+        except CommandError as error:
+            # Another thread may just have been told, and then the agent has forgotten it.
+            yield Wait(LAST_PAUSE)
+            if self.returncode is not None or (yield from self._still_there()):
+                return None
+            raise QgaError(
+                f"process {self.pid}: how it ended is not known, for the agent has been restarted "
+                f"since it began ({error})"
+            ) from error
+
+    def _still_there(self) -> Flow[bool]:
+        """Whether the program runs, as the guest's kernel tells."""
+        found = []
+        for path in (f"/proc/{self.pid}/stat", f"{self._directory}/s/born"):
+            try:
+                data: bytes = yield from read_file(path)
+            except GuestOSError:
+                return False
+            found.append(data.rpartition(b") ")[2].split())
+        stat, (born,) = found
+        return stat[0] != b"Z" and stat[19] == born
+
+    def wait(self, timeout: float | None = None) -> Flow[int]:
+        """Wait until the program has ended. Its output may be read later.
+
+        Args:
+            timeout: seconds to wait; for ever if None.
+
+        Returns: its exit code; the negative number of the signal that ended it.
+
+        Raises:
+            ProgramTimeout: it has not ended in time. It goes on.
+        """
+        end = Total(timeout)
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                yield from end.bound()
+                code = yield from self.poll()
+            except AgentTimeout as error:
+                raise end.passed(error, self.args) from error
+            if code is not None:
+                return code
+            left = end.left()
+            if left <= 0:
+                raise ProgramTimeout(self.args, end.seconds)
+            yield Wait(min(pause, left))
+            pause = min(pause * 1.5, 2 * LAST_PAUSE)
+
+    def communicate(
+        self, input: bytes | str | None = None, timeout: float | None = None
+    ) -> Flow[tuple[bytes, bytes]]:
+        """Send *input* to the program, read its outputs to their ends and wait for it.
+
+        Args:
+            input: what it reads; text is encoded as UTF-8. Its input ends after that.
+            timeout: seconds to wait; for ever if None.
+
+        Returns: its standard output and its standard error.
+
+        Raises:
+            ProgramTimeout: it has not ended in time. It goes on; what it put out is kept for the
+                next call.
+        """
+        end = Total(timeout)
+        data = memoryview(input.encode() if isinstance(input, str) else input or b"")
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                yield from end.bound()
+                moved = yield from self._feed(data)
+                data = data[moved:]
+                for output in self.outputs():
+                    moved += yield from output.look()
+                ended = not moved and all(output.ended for output in self.outputs())
+                if ended and (yield from self.poll()) is not None:
+                    break
+                yield from self._control.alive()
+            except AgentTimeout as error:
+                raise end.passed(error, self.args, *self._so_far()) from error
+            left = end.left()
+            if left <= 0:
+                raise ProgramTimeout(self.args, end.seconds, *self._so_far())
+            if moved:
+                pause = _FIRST_PAUSE
+            else:
+                yield Wait(min(pause, left))
+                pause = min(pause * 1.5, LAST_PAUSE)
+        so_far = self._so_far()
+        for output in self.outputs():
+            output.buffer.clear()
+        return so_far
+
+    def _feed(self, data: memoryview) -> Flow[int]:
+        """Give the program the beginning of *data*, or the end of its input if that is empty."""
+        if not self.input or self.input.closed:
+            return len(data)
+        try:
+            sent = (yield from self.input.offer(data)) if data else 0
+        except StdinClosed:
+            sent = len(data)  # as subprocess has it, that is no error
+        if sent == len(data):
+            yield from self.input.close()
+        return sent
+
+    def send_signal(self, number: int, *, group: bool = True) -> Flow[None]:
+        """Send a signal to the program; nothing happens if it has ended.
+
+        Args:
+            number: of the signal.
+            group: whether what it has started gets it too: its process group.
+        """
+        if self.returncode is None:
+            yield from self._control.order(f"{'group' if group else 'only'} {int(number)}")
+
+    def terminate(self) -> Flow[None]:
+        """Send SIGTERM to the program and what it has started."""
+        yield from self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> Flow[None]:
+        """Send SIGKILL to the program and what it has started."""
+        yield from self.send_signal(signal.SIGKILL)
+
+    # What its streams do.
+
+    def read(self, output: Output, size: int) -> Flow[bytes]:
+        """Wait until there is something of an output; return at most *size* bytes, none at its end.
+
+        Args:
+            output: which.
+            size: -1 for all up to its end.
+        """
+        while not output.ended and (size < 0 or not output.buffer):
+            yield from self._more(output)
+        return output.take(len(output.buffer) if size < 0 else size)
+
+    def read_line(self, output: Output, size: int) -> Flow[bytes]:
+        """Wait for a line of an output; return it, or what is left at its end.
+
+        Args:
+            output: which.
+            size: at most so many bytes; -1 for all of the line.
+        """
+        seen = 0
+        while True:
+            found = output.buffer.find(b"\n", seen) + 1
+            seen = len(output.buffer)
+            if found or 0 <= size <= seen or output.ended:
+                found = found or seen
+                return output.take(found if size < 0 else min(found, size))
+            yield from self._more(output)
+
+    def close_output(self, output: Output) -> Flow[None]:
+        """Read no more of an output: in time the program is told so by SIGPIPE."""
+        if not output.ended:
+            yield from self._control.order(f"drop {output.name}")
+            yield from ignoring_errors(output.closing())
+        output.buffer.clear()
+        if self.returncode is not None:
+            yield from self.finish()
+
+    def _more(self, output: Output) -> Flow[None]:
+        """Wait until there is more of an output, or no more will come."""
+        pause = _FIRST_PAUSE
+        while not (yield from output.look()) and not output.ended:
+            yield from self._control.alive()
+            yield Wait(pause)
+            pause = min(pause * 1.5, LAST_PAUSE)
+        if output.ended and self.returncode is not None:
+            yield from self.finish()
+
+    # Its end.
+
+    def close_all(self) -> Flow[None]:
+        """End its input, read no more of its outputs, and wait for its end."""
+        if self.input:
+            yield from self.input.close()
+        for output in self.outputs():
+            yield from self.close_output(output)
+        yield from self.wait()
+
+    def alive(self) -> Flow[None]:
+        """Give a sign of life, so that the program is not taken for abandoned."""
+        if not self._finished:
+            yield from self._control.alive()
+
+    def finish(self) -> Flow[None]:
+        """When it has ended, and its outputs have: leave nothing in the guest."""
+        if not self._finished and all(output.ended for output in self.outputs()):
+            self._finished = True
+            yield from self._close("done")
+
+    def abandon(self) -> Flow[None]:
+        """Kill it if it still runs, and leave nothing of it in the guest."""
+        if self._finished:
+            return
+        commands = self._ending()
+        yield Timeout(ENDING, despite=True)
+        end = time.monotonic() + LAST_WORDS
+        try:
+            yield from self._close("abort", commands)
+            while self.returncode is None and time.monotonic() < end:
+                status = yield ExecGetStatus(pid=self.pid)
+                if status.exited:
+                    self.note(status)
+                else:
+                    yield Wait(LAST_PAUSE / 5)
+        except CommandError:
+            pass  # forgotten with an agent that has ended
+        except QgaError:
+            for command in commands:
+                yield Leave(command)
+
+    def left(self) -> list[Command[Any]]:
+        """What ends it when there is time: for operations that were interrupted."""
+        return [] if self._finished else [*self._ending(), ExecGetStatus(pid=self.pid)]
+
+    def _ending(self) -> list[Command[Any]]:
+        self._finished = True
+        commands = self._closing("abort")
+        if not self._control.is_open:
+            # Interrupted before it was, and maybe before there was anything: its name is known.
+            name = self._directory.rpartition("qga-")[2]
+            places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
+            commands.append(Exec(path=SHELL, arg=["-c", wrapper.ABORT, "sh", *places]))
+        return commands
+
+    def _close(self, order: str, commands: list[Command[Any]] | None = None) -> Flow[None]:
+        try:
+            yield Together(self._closing(order) if commands is None else commands)
+        except BadArgument:
+            # Of an agent that has been restarted: the keeper has not heard it.
+            try:
+                yield from self._control.order(order)
+                yield Together(self._control.closing())
+            except CommandError:
+                pass  # it is no longer there
+        except CommandError:
+            pass
+
+    def _closing(self, order: str) -> list[Command[Any]]:
+        commands: list[Command[Any]] = []
+        for output in self.outputs():
+            commands += output.closing()
+        if self.input:
+            commands += self.input.closing()
+        return [*commands, *self._control.last(order)]
+
+    def note(self, status: ExecStatus) -> None:
+        """Take note of how it ended."""
+        code = status.exitcode or 0
+        self.returncode = code if status.signal is None else -status.signal
+
+    def _so_far(self) -> tuple[bytes, bytes]:
+        return (
+            bytes(self.out.buffer) if self.out else b"",
+            bytes(self.err.buffer) if self.err else b"",
+        )
+
+    # Its beginning.
+
+    def begin(self, name: str, place: str) -> None:
+        """Its spool's name is known, and then the place."""
+        self._directory = name if not place else f"{place}/qga-{name}"
+
+    def open(self, stdin: str, stdout: str, stderr: str) -> Flow[None]:
+        """Open what talks to the keeper."""
+        limits: Limits = yield GetLimits()
+        inner = f"{self._directory}/s"
+        self._control = Control(inner, self.lease / wrapper.PERIODS / 2)
+        opening: list[Command[int]] = [self._control.opening()]
+        outputs = [
+            Output(inner, name) for name, how in (("o", stdout), ("e", stderr)) if how == "p"
+        ]
+        for output in outputs:
+            opening += output.opening()
+        handles = yield Together(opening)
+        self._control.opened(handles.pop(0))
+        for output in outputs:
+            output.opened(handles.pop(0), handles.pop(0))
+            output.limit(limits)
+            if output.name == "o":
+                self.out = output
+            else:
+                self.err = output
+        if stdin == "p":
+            self.input = Input(inner)
+
+    def _check_start(self, code: int) -> Flow[None]:
+        """Raise if the exit code is that of a shell that could not start the program."""
+        handle = yield FileOpen(path=f"{self._directory}/start")
+        chunk: FileChunk = yield FileRead(handle=handle, count=4096)
+        yield from ignoring_errors([FileClose(handle=handle)])
+        if b"failed" in chunk.data:
+            number = errno.ENOENT if code == 127 else errno.EACCES
+            yield from self.abandon()
+            raise refused(self.args, number, "")
