@@ -62,7 +62,10 @@ def listens(path: Path, program: Popen[bytes]) -> bool:
 def running(command: list[str], blocked: Sequence[str] = BLOCKED) -> Iterator[RunningAgent]:
     """Start *command*, an agent without options yet; it ends with the block."""
     with process.running([*command, "-b", ",".join(blocked)]) as agent:
-        yield agent
+        try:
+            yield agent
+        finally:
+            agent.process.kill()  # qemu-ga may not end by SIGTERM
 
 
 @contextmanager

@@ -79,11 +79,54 @@ class AgentProcess:
         target: what `qga.connect` and the command line take.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
-        self.process = process
+    def __init__(self, command: Sequence[str], directory: Path) -> None:
+        self._command = command
         self.directory = directory
         self.socket = directory / "agent.sock"
         self.target = f"unix:{self.socket}"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with (self.directory / "log").open("ab") as log:
+            return subprocess.Popen(self._command, stderr=log, cwd=self.directory)
+
+    def restart(self) -> None:
+        """Kill the process and start another one in its place, as after a crash.
+
+        >>> with agent_process() as agent, agent.connect() as client:
+        ...     client.ping()
+        ...     agent.restart()
+        ...     client.ping()
+        Traceback (most recent call last):
+        qga.errors.ConnectionLost: the agent's side closed the channel
+
+        Raises:
+            RuntimeError: it does not start.
+        """
+        self.process.kill()
+        self.process.wait()
+        self.socket.unlink()
+        self.process = self._start()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it can be connected to.
+
+        >>> with agent_process() as agent:
+        ...     agent.wait()
+
+        Raises:
+            RuntimeError: it has ended, or takes longer than 30 seconds.
+        """
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.connect().close()
+                return
+            except TransportError as error:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError(f"the agent does not start: {self.output}") from error
+                time.sleep(0.01)
 
     def connect(self, *, timeout: float = TIMEOUT) -> Client:
         """A client of it.
@@ -167,28 +210,14 @@ def running(command: Sequence[str]) -> Iterator[AgentProcess]:
     """Run *command*, an agent that is not told yet where to listen, for a `with` block."""
     with short_directory() as directory:
         places = ["-m", "unix-listen", "-p", f"{directory}/agent.sock", "-t", str(directory)]
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen([*command, *places], stderr=log, cwd=directory)
-        agent = AgentProcess(process, directory)
+        agent = AgentProcess([*command, *places], directory)
         try:
-            _wait_until_it_listens(agent)
+            agent.wait()
             yield agent
         finally:
-            process.terminate()
+            agent.process.terminate()
             try:
-                process.wait(_END)
+                agent.process.wait(_END)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_it_listens(agent: AgentProcess) -> None:
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            agent.connect().close()
-            return
-        except TransportError as error:
-            if agent.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"the agent does not start: {agent.output}") from error
-            time.sleep(0.01)
+                agent.process.kill()
+                agent.process.wait()

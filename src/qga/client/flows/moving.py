@@ -1,6 +1,6 @@
 """The bytes of one file, between this machine and an open file of the guest.
 
-The pieces are as large as the channel takes, and a few are under way at once. Holes are skipped in
+The pieces are as large as the channel takes, and a few are asked for at once. Holes are skipped in
 both directions. For `transfers`.
 """
 
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
         def skip(self, count: int) -> None: ...
 
 
-# How many pieces are under way at once. More measured no faster, and cost memory.
+# How many pieces are asked for at once. More measured no faster, and cost memory. Only one is sent
+# at once: qemu-ga on a virtio-serial port stalls when a large request has another one behind it.
 FLIGHT = 4
 
 # What is a hole when it is all zeros. File systems have no smaller ones worth the trouble.
@@ -250,35 +251,23 @@ def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[N
             yield FileSeek(handle=handle, offset=at, whence=0)
             position = at
         while at < end:
-            pieces: list[bytes | memoryview] = []
-            while at < end and len(pieces) < FLIGHT:
-                pieces.append(source.read(at, min(limits.write, end - at)))
-                at += len(pieces[-1])
-            yield from _write_all(handle, position, pieces)
-            position = at
-            for piece in pieces:
-                tally.take(piece)
+            piece = source.read(at, min(limits.write, end - at))
+            yield from _write_all(handle, piece)
+            at = position = at + len(piece)
+            tally.take(piece)
     if at < source.size:  # a hole at the end: its last byte makes it
         yield FileSeek(handle=handle, offset=source.size - 1, whence=0)
-        yield from _write_all(handle, source.size - 1, [b"\0"])
+        yield from _write_all(handle, b"\0")
         tally.skip(source.size - at)
 
 
-def _write_all(handle: int, position: int, pieces: list[bytes | memoryview]) -> Flow[None]:
-    """Write *pieces* one behind the other at *position*, where the file stands."""
-    while pieces:
-        answers = yield Together([FileWrite(handle=handle, data=piece) for piece in pieces])
-        for index, (piece, written) in enumerate(zip(pieces, answers, strict=True)):
-            if written.count <= 0:
-                raise GuestOSError("no byte could be written", errno.ENOSPC)
-            position += written.count
-            if written.count < len(piece):
-                # An agent may take less than it was given; what came behind went astray.
-                pieces = [piece[written.count :], *pieces[index + 1 :]]
-                yield FileSeek(handle=handle, offset=position, whence=0)
-                break
-        else:
-            return
+def _write_all(handle: int, piece: bytes | memoryview) -> Flow[None]:
+    """Write *piece* where the file stands."""
+    while piece:
+        written = yield FileWrite(handle=handle, data=piece)
+        if written.count <= 0:
+            raise GuestOSError("no byte could be written", errno.ENOSPC)
+        piece = piece[written.count :]  # an agent may take less than it was given
 
 
 def receive(
