@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
         async def synchronise(self, deadline: Deadline) -> None: ...
 
+        def hung_up(self) -> bool: ...
+
         def close(self) -> None: ...
 
 
@@ -74,6 +76,10 @@ class AsyncStreamChannel:
 
     async def synchronise(self, deadline: Deadline) -> None:
         await self._hold(self._conversation.synchronise(), deadline)
+
+    def hung_up(self) -> bool:
+        # Transports of others need not know.
+        return hasattr(self._transport, "hung_up") and bool(self._transport.hung_up())
 
     def close(self) -> None:
         self.closed = True
@@ -134,6 +140,9 @@ class AsyncRequestChannel:
 
     async def synchronise(self, deadline: Deadline) -> None:
         await self.exchange("guest-ping", {}, deadline)
+
+    def hung_up(self) -> bool:
+        return False
 
     def close(self) -> None:
         self.closed = True

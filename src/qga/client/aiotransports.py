@@ -113,6 +113,10 @@ class AsyncDescriptorTransport:
         """The descriptor."""
         return self._descriptor
 
+    def hung_up(self) -> bool:
+        """Whether the other side has closed the channel, as far as the event loop has seen."""
+        return self._ended is not None
+
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:

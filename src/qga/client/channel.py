@@ -48,6 +48,9 @@ if TYPE_CHECKING:
         def synchronise(self, deadline: Deadline) -> None:
             """Get in step with the agent."""
 
+        def hung_up(self) -> bool:
+            """Whether it is known that the other side has closed it: nothing would arrive there."""
+
         def close(self) -> None:
             """Close it. May be repeated."""
 
@@ -80,6 +83,10 @@ class StreamChannel:
 
     def synchronise(self, deadline: Deadline) -> None:
         self._hold(self._conversation.synchronise(), deadline)
+
+    def hung_up(self) -> bool:
+        # Transports of others need not know.
+        return hasattr(self._transport, "hung_up") and bool(self._transport.hung_up())
 
     def close(self) -> None:
         self.closed = True
@@ -140,6 +147,9 @@ class RequestChannel:
 
     def synchronise(self, deadline: Deadline) -> None:
         self.exchange("guest-ping", {}, deadline)
+
+    def hung_up(self) -> bool:
+        return False
 
     def close(self) -> None:
         self.closed = True

@@ -373,6 +373,8 @@ class Client(Blocking, Operations):
             closed = TransportError("this client has been closed")
             closed.hint = "make another one"
             raise closed
+        if self._channel is not None and self._channel.hung_up():
+            self._drop()  # the agent or the guest has been started again
         if self._channel is None:
             self._channel = channel.opened(self._dial(deadline))
         return self._channel

@@ -160,6 +160,8 @@ class DescriptorTransport:
         self._readable.register(descriptor, select.POLLIN)
         self._writable = select.poll()
         self._writable.register(descriptor, select.POLLOUT)
+        self._gone = select.poll()
+        self._gone.register(descriptor, select.POLLRDHUP)
 
     def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
         waiting = [memoryview(piece) for piece in pieces if piece]
@@ -192,6 +194,10 @@ class DescriptorTransport:
     def fileno(self) -> int:
         """The descriptor."""
         return self._descriptor
+
+    def hung_up(self) -> bool:
+        """Whether the other side has closed the channel."""
+        return bool(self._gone.poll(0))
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

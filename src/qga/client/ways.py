@@ -133,7 +133,7 @@ class Attempts:
     def failed(self, address: Any, error: Exception) -> None:
         """Note why *address* could not be reached."""
         self._late = self._late and isinstance(error, AgentTimeout)
-        self._reasons.append(f"{error} ({address[0]})")
+        self._reasons.append(f"{error.text} ({address[0]})")
 
     def verdict(self) -> NoChannel | AgentTimeout:
         """The exception to raise when none could be."""
