@@ -45,7 +45,13 @@ fi"""
 def chmod(
     path: AnyPath, mode: int | str, *, recursive: bool = False, timeout: float | None = None
 ) -> Flow[None]:
-    """Set the permissions of a file, or of a directory and all below it.
+    r"""Set the permissions of a file, or of a directory and all below it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.chmod(f"{folder}/file", "u+x,go=")
+        >>> oct(guest.files.stat(f"{folder}/file").permissions)
+        '0o700'
 
     Args:
         path: full path in the guest; a symlink is followed, but not those below it.
@@ -76,7 +82,12 @@ def chown(
     follow_symlinks: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Set the owner of a file, or of a directory and all below it.
+    r"""Set the owner of a file, or of a directory and all below it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> owner = guest.files.stat(f"{folder}/file").uid
+        >>> guest.files.chown(f"{folder}/file", owner)
 
     Args:
         path: full path in the guest.
@@ -105,6 +116,10 @@ def chown(
 def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
     """Make an empty file; if it is there, set its times to now.
 
+        >>> guest.files.touch(f"{folder}/new")
+        >>> guest.files.stat(f"{folder}/new").size
+        0
+
     Args:
         path: full path in the guest.
         timeout: seconds for each command; the client's own if None.
@@ -125,10 +140,16 @@ def utime(
     follow_symlinks: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Set when a file was last used and when its content changed, as `os.utime` does.
+    r"""Set when a file was last used and when its content changed, as `os.utime` does.
 
     Busybox in the guest takes whole seconds only: the fraction is dropped there. Nor does it take
     times before 1970.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.utime(f"{folder}/file", (0, 1_000_000_000))
+        >>> guest.files.stat(f"{folder}/file").mtime
+        1000000000.0
 
     Args:
         path: full path in the guest.

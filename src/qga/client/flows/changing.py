@@ -95,6 +95,9 @@ def mkdir(
 ) -> Flow[None]:
     """Make a directory.
 
+        >>> guest.files.mkdir(f"{folder}/a/b", 0o700, parents=True)
+        >>> guest.files.mkdir(f"{folder}/a/b", exist_ok=True)
+
     Args:
         path: full path in the guest.
         mode: its permissions, exactly these; what the agent's umask leaves if None.
@@ -120,7 +123,12 @@ def remove(
     missing_ok: bool = False,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Remove a file, or a directory that is empty. Symlinks are removed themselves.
+    r"""Remove a file, or a directory that is empty. Symlinks are removed themselves.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.remove(f"{folder}/file")
+        >>> guest.files.remove(f"{folder}/file", missing_ok=True)
 
     Args:
         path: full path in the guest.
@@ -147,10 +155,16 @@ def remove(
 def rename(
     old: AnyPath, new: AnyPath, *, overwrite: bool = True, timeout: float | None = None
 ) -> Flow[None]:
-    """Give a file or directory another name.
+    r"""Give a file or directory another name.
 
     Within a file system it happens at once, as `os.rename` does it; to another one, the file is
     copied and removed. *new* is the whole new name: if it is a directory, nothing is moved into it.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.rename(f"{folder}/file", f"{folder}/new")
+        >>> guest.files.read(f"{folder}/new")
+        b'data\n'
 
     Args:
         old: full path in the guest.
@@ -177,9 +191,15 @@ def copy(
     overwrite: bool = True,
     timeout: float | None = None,
 ) -> Flow[None]:
-    """Copy a file within the guest, or a directory with all below it.
+    r"""Copy a file within the guest, or a directory with all below it.
 
     *new* is the whole new name. A directory that is there gets the files in addition.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.copy(f"{folder}/file", f"{folder}/copy", preserve=True)
+        >>> guest.files.read(f"{folder}/copy")
+        b'data\n'
 
     Args:
         old: full path in the guest. A symlink is followed, unless *recursive*.
@@ -200,7 +220,13 @@ def copy(
 
 
 def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
-    """Make a symlink.
+    r"""Make a symlink.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.symlink("file", f"{folder}/link")
+        >>> guest.files.read(f"{folder}/link")
+        b'data\n'
 
     Args:
         target: what it leads to; taken as it is, and may be relative to its directory.
@@ -223,6 +249,10 @@ def mktemp(
 ) -> Flow[str]:
     """Make an empty file of a new name, which only its owner may read and write.
 
+        >>> path = guest.files.mktemp(folder, "report.")
+        >>> guest.files.stat(path).size
+        0
+
     Args:
         directory: full path in the guest of the directory that it shall be in.
         prefix: how its name begins.
@@ -242,7 +272,12 @@ def mkdtemp(
     *,
     timeout: float | None = None,
 ) -> Flow[str]:
-    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`."""
+    """Make a directory of a new name, which only its owner may use. Otherwise as `mktemp`.
+
+    >>> path = guest.files.mkdtemp(folder, "work.")
+    >>> guest.files.list(path)
+    []
+    """
     return (yield from _temporary(directory, prefix, "-d", timeout))
 
 
