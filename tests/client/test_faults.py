@@ -4,12 +4,13 @@ The operation ends with the right error in its time, the next call works, and th
 sees to it that nothing stays in the guest.
 """
 
+import asyncio
+import contextlib
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,10 +86,10 @@ def troubled(request: pytest.FixtureRequest) -> Iterator[RunningAgent]:
         yield agent
 
 
-@contextmanager
+@contextlib.contextmanager
 def again(agent: RunningAgent) -> Iterator[None]:
     """Another agent of the same kind at the same place."""
-    command = list(agent.process.args)  # type: ignore[arg-type]  # it was started with a list
+    command = agent.process.args
     agent.socket.unlink(missing_ok=True)
     process = subprocess.Popen(command, cwd=agent.directory, stderr=subprocess.DEVNULL)
     try:
@@ -124,3 +125,62 @@ def test_an_agent_in_trouble(
             client.timeout = PATIENCE
             client.ping()
             spools.wait_gone()
+
+
+def test_callers_at_once(troubled: RunningAgent, spools: Spools) -> None:
+    """Threads that share a client: each gets its own answers, also after those who gave up."""
+    failures: list[BaseException] = []
+
+    def call(client: qga.Client, number: int) -> None:
+        try:
+            path = str(troubled.directory / f"file-{number}")
+            for turn in range(6):
+                data = f"{number} {turn}\n".encode() * (1 + 5000 * number)
+                client.write_file(path, data)
+                assert client.read_file(path) == data
+                # The reply comes when nobody waits for it any more, or in time.
+                with contextlib.suppress(qga.AgentTimeout):
+                    client.read_file(str(troubled.directory / "large"), timeout=0.02)
+                word = f"word-{number}-{turn}"
+                if number % 2:
+                    done = client.run(["sh", "-c", "cat; exit $0", str(number)], input=word)
+                    assert (done.stdout, done.returncode) == (word.encode(), number)
+                else:
+                    with client.open(path) as file:
+                        assert file.read(64) == data[:64]
+        except BaseException as error:  # noqa: BLE001 - for the test's thread
+            failures.append(error)
+
+    with qga.connect(troubled.target, timeout=PATIENCE) as client:
+        threads = [threading.Thread(target=call, args=(client, number)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert failures == []
+    spools.wait_gone()
+
+
+def test_tasks_at_once(troubled: RunningAgent, spools: Spools) -> None:
+    """The same with tasks, of which some are cancelled."""
+
+    async def call(client: qga.AsyncClient, number: int) -> None:
+        path = str(troubled.directory / f"file-{number}")
+        for turn in range(6):
+            data = f"{number} {turn}\n".encode() * (1 + 5000 * number)
+            await client.write_file(path, data)
+            assert await client.read_file(path) == data
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await client.read_file(str(troubled.directory / "large"))
+            if number % 2:
+                word = f"word-{number}-{turn}"
+                done = await client.run(["sh", "-c", "cat; exit $0", str(number)], input=word)
+                assert (done.stdout, done.returncode) == (word.encode(), number)
+
+    async def main() -> None:
+        async with await qga.aconnect(troubled.target, timeout=PATIENCE) as client:
+            await asyncio.gather(*(call(client, number) for number in range(8)))
+
+    asyncio.run(main())
+    spools.wait_gone()
