@@ -3,13 +3,14 @@
 `spools` is a fixture for tests that run programs through an agent on this machine.
 """
 
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from qga.client.flows import process, wrapper
+from qga.client.flows import wrapper
 
 PATIENCE = 60.0
 
@@ -48,12 +49,12 @@ class Spools:
 def spools(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spools]:
     """Sees to it that nothing is left of the programs of a test."""
     made = Spools()
-    token_hex = process.secrets.token_hex
+    token_hex = secrets.token_hex
 
     def remembered(size: int) -> str:
         made.names.append(token_hex(size))
         return made.names[-1]
 
-    monkeypatch.setattr(process.secrets, "token_hex", remembered)
+    monkeypatch.setattr(secrets, "token_hex", remembered)
     yield made
     made.wait_gone()

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 import qga
+from qga.client.flows import process, wrapper
 from qga.client.flows.spoolinput import StdinClosed
+from qga.client.process import ProgramOutput
 from tests.support.stock import RunningAgent
 
 from .spools import Spools
@@ -136,6 +138,24 @@ def test_more_than_the_agent_keeps(client: qga.Client) -> None:
     assert done.stdout.endswith(data)
     assert not any(done.stdout[:size])
     assert done.stderr == bytes(3000)
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="there is no bash here")
+def test_bash_in_place_of_sh(client: qga.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "SHELL", "/bin/bash")
+    for name in ("STARTER", "KEEPER", "PROGRAM"):
+        text = getattr(wrapper, name).replace("/bin/sh", "/bin/bash")
+        monkeypatch.setattr(wrapper, name, text)
+    data = os.urandom(9 << 20)
+    done = client.run("cat; echo err >&2; kill -9 $$", shell=True, input=data)
+    assert (done.stdout, done.stderr, done.returncode) == (data, b"err\n", -9)
+    with pytest.raises(qga.GuestOSError):
+        client.run(["no-such-program"])
+    with client.popen(["sleep", "600"]) as program:
+        program.terminate()
+        assert program.wait() == -signal.SIGTERM
+    with pytest.raises(qga.ProgramTimeout):
+        client.run("sleep 600 & sleep 600", shell=True, timeout=1)
 
 
 def test_out_of_time(client: qga.Client, exec_agent: RunningAgent) -> None:
@@ -270,8 +290,7 @@ def test_a_program_that_takes_no_input(client: qga.Client) -> None:
         assert program.stdout
         assert program.stdout.readline() == b"closed\n"
         with pytest.raises(StdinClosed) as raised:
-            for _ in range(100):
-                program.stdin.write(bytes(1 << 20))
+            program.stdin.write(bytes(100 << 20))
         assert isinstance(raised.value, BrokenPipeError)
         program.kill()
 
@@ -289,15 +308,25 @@ def test_an_agent_that_stops_for_a_while(client: qga.Client, exec_agent: Running
         client.timeout = 0.2
         with exec_agent.stopped():
             for _ in range(2):
-                with pytest.raises(qga.AgentTimeout):
-                    while piece := program.stdout.read(100_000):
-                        digest.update(piece)
+                digest.update(_until_timeout(program.stdout))
         client.timeout = 60
         while piece := program.stdout.read(100_000):
             digest.update(piece)
         assert program.wait() == 0
     everything = "".join(f"{number}\n" for number in range(1, 1000001)).encode()
     assert digest.digest() == hashlib.sha256(everything).digest()
+
+
+def _until_timeout(stream: ProgramOutput) -> bytes:
+    """What comes until the agent does not answer any more."""
+    data = b""
+    while True:
+        try:
+            piece = stream.read(100_000)
+        except qga.AgentTimeout:
+            return data
+        assert piece, "the agent went on"
+        data += piece
 
 
 CLIENT = """

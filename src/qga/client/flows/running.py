@@ -70,6 +70,7 @@ class Running:
         self._directory = ""
         self._control = Control("", LEASE)
         self._finished = False
+        self._forgotten = False  # by the agent, before it has told how the program ended
 
     @property
     def finished(self) -> bool:
@@ -113,6 +114,8 @@ class Running:
             yield Wait(LAST_PAUSE)
             if self.returncode is not None or (yield from self._still_there()):
                 return None
+            self._forgotten = True
+            yield from self.finish()
             raise QgaError(
                 f"process {self.pid}: how it ended is not known, for the agent has been restarted "
                 f"since it began ({error})"
@@ -266,8 +269,7 @@ class Running:
             yield from self._control.order(f"drop {output.name}")
             yield from ignoring_errors(output.closing())
         output.buffer.clear()
-        if self.returncode is not None:
-            yield from self.finish()
+        yield from self.finish()
 
     def _more(self, output: Output) -> Flow[None]:
         """Wait until there is more of an output, or no more will come."""
@@ -276,7 +278,7 @@ class Running:
             yield from self._control.alive()
             yield Wait(pause)
             pause = min(pause * 1.5, LAST_PAUSE)
-        if output.ended and self.returncode is not None:
+        if output.ended:
             yield from self.finish()
 
     # Its end.
@@ -296,7 +298,8 @@ class Running:
 
     def finish(self) -> Flow[None]:
         """When it has ended, and its outputs have: leave nothing in the guest."""
-        if not self._finished and all(output.ended for output in self.outputs()):
+        over = self._forgotten or self.returncode is not None
+        if over and not self._finished and all(output.ended for output in self.outputs()):
             self._finished = True
             yield from self._close("done")
 

@@ -180,7 +180,7 @@ exit 127
 
 # Arguments: the spool, the program's pid, and STARTER's 2 to 5.
 KEEPER = _filled(
-    r"""
+    r"""# qga-keeper: of a program that a client of the guest agent runs
 set -f
 spool=$1 pid=$2 period=$3
 cd "$spool/s" || exit
