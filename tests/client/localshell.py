@@ -35,7 +35,7 @@ class LocalShell(Blocking):
     """
 
     def __init__(self, shell: list[str], path: str = os.defpath) -> None:
-        self._shell = shell
+        self.shell = shell
         self._path = path
         self._ended: dict[int, ExecStatus] = {}
         self.busybox = path != os.defpath
@@ -69,7 +69,7 @@ class LocalShell(Blocking):
         self.ran += 1
         self.inputs.append(len(command.input_data or b""))
         done = subprocess.run(
-            [*self._shell, *command.arg],
+            [*self.shell, *command.arg],
             input=command.input_data or b"",
             capture_output=True,
             env={"PATH": self._path},

@@ -3,6 +3,7 @@
 import errno
 import glob
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,19 @@ def test_long_answers_come_in_parts(
     text = f"yes | head -c {size}; echo error >&2; return 3"
     done = shell.perform(answer.answer(text))
     assert (done.code, done.out, done.err) == (3, b"y\n" * (size // 2), b"error\n")
+    assert leftovers() == []
+
+
+def test_nothing_is_left_where_nobody_reads(shell: LocalShell, leftovers: Leftovers) -> None:
+    """As when the agent is killed: the script finds its output closed."""
+    waiting = Driven(answer.answer("sleep 0.5; echo x")).begin()
+    command = [*shell.shell, *waiting.arg]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(waiting.input_data)
+        process.stdin.close()
+        process.stdout.close()
     assert leftovers() == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .flows import changing, globbing, listing, looking
+from .flows import attributes, changing, globbing, listing, looking
 from .operation import Awaiting, Blocking, operation
 from .transfers import TransferOperations
 
@@ -44,10 +44,10 @@ class FileOperations(TransferOperations):
     rename = operation(changing.rename)
     copy = operation(changing.copy)
     symlink = operation(changing.symlink)
-    chmod = operation(changing.chmod)
-    chown = operation(changing.chown)
-    touch = operation(changing.touch)
-    utime = operation(changing.utime)
+    chmod = operation(attributes.chmod)
+    chown = operation(attributes.chown)
+    touch = operation(attributes.touch)
+    utime = operation(attributes.utime)
     mktemp = operation(changing.mktemp)
     mkdtemp = operation(changing.mkdtemp)
 

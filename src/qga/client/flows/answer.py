@@ -48,7 +48,7 @@ for d in /run /dev/shm /tmp; do
 done
 if [ -z "$t" ]; then printf =; work "$@"; return; fi
 trap 'rm -f "$t"' EXIT
-trap 'exit 129' HUP INT TERM
+trap 'exit 129' HUP INT PIPE TERM
 work "$@" >"$t"
 code=$?
 size=$(wc -c <"$t")
