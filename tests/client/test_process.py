@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import qga
+from qga.client.flows import process, wrapper
 from qga.client.flows.spoolinput import StdinClosed
 from qga.client.process import ProgramOutput
 from tests.support.stock import RunningAgent
@@ -137,6 +138,24 @@ def test_more_than_the_agent_keeps(client: qga.Client) -> None:
     assert done.stdout.endswith(data)
     assert not any(done.stdout[:size])
     assert done.stderr == bytes(3000)
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="there is no bash here")
+def test_bash_in_place_of_sh(client: qga.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "SHELL", "/bin/bash")
+    for name in ("STARTER", "KEEPER", "PROGRAM"):
+        text = getattr(wrapper, name).replace("/bin/sh", "/bin/bash")
+        monkeypatch.setattr(wrapper, name, text)
+    data = os.urandom(9 << 20)
+    done = client.run("cat; echo err >&2; kill -9 $$", shell=True, input=data)
+    assert (done.stdout, done.stderr, done.returncode) == (data, b"err\n", -9)
+    with pytest.raises(qga.GuestOSError):
+        client.run(["no-such-program"])
+    with client.popen(["sleep", "600"]) as program:
+        program.terminate()
+        assert program.wait() == -signal.SIGTERM
+    with pytest.raises(qga.ProgramTimeout):
+        client.run("sleep 600 & sleep 600", shell=True, timeout=1)
 
 
 def test_out_of_time(client: qga.Client, exec_agent: RunningAgent) -> None:

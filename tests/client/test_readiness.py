@@ -149,7 +149,7 @@ def test_taken_and_not_answered(peers: Peers) -> None:
         while True:
             peer.request()
 
-    found = peers(script).state(timeout=0.3)
+    found = peers(script).state(timeout=1)
     assert (found.word, "the request was taken" in found.sentence) == ("busy", True)
 
 
@@ -166,7 +166,7 @@ def test_in_step_and_then_silent(peers: Peers) -> None:
         with pytest.raises(Gone):
             peer.request()
 
-    found = peers(silent).state(timeout=0.5)
+    found = peers(silent).state(timeout=2)
     assert (found.word, "has answered before" in found.sentence) == ("busy", True)
     found = peers(script).state(timeout=PATIENCE)
     assert (found.word, "stopped?" in found.sentence) == ("no-channel", True)

@@ -19,6 +19,7 @@ from tests.libvirt.daemon import Daemon
 from tests.libvirt.domain import Domain
 from tests.libvirt.pair import Pair
 from tests.support.need import need_module
+from tests.vm.observe import wait_until
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -231,9 +232,9 @@ def test_a_command_that_is_silent(pair: Pair) -> None:
     for domain in pair:
         with qga.connect(target(domain)) as client:
             assert client.execute(SuspendRam()) is None
+            wait_until(lambda d=domain: d.state == "pmsuspended", "it sleeps")  # type: ignore[misc]
             with pytest.raises(qga.NoChannel, match="paused, asleep or shut off"):
                 client.ping()
-    pair.wait_state("pmsuspended")
     pair.succeeds("dompmwakeup")
     pair.wait_state("running")
     pair.wait_agents()

@@ -22,7 +22,7 @@ with qga.connect("vsock:1:1234") as one, qga.connect("vsock:1:1234") as other:
         file.seek(0)
         assert file.readall() == b"%d" % number * 20000
         file.close()
-    with one.freeze() as freeze:
+    with one.frozen() as freeze:
         assert freeze.frozen == 2
         assert other.fsfreeze_status() == "frozen"
     print("done")
@@ -49,7 +49,9 @@ def test_vsock(guest: Guest) -> None:
     guest.kill_agent()
     argv = [*AGENT_PROGRAM, "-m", "vsock-listen", "-p", "4294967295:1234", "-t", "/run"]
     guest.start_agent(argv, port=None)
-    wait_until(lambda: guest.sh("python3 -", TWO_CLIENTS.encode()).out == "done\n", "an answer")
+    # Two processes with the library, emulated: that takes time.
+    program = TWO_CLIENTS.encode()
+    wait_until(lambda: guest.sh("python3 -", program, 180).out == "done\n", "an answer", 240)
     assert guest.kill_agent(signal.SIGTERM) == 0
 
 

@@ -122,7 +122,7 @@ def test_waiting(guest_factory: GuestFactory, argv: Sequence[str]) -> None:
 
         # Stopped, it has the port open, and answers when it goes on.
         guest.signal_agent(signal.SIGSTOP)
-        found = client.state(timeout=0.5)
+        found = client.state(timeout=2)
         assert (found.word, found.sentence.count("the request was taken")) == ("busy", 1)
         guest.signal_agent(signal.SIGCONT)
         assert client.wait_ready(PATIENCE).ready
@@ -139,10 +139,10 @@ def test_waiting(guest_factory: GuestFactory, argv: Sequence[str]) -> None:
         timer.start()
         assert client.wait_for(file="/tmp/there", timeout=PATIENCE)
         timer.join()
-        with pytest.raises(qga.WaitTimeout, match="exit code 3: too bad"):
+        with pytest.raises(qga.WaitTimeout, match="sh did not succeed after"):
             client.wait_for(command=["sh", "-c", "echo too bad; exit 3"], timeout=0.5)
         guest.sh("ip addr flush dev eth0")
-        with pytest.raises(qga.WaitTimeout, match=r"no primary address after 0\.5 s"):
+        with pytest.raises(qga.WaitTimeout, match="no primary address after"):
             client.wait_for(address=4, timeout=0.5)
         guest.sh("ip addr add 10.0.2.15/24 dev eth0")
         assert str(client.wait_for(address=4, timeout=PATIENCE)) == "10.0.2.15"

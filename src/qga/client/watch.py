@@ -9,7 +9,7 @@ import sys
 from typing import IO, cast
 
 # How long it may take to start, and to end, in seconds.
-_STARTING, _ENDING = 15.0, 5.0
+_STARTING, _ENDING = 30.0, 5.0
 
 # Those that go on, since the guest may still be frozen; kept, so that nobody waits for them.
 _going_on: list[subprocess.Popen[bytes]] = []

@@ -21,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from typing import Any
 
     from . import AgentProcess, FakeAgent
 
@@ -55,13 +56,11 @@ def qga_agent(request: pytest.FixtureRequest) -> Iterator[AgentProcess]:
         yield agent
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # not `wrapper`, which pluggy has since 1.2 alone
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Show what the agent has said when the test fails."""
-    report = yield
+    outcome = yield
+    report = outcome.get_result()
     agent = item.stash.get(_PROCESS, None)
     if report.failed and agent is not None and agent.directory.exists():
         report.sections.append(("qga-agent", agent.output))
-    return report

@@ -354,22 +354,31 @@ class Running:
         except CommandError:
             pass  # forgotten with an agent that has ended
         except QgaError:
-            for command in commands:
+            for command in [*commands, *self._by_name()]:
                 yield Leave(command)
 
     def left(self) -> list[Command[Any]]:
         """What ends it when there is time: for operations that were interrupted."""
-        return [] if self._finished else [*self._ending(), ExecGetStatus(pid=self.pid)]
+        if self._finished:
+            return []
+        return [*self._ending(), *self._by_name(), ExecGetStatus(pid=self.pid)]
 
     def _ending(self) -> list[Command[Any]]:
         self._finished = True
         commands = self._closing("abort")
         if not self._control.is_open:
             # Interrupted before it was, and maybe before there was anything: its name is known.
-            name = self._directory.rpartition("qga-")[2]
-            places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
-            commands.append(Exec(path=SHELL, arg=["-c", wrapper.ABORT, "sh", *places]))
+            commands.append(self._named(wrapper.ABORT))
         return commands
+
+    def _by_name(self) -> list[Command[Any]]:
+        """The same for another agent than it was started by, which knows none of the handles."""
+        return [self._named(wrapper.ABORT_NOW)] if self._directory.startswith("/") else []
+
+    def _named(self, text: str) -> Command[Any]:
+        name = self._directory.rpartition("qga-")[2]
+        places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
+        return Exec(path=SHELL, arg=["-c", text, "sh", *places])
 
     def _close(self, order: str, commands: list[Command[Any]] | None = None) -> Flow[None]:
         try:

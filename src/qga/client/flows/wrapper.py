@@ -324,3 +324,6 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
   sleep 1
 done
 """
+
+# The same for spools that are there already; opened like this, no pipe makes it wait.
+ABORT_NOW = 'for spool; do [ ! -p "$spool/s/ctl" ] || echo abort 1<>"$spool/s/ctl"; done'
