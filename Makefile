@@ -53,7 +53,7 @@ clean: ## remove .venv, caches and builds
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # libvirt's own module comes as source alone. What it is built with is in the development set.
-LIBVIRT := pkg-config --exists libvirt && echo "Building libvirt-python for .venv" && \
+LIBVIRT := pkg-config --exists libvirt 2>/dev/null && echo "Building libvirt-python for .venv" && \
 	$(PIP_INSTALL) --require-hashes --no-deps --no-build-isolation -r requirements/libvirt.txt
 
 # The virtual environment, with the first Python that is new enough and runs.
