@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qga.cli.app import run
+from qga.client import targetsfile
 
 
 @dataclass
@@ -31,8 +33,14 @@ Run = Callable[..., Done]
 
 
 @pytest.fixture
-def qga_command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.delenv("QGA_TARGET", raising=False)
+def qga_command(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Run:
+    for name in ("QGA_TARGET", "QGA_TARGETS"):
+        monkeypatch.delenv(name, raising=False)
+    # Not this user's own names.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(targetsfile, "SYSTEM", tmp_path / "etc" / "targets.toml")
 
     def command(*words: str) -> Done:
         code = run(list(words))

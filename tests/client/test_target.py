@@ -14,15 +14,18 @@ from pathlib import Path
 import pytest
 
 import qga
-from qga.client import Deadline, Target
+from qga.client import Deadline, Target, targetsfile
 from qga.client.target import names_guest_file, split_path
 
 from .peer import Gone, Peer
 
 
 @pytest.fixture(autouse=True)
-def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("QGA_TARGET", raising=False)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("QGA_TARGET", "QGA_TARGETS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(targetsfile, "SYSTEM", tmp_path / "etc" / "targets.toml")
 
 
 @pytest.fixture
@@ -33,7 +36,19 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "text", ["unix:/run/a.sock", "unix:a.sock", "vsock:3:1234", "serial:/dev/pts/3"]
+    "text",
+    [
+        "unix:/run/a.sock",
+        "unix:a.sock",
+        "vsock:3:1234",
+        "serial:/dev/pts/3",
+        "tcp:localhost:4444",
+        "tcp:[::1]:4444",
+        "fd:0",
+        "libvirt:web",
+        "libvirt+qemu:///system?domain=web",
+        "libvirt+qemu+ssh://host/system?no_tty=1&domain=web",
+    ],
 )
 def test_targets(text: str) -> None:
     assert str(Target(text)) == text
@@ -55,6 +70,19 @@ def test_targets(text: str) -> None:
         ("vsock:3:1:2", "vsock:CID:PORT"),
         ("vsock:4294967295:1", "vsock:CID:PORT"),
         ("vsock:3:99999999999", "vsock:CID:PORT"),
+        ("tcp:4444", "tcp:HOST:PORT"),
+        ("tcp::4444", "tcp:HOST:PORT"),
+        ("tcp:host:x", "tcp:HOST:PORT"),
+        ("tcp:host:0", "tcp:HOST:PORT"),
+        ("tcp:host:65536", "tcp:HOST:PORT"),
+        ("tcp:::1:4444", r"in brackets, as in tcp:\[::1\]:4444"),
+        ("fd:x", "fd:N"),
+        ("fd:-1", "fd:N"),
+        ("fd:2147483648", "fd:N"),
+        ("libvirt:", "lacks what follows"),
+        ("libvirt+qemu:///system", r"names no domain: add \?domain=NAME"),
+        ("libvirt+qemu:///system?domain=", "names no domain"),
+        ("unix+ssh:/run/a.sock", "is not a target"),
     ],
 )
 def test_what_is_no_target(text: str, why: str) -> None:
@@ -71,6 +99,10 @@ def test_what_is_no_target(text: str, why: str) -> None:
         ("unix:/run/a.sock:/a:b", "unix:/run/a.sock", "/a:b"),
         ("vsock:3:1234:/etc/hosts", "vsock:3:1234", "/etc/hosts"),
         ("serial:/dev/pts/3:/", "serial:/dev/pts/3", "/"),
+        ("tcp:[::1]:4444:/x", "tcp:[::1]:4444", "/x"),
+        ("fd:3:/x", "fd:3", "/x"),
+        ("libvirt:web:/etc/hosts", "libvirt:web", "/etc/hosts"),
+        ("libvirt+q:///s?domain=web:/x", "libvirt+q:///s?domain=web", "/x"),
     ],
 )
 def test_guest_paths(text: str, target: str, path: str) -> None:
@@ -79,7 +111,18 @@ def test_guest_paths(text: str, target: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["unix:/run/a.sock", "vsock:3:1234", "/etc/hosts", "name", ":", "vsock:3:/x"]
+    "text",
+    [
+        "unix:/run/a.sock",
+        "vsock:3:1234",
+        "/etc/hosts",
+        "name",
+        ":",
+        "vsock:3:/x",
+        "libvirt+qemu:///system?domain=x",
+        "name:x",
+        "unknown:/x",
+    ],
 )
 def test_what_is_no_guest_path(text: str) -> None:
     with pytest.raises(qga.InvalidTarget):
@@ -101,6 +144,10 @@ def test_the_target_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
 def test_which_names_are_meant_in_the_guest() -> None:
     assert names_guest_file(":/x")
     assert names_guest_file("unix:/a:/b")
+    assert names_guest_file("libvirt+qemu:///system?domain=a:/b")
+    assert names_guest_file("name:/b")
+    assert not names_guest_file("name:b")
+    assert not names_guest_file("./name:/b")
     assert not names_guest_file("./unix:/a")
     assert not names_guest_file("unix")
     assert not names_guest_file("-")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from qga.errors import AgentTimeout, ConnectionLost, NoChannel
 
-from .transports import LONG, PIECES, READ_SIZE, RETRY, lost, new_socket
+from .transports import LONG, PIECES, READ_SIZE, RETRY, lost, new_socket, reason
 from .ways import addresses, as_os_error, unknown_host
 
 if TYPE_CHECKING:
@@ -241,6 +241,6 @@ async def connect_socket(family: int, address: Any, deadline: Deadline) -> int:
     except AgentTimeout:
         raise
     except OSError as error:
-        raise NoChannel(error.strerror or str(error)) from error
+        raise NoChannel(reason(error)) from error
     finally:
         stream.close()

@@ -34,7 +34,7 @@ from qga.wire import handshake
 
 from .deadline import TIMEOUT, Deadline
 from .flows.steps import Limits
-from .libvirterrors import LibvirtLost, NoDomain, explained, missing
+from .libvirterrors import LibvirtLost, NoDomain, explained, missing, with_connection
 from .libvirthost import give_back, library, shared
 from .listing import Known
 from .transports import LONG
@@ -42,11 +42,13 @@ from .worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .aiotransports import AsyncRequestTransport
     from .libvirthost import Connection, Connections, Domain
     from .transports import RequestTransport
+
+    R = TypeVar("R")
 
 # See above. A request of this size has room in the buffer, whatever the rest of it is.
 REQUEST_LIMIT = 160 << 10
@@ -203,7 +205,7 @@ class _Agent:
 
     def check(self, deadline: Deadline) -> None:
         """Raise NoChannel unless the domain is there and runs."""
-        self._use(deadline, _check_active)
+        _twice(lambda: self._use(deadline, _check_active))
 
     def execute(self, name: str, text: str, deadline: Deadline, *, silent: bool) -> Any:
         """Have the agent execute the request *text*; return what it returned."""
@@ -259,9 +261,15 @@ class _Agent:
                     self._last = connection, domain
                 return do(domain)
             except QgaError as error:
-                if not connection.isAlive():
-                    raise LibvirtLost(f"the connection to libvirt broke: {error}") from error
-                raise
+                raise with_connection(error, connection.isAlive()) from error.__cause__
+
+
+def _twice(ask: Callable[[], R]) -> R:
+    """What *ask* returns. That a connection is dead shows only when it is used."""
+    try:
+        return ask()
+    except LibvirtLost:
+        return ask()
 
 
 def _find(connection: Connection, text: str) -> Domain:
@@ -322,11 +330,12 @@ def domains(uri: str | None = None, *, timeout: float = TIMEOUT) -> list[Known]:
             try:
                 found = [_known(uri, domain) for domain in connection.listAllDomains(_ACTIVE)]
             except library().error as error:
-                raise explained(error, "the list of domains", sent=False) from error
+                reason = explained(error, "the list of domains", sent=False)
+                raise with_connection(reason, connection.isAlive()) from error
         return sorted((known for known in found if known), key=lambda known: known.name)
 
     try:
-        return worker.run(ask, deadline, "libvirt")
+        return worker.run(lambda: _twice(ask), deadline, "libvirt")
     finally:
         worker.close()
         give_back(connections)

@@ -44,6 +44,11 @@ class LibvirtLost(ConnectionLost):
     """Not the agent is gone, but the way to libvirt."""
 
 
+def with_connection(error: QgaError, alive: int) -> QgaError:
+    """The exception for *error*, after which the connection to libvirt is *alive* or not."""
+    return error if alive else LibvirtLost(f"the connection to libvirt broke: {error}")
+
+
 def missing(error: Exception) -> bool:
     """Whether libvirt says that it has no such domain."""
     return cast("Failure", error).get_error_code() == _NO_DOMAIN

@@ -5,6 +5,7 @@ For `libvirt`. Everything here is called in threads of `worker`, and may block.
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from contextlib import contextmanager
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
         def listAllDomains(self, flags: int = 0) -> list[Domain]: ...  # noqa: N802
 
 
-# A libvirtd takes no more than five calls at once from one connection; the rest of them would wait
-# for the slowest of these.
-_CALLS = 4
-
 _INSTALL = (
     "install it with `pip install 'qga[libvirt]'`, which builds it with gcc, pkg-config and "
     "libvirt's development files, or take your system's package, as Debian's python3-libvirt"
@@ -71,6 +68,7 @@ class Library:
         self.error: type[Exception] = basic.libvirtError
         self._open = basic.open
         self._command = qemu.qemuAgentCommand
+        atexit.register(_close_all)
         if ours_alone:
             basic.registerErrorHandler(_tell, None)
 
@@ -110,8 +108,10 @@ def library() -> Library:
 class Connections:
     """The connections to one libvirt.
 
-    Shared, because each one costs: a process and a login, where it goes through ssh. Several,
-    because a few calls that wait for agents which hang would block a single one.
+    Shared, because each one costs: a process and a login, where it goes through ssh. But each
+    carries one call at a time. A libvirtd takes five at once from one connection, so that agents
+    which hang would block the others; and libvirt's own client (seen with 9.0) now and then does
+    not send what a second thread asks for while a first one waits.
 
     Args:
         uri: as libvirt takes it; None for libvirt's default.
@@ -120,13 +120,14 @@ class Connections:
     def __init__(self, uri: str | None) -> None:
         self.uri = uri
         self.users = 0
-        self._calls: dict[Connection, int] = {}
+        self._free: list[Connection] = []
+        self._closed = False
         self._mutex = threading.Lock()
         self._opening = threading.Lock()
 
     @contextmanager
     def use(self, deadline: Deadline, preferred: Connection | None = None) -> Iterator[Connection]:
-        """A connection for one call: *preferred* if that is still good, another, or a new one.
+        """A connection for one call: *preferred* if that is free, another, or a new one.
 
         Raises:
             NoChannel: none can be opened.
@@ -137,38 +138,30 @@ class Connections:
             yield connection
         finally:
             with self._mutex:
-                if connection in self._calls:
-                    self._calls[connection] -= 1
+                if not self._closed:
+                    self._free.append(connection)
 
     def close(self) -> None:
         """Close all, when their calls are done."""
         with self._mutex:
-            self._calls.clear()  # closed when the last reference to them goes
+            self._closed = True
+            self._free.clear()  # each is closed when the last reference to it goes
 
     def _taken(self, preferred: Connection | None) -> Connection | None:
         with self._mutex:
-            for connection in list(self._calls):
-                if not connection.isAlive():
-                    del self._calls[connection]
-            free = [found for found, calls in self._calls.items() if calls < _CALLS]
-            if not free:
-                return None
-            connection = preferred if preferred in free else free[0]
-            self._calls[connection] += 1
-            return connection
+            self._free = [connection for connection in self._free if connection.isAlive()]
+            if preferred in self._free:
+                self._free.remove(preferred)
+                return preferred
+            return self._free.pop() if self._free else None
 
     def _opened(self, deadline: Deadline) -> Connection:
-        # One at a time: a server of ssh refuses those who knock all at once, and the others may
-        # find room on the new one.
+        # One at a time: a server of ssh refuses those who knock all at once, and meanwhile another
+        # call may be done with its own.
         if not self._opening.acquire(timeout=min(deadline.remaining(), threading.TIMEOUT_MAX)):
             raise AgentNotResponding("libvirt does not answer")
         try:
-            found = self._taken(None)
-            if found is None:
-                found = self._open()
-                with self._mutex:
-                    self._calls[found] = 1
-            return found
+            return self._taken(None) or self._open()
         finally:
             self._opening.release()
 
@@ -198,4 +191,11 @@ def give_back(connections: Connections) -> None:
         connections.users -= 1
         if not connections.users:
             del _shared[connections.uri]
+            connections.close()
+
+
+def _close_all() -> None:
+    """Close what is open when the process ends, before the module itself goes."""
+    with _lock:
+        for connections in _shared.values():
             connections.close()

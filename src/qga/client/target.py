@@ -57,14 +57,21 @@ class Target:
         self.text = self.full = text
         self.timeout: float | None = None
         settings: Mapping[str, Any] = {}
+        where = ""
         if _is_name(text):
             from . import targetsfile
 
             entry = targetsfile.find(text)
             if entry is None:
                 raise targetsfile.unknown(text)
-            self.full, self.timeout, settings = entry.target, entry.timeout, entry.settings
-        self._way = _parse(self.full, settings)
+            self.full, self.timeout = entry.target, entry.timeout
+            settings, where = entry.settings, entry.where
+        try:
+            self._way = _parse(self.full, settings)
+        except InvalidTarget as error:
+            if where:
+                raise InvalidTarget(f"{where}: {error}") from None
+            raise
 
     def __str__(self) -> str:
         return self.text

@@ -44,11 +44,13 @@ class Entry:
         target: in full.
         timeout: what calls may take unless they say otherwise, in seconds; None if it is not told.
         settings: what else its scheme needs.
+        where: the file and the key, for errors.
     """
 
     target: str
     timeout: float | None
     settings: dict[str, Any]
+    where: str
 
 
 def files() -> list[Path]:
@@ -170,7 +172,7 @@ def _entry(path: Path, name: str, value: Any) -> Entry:
             raise InvalidTarget(
                 f"{where}.{key} is not known for {scheme.form}: {_similar(key, known)}"
             )
-    return Entry(target, timeout, settings)
+    return Entry(target, timeout, settings, where)
 
 
 def _similar(wrong: str, known: list[str]) -> str:

@@ -175,6 +175,11 @@ def lost(error: OSError) -> ConnectionLost:
     return ConnectionLost(f"the channel broke: {error.strerror}")
 
 
+def reason(error: OSError) -> str:
+    """What the system says about *error*; asyncio has texts of its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def new_socket(family: int) -> socket.socket:
     """A stream socket of *family*."""
     try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from qga.errors import AgentTimeout, NoChannel
 
-from .transports import LONG, RETRY, DescriptorTransport, new_socket
+from .transports import LONG, RETRY, DescriptorTransport, new_socket, reason
 
 if TYPE_CHECKING:
     from typing import Any
@@ -72,9 +72,9 @@ def _connect(family: int, address: Any, deadline: Deadline) -> int:
     except TimeoutError as error:
         if error.errno is None:  # ours, not the network's
             raise deadline.expired() from None
-        raise NoChannel(error.strerror) from error
+        raise NoChannel(reason(error)) from error
     except OSError as error:
-        raise NoChannel(error.strerror or str(error)) from error
+        raise NoChannel(reason(error)) from error
     finally:
         stream.close()
 
