@@ -151,11 +151,16 @@ class Files:
     def tidy(self) -> Talk[None]:
         """Have the agent forget programs that a call left behind when it was interrupted."""
         while self._left:
+            pid = self._left.pop()
             try:
-                yield from self._session.agent("GET", "exec-status", {"pid": self._left[-1]})
+                yield from self._session.agent("GET", "exec-status", {"pid": pid})
             except CommandError:
                 pass  # forgotten already
-            self._left.pop()
+            except GeneratorExit:
+                raise
+            except BaseException:
+                self._left.append(pid)
+                raise
 
     # Opening.
 
