@@ -318,17 +318,25 @@ class Running:
 
     def left(self) -> list[Command[Any]]:
         """What ends it when there is time: for operations that were interrupted."""
-        return [] if self._finished else [*self._ending(), ExecGetStatus(pid=self.pid)]
+        if self._finished:
+            return []
+        open_before = self._control.is_open
+        commands = [*self._ending(), ExecGetStatus(pid=self.pid)]
+        # The agent may be another one by then, that knows none of the handles.
+        return [*commands, self._aborting()] if open_before else commands
 
     def _ending(self) -> list[Command[Any]]:
         self._finished = True
         commands = self._closing("abort")
         if not self._control.is_open:
             # Interrupted before it was, and maybe before there was anything: its name is known.
-            name = self._directory.rpartition("qga-")[2]
-            places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
-            commands.append(Exec(path=SHELL, arg=["-c", wrapper.ABORT, "sh", *places]))
+            commands.append(self._aborting())
         return commands
+
+    def _aborting(self) -> Command[Any]:
+        name = self._directory.rpartition("qga-")[2]
+        places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
+        return Exec(path=SHELL, arg=["-c", wrapper.ABORT, "sh", *places])
 
     def _close(self, order: str, commands: list[Command[Any]] | None = None) -> Flow[None]:
         try:
