@@ -17,7 +17,7 @@ import pytest
 import qga
 from qga.client import facts as chosen
 from qga.client.facts import Address, FileSystem, Interface, preferred
-from qga.client.flows import facts
+from qga.client.flows import clock, facts
 from qga.protocol import GetTime, SetTime
 from tests.support.stock import BLOCKED, BLOCKED_BUT_EXEC, RunningAgent, running, running_stock
 
@@ -262,7 +262,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_each_answer_bounds_the_offset(now: list[int]) -> None:
     # The guest is 1000 ms ahead. The ways there and back are 9 and 1 ms, 1 and 9, 50 and 50.
     now += [0, 10 * MS, 20 * MS, 30 * MS, 40 * MS, 140 * MS]
-    flow = Driven(facts.time_offset(samples=3))
+    flow = Driven(clock.time_offset(samples=3))
     assert flow.begin() == GetTime()
     flow.send(1009 * MS)
     flow.send(1021 * MS)
@@ -277,7 +277,7 @@ def test_each_answer_bounds_the_offset(now: list[int]) -> None:
 
 def test_a_clock_that_jumps_is_told_by_the_best_answer(now: list[int]) -> None:
     now += [0, 10 * MS, 20 * MS, 22 * MS]
-    flow = Driven(facts.time_offset(samples=2))
+    flow = Driven(clock.time_offset(samples=2))
     flow.begin()
     flow.send(5 * MS)
     with pytest.raises(StopIteration) as stop:
@@ -288,7 +288,7 @@ def test_a_clock_that_jumps_is_told_by_the_best_answer(now: list[int]) -> None:
 def set_time(now: list[int], before: int, after: int, refused: qga.CommandError | None) -> Driven:
     """A guest that is *before* ms ahead, and *after* once it was told the time."""
     now += [0, 10 * MS, 20 * MS, 30 * MS, 40 * MS]
-    flow = Driven(facts.sync_time())
+    flow = Driven(clock.sync_time())
     now[2:2] = [0, 10 * MS] * 4
     flow.begin()
     for _ in range(4):

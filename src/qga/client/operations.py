@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .flows import facts, freezing, readiness, session, transfer
+from .flows import clock, facts, freezing, readiness, session, transfer
 from .operation import operation
 from .process import ProgramOperations
 from .shell import ShellOperations
@@ -23,8 +23,8 @@ class FactOperations:
     hostname = operation(facts.hostname)
     uptime = operation(facts.uptime)
     boot_id = operation(facts.boot_id)
-    time_offset = operation(facts.time_offset)
-    sync_time = operation(facts.sync_time)
+    time_offset = operation(clock.time_offset)
+    sync_time = operation(clock.sync_time)
 
 
 class ReadinessOperations:
