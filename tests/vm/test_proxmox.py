@@ -53,7 +53,7 @@ def test_a_guest_of_proxmox(
                 with pytest.raises(qga.CommandDisabled):
                     client.read_file("/etc/hostname")
                 assert client.thaw() == 2
-            with client.freeze() as freeze:
+            with client.frozen() as freeze:
                 assert freeze.frozen == 2
             assert freeze.thawed == 2
             assert client.write_file("/mnt/data/file", data) == len(data)
