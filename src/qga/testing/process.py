@@ -163,10 +163,11 @@ class AgentProcess:
         """Have the process not run in a `with` block (SIGSTOP), as an agent that hangs.
 
         >>> with agent_process() as agent, agent.connect() as client:
+        ...     client.ping()
         ...     with agent.stopped():
         ...         client.ping(timeout=0.1)
         Traceback (most recent call last):
-        qga.errors.AgentBusy: the agent does not answer: no answer within 0.1 s
+        qga.errors.AgentTimeout: guest-ping: no answer within 0.1 s
         """
         self.process.send_signal(signal.SIGSTOP)
         try:
