@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .client.deadline import deadline
     from .client.guestfile import GuestFile
     from .client.process import Popen
+    from .client.shell import AsyncShell, Shell
     from .client.sync import Client, Freeze, connect
     from .client.target import Target
     from .errors import (
@@ -44,6 +45,7 @@ __all__ = [
     "AgentNotResponding",
     "AgentTimeout",
     "AsyncClient",
+    "AsyncShell",
     "AsyncPopen",
     "BadArgument",
     "Client",
@@ -62,6 +64,7 @@ __all__ = [
     "ProgramTimeout",
     "ProtocolError",
     "QgaError",
+    "Shell",
     "Target",
     "TransportError",
     "Unsupported",
@@ -74,6 +77,7 @@ __all__ = [
 # Where a name comes from that is none of `errors`.
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
+    "AsyncShell": ("client.shell", "AsyncShell"),
     "AsyncPopen": ("client.aioprocess", "AsyncPopen"),
     "Client": ("client.sync", "Client"),
     "Completed": ("client.completed", "Completed"),
@@ -82,6 +86,7 @@ _ELSEWHERE = {
     "Popen": ("client.process", "Popen"),
     "ProgramFailed": ("client.completed", "ProgramFailed"),
     "ProgramTimeout": ("client.completed", "ProgramTimeout"),
+    "Shell": ("client.shell", "Shell"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),

@@ -10,7 +10,7 @@ It is for every Python 3, so older ways are used than this package could.
 
 # MOST bounds what is on its way in one direction, in bytes; PIECE is what one write to a pipe that
 # has room takes at least, which POSIX calls PIPE_BUF. GRACE and QUIET are seconds: for the end of
-# programs that are hung up, and for what may still come when the program has ended; between two small
+# programs that are hung up, for what may still come when the program has ended, between two small
 # pieces that belong together, and for more of them to come.
 PUMP = '''
 import errno, os, pty, select, signal, sys, time
