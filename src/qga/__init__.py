@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.listing import targets
     from .client.process import Popen
+    from .client.shell import AsyncShell, Shell
     from .client.state import State
     from .client.sync import Client, connect
     from .client.target import Target
@@ -57,6 +58,7 @@ __all__ = [
     "AsyncFreeze",
     "AsyncGuestFile",
     "AsyncPopen",
+    "AsyncShell",
     "BadArgument",
     "Client",
     "CommandDisabled",
@@ -78,6 +80,7 @@ __all__ = [
     "ProgramTimeout",
     "ProtocolError",
     "QgaError",
+    "Shell",
     "State",
     "Target",
     "TransportError",
@@ -97,6 +100,7 @@ _ELSEWHERE = {
     "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
     "AsyncGuestFile": ("client.guestfile", "AsyncGuestFile"),
     "AsyncPopen": ("client.aioprocess", "AsyncPopen"),
+    "AsyncShell": ("client.shell", "AsyncShell"),
     "Client": ("client.sync", "Client"),
     "Completed": ("client.completed", "Completed"),
     "DiskUsage": ("client.filestat", "DiskUsage"),
@@ -108,6 +112,7 @@ _ELSEWHERE = {
     "Popen": ("client.process", "Popen"),
     "ProgramFailed": ("client.completed", "ProgramFailed"),
     "ProgramTimeout": ("client.completed", "ProgramTimeout"),
+    "Shell": ("client.shell", "Shell"),
     "State": ("client.state", "State"),
     "Target": ("client.target", "Target"),
     "__version__": ("_version", "VERSION"),

@@ -10,10 +10,11 @@ It is for every Python 3, so older ways are used than this package could.
 
 # MOST bounds what is on its way in one direction, in bytes; PIECE is what one write to a pipe that
 # has room takes at least, which POSIX calls PIPE_BUF. GRACE and QUIET are seconds: for the end of
-# programs that are hung up, and for what may still come when the program has ended.
+# programs that are hung up, for what may still come when the program has ended, between two small
+# pieces that belong together, and for more of them to come.
 PUMP = '''
 import errno, os, pty, select, signal, sys, time
-MOST, PIECE, GRACE, QUIET = 65536, 4096, 1.5, 0.3
+MOST, PIECE, GRACE, QUIET, DROPS, MOMENT = 65536, 4096, 1.5, 0.3, 0.02, 0.002
 
 def stop(number, frame):
     raise SystemExit
@@ -38,6 +39,7 @@ def carry(pid, master, woken):
     """Pass on what comes until the program has ended, or has closed its terminal."""
     typed = printed = b""
     status = None
+    small, last = 0, 0.0
     while True:
         readable, writable = [woken], []
         if status is None and len(typed) < MOST:
@@ -77,6 +79,12 @@ def carry(pid, master, woken):
                     printed = write(1, printed)
                 return status
             printed += data
+            # What comes in drops, as lines of some programs do, is collected for a moment.
+            now = time.time()
+            small = small + 1 if len(data) < PIECE // 8 and now - last < DROPS else 0
+            last = now
+            if small > 8:
+                time.sleep(MOMENT)
         elif status is not None and not printed and not readable:
             return status
 
