@@ -127,8 +127,8 @@ def upload_tree(
 ) -> Flow[TreeTransferred]:
     """Copy what is in a directory here to a directory of the guest.
 
-    With permissions, owners, modification times (whole seconds), symlinks, hard links, FIFOs and
-    devices; not with sockets, extended attributes and access lists. If there is no directory
+    With permissions, owners, modification times (whole seconds; of symlinks only by GNU tar),
+    symlinks, hard links, FIFOs and devices; not with sockets, extended attributes and access lists. If there is no directory
     *path* yet, it appears at the end, complete; nothing is left behind by an error. If there is
     one, the files in it are replaced one by one, and others in it are kept.
 
