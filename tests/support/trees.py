@@ -1,7 +1,7 @@
 """A directory tree with all that a tree may hold, and how two trees are compared.
 
 `LISTING` is for any Python, here or in a guest: it prints a line for each file below the directory
-that is its argument, with all that a copy has to keep.
+that is its argument, with all that a copy has to keep. Symlinks have no time: busybox's tar loses it.
 """
 
 import ast
@@ -28,8 +28,9 @@ for path in found:
         rest = s.st_rdev
     relative = os.path.relpath(path, root)
     links = s.st_nlink if kind == stat.S_IFREG else 0
-    mode = s.st_mode if kind != stat.S_IFLNK else kind
-    print(ascii((relative, mode, s.st_uid, s.st_gid, links, int(s.st_mtime), rest)))
+    link = kind == stat.S_IFLNK
+    mode, time = (kind, 0) if link else (s.st_mode, int(s.st_mtime))
+    print(ascii((relative, mode, s.st_uid, s.st_gid, links, time, rest)))
 """
 
 

@@ -1,7 +1,7 @@
 """Files and trees over a virtio-serial port, with our agent and QEMU's.
 
-QEMU's takes some 0.7 MB/s to write in an emulated guest, so it gets less of it. Its tar is busybox's
-here; GNU's is that of the tests on this machine.
+QEMU's writes some 0.7 MB/s in an emulated guest, so it gets less. The guest's tar is busybox's;
+GNU's is that of the tests on this machine.
 """
 
 import os
@@ -19,11 +19,12 @@ from tests.vm.observe import connect, wait_until
 from tests.vm.qemu import AGENT, STOCK_AGENT, Guest
 
 MIB = 1 << 20
-# MiB up, MiB down, files of the tree.
+# MiB up and MiB down.
 AGENTS = [
-    pytest.param(AGENT, 64, 64, 2000, id="ours"),
-    pytest.param(STOCK_AGENT, 6, 24, 2000, id="stock"),
+    pytest.param(AGENT, (64, 64), id="ours"),
+    pytest.param(STOCK_AGENT, (6, 24), id="stock"),
 ]
+FILES = 2000
 
 
 def checksum(guest: Guest, path: str) -> str:
@@ -45,15 +46,11 @@ def left(guest: Guest) -> list[str]:
     return guest.sh(f"find {places} -name '.qga-*' -o -name 'qga-????????????????'").out.split()
 
 
-@pytest.mark.parametrize(("agent", "up", "down", "files"), AGENTS)
+@pytest.mark.parametrize(("agent", "sizes"), AGENTS)
 def test_files_and_trees(
-    guest_factory: GuestFactory,
-    tmp_path: Path,
-    agent: Sequence[str],
-    up: int,
-    down: int,
-    files: int,
+    guest_factory: GuestFactory, tmp_path: Path, agent: Sequence[str], sizes: tuple[int, int]
 ) -> None:
+    up, down = sizes
     guest = guest_factory(agent)
     source, back = tmp_path / "source", tmp_path / "back"
     with source.open("wb") as file:
@@ -64,10 +61,10 @@ def test_files_and_trees(
         assert (done.size, done.verified) == (0, True)
         head = tmp_path / "head"
         head.write_bytes(source.read_bytes()[: up * MIB])
-        done = client.files.upload(head, "/root/file", mode=0o640, owner="daemon")
+        done = client.files.upload(head, "/root/file", mode=0o640, owner=1)
         assert (done.size, done.verified) == (up * MIB, True)
         assert checksum(guest, "/root/file") == local_checksum(head)
-        assert guest.sh("stat -c '%a %U' /root/file").out == "640 daemon\n"
+        assert guest.sh("stat -c '%a %u' /root/file").out == "640 1\n"
         if down > up:
             guest.sh(f"dd if=/dev/urandom of=/root/file bs=1M count={down}")
         done = client.files.download("/root/file", back)
@@ -76,9 +73,9 @@ def test_files_and_trees(
         guest.sh("rm /root/file")
 
         tree = tmp_path / "tree"
-        plant(tree, files)
+        plant(tree, FILES)
         expected = listing(tree)
-        assert client.files.upload_tree(tree, "/mnt/data/tree").files == files + 8
+        assert client.files.upload_tree(tree, "/mnt/data/tree").files == FILES + 8
         guest.write("/tmp/listing.py", LISTING.encode())
         assert (
             guest.sh("python3 /tmp/listing.py /mnt/data/tree >/tmp/listed", timeout=300).code == 0
@@ -106,20 +103,14 @@ def test_an_agent_that_is_gone_in_the_middle(
             guest.signal_agent(signal.SIGSTOP)
 
     with connect(guest) as client:
-        with pytest.raises(qga.AgentTimeout), qga.deadline(15):
+        with pytest.raises(qga.AgentTimeout), qga.deadline(12):
             client.files.upload(source, "/root/file", resume=True, progress=interrupt)
         guest.kill_agent()
-        guest.start_agent(agent)
+        guest.start_agent(agent, port=None)  # which is taken: by this client
         client.ping()
         done = client.files.upload(source, "/root/file", resume=True)
         assert (done.verified, done.moved < 3 * MIB) == (True, True)
         assert checksum(guest, "/root/file") == local_checksum(source)
-        gone.clear()
-        with pytest.raises(qga.AgentTimeout), qga.deadline(15):
-            client.files.upload(source, "/root/other", progress=interrupt)
-        guest.signal_agent(signal.SIGCONT)
-        client.ping()
-        wait_until(lambda: not left(guest), "everything removed")
-        assert guest.sh("ls /root").out == "file\n"
+        assert guest.sh("ls -A /root").out == "file\n"
         done = client.files.download("/root/file", tmp_path / "back")
         assert done.verified

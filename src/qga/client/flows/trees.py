@@ -127,10 +127,10 @@ def upload_tree(
 ) -> Flow[TreeTransferred]:
     """Copy what is in a directory here to a directory of the guest.
 
-    With permissions, owners, modification times (whole seconds), symlinks, hard links, FIFOs and
-    devices; not with sockets, extended attributes and access lists. If there is no directory
-    *path* yet, it appears at the end, complete; nothing is left behind by an error. If there is
-    one, the files in it are replaced one by one, and others in it are kept.
+    With permissions, owners, modification times (whole seconds; of symlinks only by GNU tar),
+    symlinks, hard links, FIFOs and devices; not with sockets, extended attributes and access lists.
+    If there is no directory *path* yet, it appears at the end, complete; nothing is left behind by
+    an error. If there is one, the files in it are replaced one by one, and others in it are kept.
 
     The guest needs tar, of GNU or busybox; the memory taken does not grow with the tree, but for
     some 300 bytes for each directory and each file with several names. With an asynchronous client,
