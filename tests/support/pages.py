@@ -25,8 +25,8 @@ class Block:
         line: where its code begins in the page.
         code: the code.
         before: what is executed first, and not shown.
-        wanted: what it prints, by the fenced block without a language or the indented one that
-            follows it; None if there is none.
+        wanted: what it prints, if it does, by the fenced block without a language or the indented
+            one that follows it; None if there is none.
         skipped: why it is not run, if it is not.
         real: whether it needs a real agent.
     """
@@ -52,7 +52,7 @@ def blocks(page: Path) -> Iterator[Block]:
             line=text.count("\n", 0, found.start()) + 2,
             code=found[2],
             before=said if kind == "before" else "",
-            wanted=_shown(output) if output else None,
+            wanted=_shown(output) if output and "print(" in found[2] else None,
             skipped=said if kind == "not run" else None,
             real=kind == "real agent",
         )
