@@ -295,6 +295,24 @@ def test_a_program_that_takes_no_input(client: qga.Client) -> None:
         program.kill()
 
 
+def test_output_that_nobody_reads(client: qga.Client, spools: Spools) -> None:
+    program = client.popen("echo out; echo err >&2; exit 3", shell=True)
+    assert program.stdout
+    assert program.stdout.read() == b"out\n"
+    assert program.wait() == 3
+    spools.wait_gone()
+    assert program.stderr
+    assert program.stderr.read() == b"err\n"
+
+
+def test_communicate_goes_on(client: qga.Client) -> None:
+    data = os.urandom(12 << 20)
+    with client.popen("sleep 1; cat", shell=True, stdin=PIPE) as program:
+        with pytest.raises(qga.ProgramTimeout):
+            program.communicate(data, timeout=0.2)
+        assert program.communicate() == (data, b"")
+
+
 def test_an_exception_in_the_block(client: qga.Client) -> None:
     with pytest.raises(ZeroDivisionError), client.popen(["sleep", "600"]) as program:
         raise ZeroDivisionError

@@ -60,7 +60,7 @@ def test_a_long_stream_takes_little_room(
     guest_factory: GuestFactory, argv: tuple[str, ...]
 ) -> None:
     guest = guest_factory(argv)
-    size = 16 << 20
+    size = 8 << 20
     digest = hashlib.sha256()
     with connect(guest) as client:
         text = f"head -c {size} /dev/zero | tee /proc/self/fd/2 | sha256sum"

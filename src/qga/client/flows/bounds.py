@@ -12,6 +12,7 @@ from qga.client.deadline import TIMEOUT
 from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError
 
 from .steps import Timeout, Together
+from .transfer import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,3 +70,21 @@ def refused(args: Any, number: int, directory: str) -> GuestOSError:
         first = args if isinstance(args, str | bytes) else args[0]
         what = f"the program {os.fsdecode(first)!r}"
     return GuestOSError(f"{what} cannot be used: {os.strerror(number)}", number)
+
+
+def still_there(pid: int, born: str) -> Flow[bool]:
+    """Whether a process runs, as the guest's kernel tells.
+
+    Args:
+        pid: its number, which another may have by now.
+        born: the file that tells when it was started.
+    """
+    found = []
+    for path in (f"/proc/{pid}/stat", born):
+        try:
+            data: bytes = yield from read_file(path)
+        except GuestOSError:
+            return False
+        found.append(data.rpartition(b") ")[2].split())
+    stat, (moment,) = found
+    return stat[0] != b"Z" and stat[19] == moment

@@ -16,18 +16,16 @@ from qga.errors import (
     BadArgument,
     CommandDisabled,
     CommandError,
-    GuestOSError,
     QgaError,
 )
 from qga.protocol import Exec, ExecGetStatus, FileClose, FileOpen, FileRead
 
 from . import wrapper
-from .bounds import Total, ignoring_errors, refused
+from .bounds import Total, ignoring_errors, refused, still_there
 from .script import SHELL
 from .spool import Control, Output
 from .spoolinput import Input, StdinClosed
 from .steps import GetLimits, Leave, Limits, Timeout, Together, Wait
-from .transfer import read_file
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,6 +40,8 @@ if TYPE_CHECKING:
 LEASE = 60.0
 # Pauses between looks at what has come, in seconds: short ones first.
 _FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
+# So often an ended program's outputs are looked at for their ends.
+_GLANCES = 10
 # How long what ends a program may take, when nobody waits for it any more.
 ENDING = 5.0
 # How long the output of a program that was killed is waited for.
@@ -69,6 +69,7 @@ class Running:
         self.lease = LEASE
         self._directory = ""
         self._control = Control("", LEASE)
+        self._unsent: memoryview | None = None  # of what `communicate` was given
         self._finished = False
         self._forgotten = False  # by the agent, before it has told how the program ended
 
@@ -99,8 +100,21 @@ class Running:
             self.note(status)
             if status.exitcode in (126, 127):
                 yield from self._check_start(status.exitcode)
+            yield from self._gather()
         yield from self.finish()
         return self.returncode
+
+    def _gather(self) -> Flow[None]:
+        """Take what has ended with the program, if it is little: who reads it may not come."""
+        pause = _FIRST_PAUSE
+        for _ in range(_GLANCES):
+            rest = [output for output in self.outputs() if output.short]
+            if not rest:
+                break
+            for output in rest:
+                yield from output.look()
+            yield Wait(pause)
+            pause *= 1.5
 
     def _status(self) -> Flow[ExecStatus | None]:
         """What the agent says of the program; None while it runs without that the agent knows."""
@@ -112,7 +126,9 @@ class Running:
         except CommandError as error:
             # Another thread may just have been told, and then the agent has forgotten it.
             yield Wait(LAST_PAUSE)
-            if self.returncode is not None or (yield from self._still_there()):
+            if self.returncode is not None or (
+                yield from still_there(self.pid, f"{self._directory}/s/born")
+            ):
                 return None
             self._forgotten = True
             yield from self.finish()
@@ -120,18 +136,6 @@ class Running:
                 f"process {self.pid}: how it ended is not known, for the agent has been restarted "
                 f"since it began ({error})"
             ) from error
-
-    def _still_there(self) -> Flow[bool]:
-        """Whether the program runs, as the guest's kernel tells."""
-        found = []
-        for path in (f"/proc/{self.pid}/stat", f"{self._directory}/s/born"):
-            try:
-                data: bytes = yield from read_file(path)
-            except GuestOSError:
-                return False
-            found.append(data.rpartition(b") ")[2].split())
-        stat, (born,) = found
-        return stat[0] != b"Z" and stat[19] == born
 
     def wait(self, timeout: float | None = None) -> Flow[int]:
         """Wait until the program has ended. Its output may be read later.
@@ -166,7 +170,8 @@ class Running:
         """Send *input* to the program, read its outputs to their ends and wait for it.
 
         Args:
-            input: what it reads; text is encoded as UTF-8. Its input ends after that.
+            input: what it reads; text is encoded as UTF-8. Its input ends after that. After a
+                ProgramTimeout the next call goes on with the rest, whatever it is given.
             timeout: seconds to wait; for ever if None.
 
         Returns: its standard output and its standard error.
@@ -176,13 +181,14 @@ class Running:
                 next call.
         """
         end = Total(timeout)
-        data = memoryview(input.encode() if isinstance(input, str) else input or b"")
+        if self._unsent is None:
+            self._unsent = memoryview(input.encode() if isinstance(input, str) else input or b"")
         pause = _FIRST_PAUSE
         while True:
             try:
                 yield from end.bound()
-                moved = yield from self._feed(data)
-                data = data[moved:]
+                moved = yield from self._feed(self._unsent)
+                self._unsent = self._unsent[moved:]
                 for output in self.outputs():
                     moved += yield from output.look()
                 ended = not moved and all(output.ended for output in self.outputs())
@@ -274,7 +280,8 @@ class Running:
     def _more(self, output: Output) -> Flow[None]:
         """Wait until there is more of an output, or no more will come."""
         pause = _FIRST_PAUSE
-        while not (yield from output.look()) and not output.ended:
+        before = len(output.buffer)
+        while not (yield from output.look()) and not output.ended and len(output.buffer) == before:
             yield from self._control.alive()
             yield Wait(pause)
             pause = min(pause * 1.5, LAST_PAUSE)
@@ -295,6 +302,9 @@ class Running:
         """Give a sign of life, so that the program is not taken for abandoned."""
         if not self._finished:
             yield from self._control.alive()
+            if self.returncode is not None:
+                yield from self._gather()
+                yield from self.finish()
 
     def finish(self) -> Flow[None]:
         """When it has ended, and its outputs have: leave nothing in the guest."""

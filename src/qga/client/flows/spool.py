@@ -8,13 +8,14 @@ the agent has been restarted, reading goes on where it was.
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
-from .steps import CHUNK, Limits, Together
+from .steps import CHUNK, Limits, Together, Wait
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # What an output is asked for when it comes slowly: agents take memory for all that is asked for.
 _LITTLE = 1 << 16
+# How long to wait for whom looks at the same time, in seconds.
+_MOMENT = 0.002
 # How many full pieces are asked for at once of an output that comes quickly.
 _AHEAD = 2
 
@@ -122,14 +125,14 @@ class Output:
         self._sure = True
         self._most = CHUNK
         self._size, self._times = _LITTLE, 1
-        self._looking = False
+        self._looking = threading.Lock()
         self.buffer = bytearray()
         self.ended = False
 
     @property
-    def over(self) -> bool:
-        """Whether nothing will come any more, and everything has been taken."""
-        return self.ended and not self.buffer
+    def short(self) -> bool:
+        """Whether more may come, and little has been kept that nobody has taken."""
+        return not self.ended and len(self.buffer) < CHUNK
 
     def take(self, size: int) -> bytes:
         """The first *size* bytes of the buffer, which loses them."""
@@ -151,13 +154,12 @@ class Output:
 
     def look(self) -> Flow[int]:
         """Move to the buffer what is there now, at most some MiB; return how much it is."""
-        if self._looking:
-            raise RuntimeError("another thread or task is reading this output")
-        self._looking = True
+        while not self._looking.acquire(blocking=False):
+            yield Wait(_MOMENT)  # another thread or task looks
         try:
             return (yield from self._look())
         finally:
-            self._looking = False
+            self._looking.release()
 
     def _look(self) -> Flow[int]:
         again = True
