@@ -51,6 +51,9 @@ REPLY_LIMIT = 192 << 20
 # for the program that begins the shutdown, so it is not immediate.
 SILENCE = 3.0
 
+# How many bytes of requests may be under way together.
+_TOGETHER = 4096
+
 _RESET = b"\xff"
 _SYNC, _SYNC_DELIMITED = "guest-sync", "guest-sync-delimited"
 
@@ -131,7 +134,11 @@ class Conversation:
     def exchange_all(
         self, requests: "Sequence[tuple[str, Mapping[str, Any]]]"
     ) -> "Talk[list[Any]]":
-        """Send all *requests* one behind the other, then take their replies.
+        """Send *requests* one behind the other, as far as agents bear it, and take their replies.
+
+        qemu-ga on a virtio-serial port, which it reads by 4 KiB, does not always see that there is
+        more: a long request that has another one behind it may wait for ever. So only what fits
+        into one such piece is sent together.
 
         Args:
             requests: name and arguments of each. Not for commands that are silent, or that
@@ -144,17 +151,31 @@ class Conversation:
         if not self.synced:
             yield from self.synchronise()
         self._synced = False
+        results: list[Any] = []
+        asked: list[str] = []
+        size = 0
         for name, arguments in requests:
-            yield Send(request(name, arguments))
-        results = []
-        for name, _ in requests:
+            pieces = request(name, arguments)
+            length = sum(map(len, pieces))
+            if size + length > _TOGETHER:
+                yield from self._collect(asked, results)
+                size = 0
+            yield Send(pieces)
+            asked.append(name)
+            size += length
+        yield from self._collect(asked, results)
+        self._synced = True
+        return results
+
+    def _collect(self, asked: "list[str]", results: "list[Any]") -> "Talk[None]":
+        """Take the replies to the requests with the names *asked*, and forget these."""
+        for name in asked:
             try:
                 reply = yield from self._next()
             except AgentTimeout as error:
                 raise AgentTimeout(f"{name}: {error.text}") from error
             results.append(_result(name, reply))
-        self._synced = True
-        return results
+        asked.clear()
 
     def synchronise(self) -> "Talk[None]":
         """Get in step with the agent; by `exchange` done whenever it is needed.
