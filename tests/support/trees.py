@@ -1,7 +1,7 @@
 """A directory tree with all that a tree may hold, and how two trees are compared.
 
 `LISTING` is for any Python, here or in a guest: it prints a line for each file below the directory
-that is its argument, with what a copy has to keep. Symlinks have no time: busybox's tar loses it.
+that is its argument, with all that a copy has to keep. No symlink has a time: busybox loses it.
 """
 
 import ast

@@ -22,7 +22,7 @@ MIB = 1 << 20
 # MiB up and MiB down.
 AGENTS = [
     pytest.param(AGENT, (64, 64), id="ours"),
-    pytest.param(STOCK_AGENT, (6, 24), id="stock"),
+    pytest.param(STOCK_AGENT, (4, 16), id="stock"),
 ]
 FILES = 2000
 
