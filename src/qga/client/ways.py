@@ -130,10 +130,10 @@ class Attempts:
             share = self._deadline.remaining() / (len(self._addresses) - number)
             yield family, address, self._deadline.sooner(share)
 
-    def failed(self, address: Any, error: Exception) -> None:
+    def failed(self, address: Any, error: NoChannel | AgentTimeout) -> None:
         """Note why *address* could not be reached."""
         self._late = self._late and isinstance(error, AgentTimeout)
-        self._reasons.append(f"{error} ({address[0]})")
+        self._reasons.append(f"{error.text} ({address[0]})")
 
     def verdict(self) -> NoChannel | AgentTimeout:
         """The exception to raise when none could be."""
