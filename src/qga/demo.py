@@ -6,6 +6,7 @@ what is harmless on a machine that is no guest.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import os
@@ -51,6 +52,12 @@ def show(console: Console) -> None:
 
         chapter("What it is and can do")
         _commands(console, client.info())
+
+        chapter("What the guest is: here, this machine")
+        _facts(console, client)
+
+        chapter("Fifty calls at once, of fifty tasks that share a client")
+        asyncio.run(_at_once(console, agent.target))
 
         chapter("A file, written, sought, read back and compared")
         _file(console, client, str(agent.directory / "notes"))
@@ -99,6 +106,34 @@ def _commands(console: Console, info: AgentInfo) -> None:
         summary = (command.__doc__ or "").partition("\n")[0].rstrip(".")
         table.add_row(command.NAME, allowed, summary)
     console.print(table)
+
+
+def _facts(console: Console, client: qga.Client) -> None:
+    facts = {
+        "state": client.state(needs=()),
+        "system": client.os().pretty_name,
+        "name": client.hostname(),
+        "address": client.address() or "none",
+        "clock": client.time_offset(),
+    }
+    for name, fact in facts.items():
+        console.print(f"{name:<8} {fact}", highlight=False, soft_wrap=True)
+
+
+async def _at_once(console: Console, target: str) -> None:
+    async with await qga.aconnect(target) as client:
+        began = time.perf_counter()
+        names = await asyncio.gather(*(client.hostname() for _ in range(50)))
+        took = time.perf_counter() - began
+        console.print(f"{len(names)} answers in {took * 1000:.0f} ms", highlight=False)
+        task = asyncio.ensure_future(client.info())
+        await asyncio.sleep(0)
+        task.cancel()
+        after = await client.hostname()
+        console.print(
+            f"one was cancelled; the next one's answer is {_verdict(after == names[0])}",
+            highlight=False,
+        )
 
 
 def _file(console: Console, client: qga.Client, path: str) -> None:
