@@ -102,6 +102,19 @@ def test_what_the_kernel_cannot_start(client: qga.Client, exec_agent: RunningAge
     assert raised.value.errno == errno.ENOTDIR
 
 
+def test_programs_are_looked_up_in_order(client: qga.Client, exec_agent: RunningAgent) -> None:
+    folder = exec_agent.directory
+    for name, code in (("one", 1), ("two", 2)):
+        (folder / name).mkdir()
+        (folder / name / "program").write_text(f"#!/bin/sh\nexit {code}\n")
+    (folder / "two/program").chmod(0o755)
+    env = {"PATH": f"{folder}/none:{folder}/one:{folder}/two:/usr/bin:/bin"}
+    assert client.run(["program"], env=env).returncode == 2  # the first may not be executed
+    (folder / "one/program").chmod(0o755)
+    assert client.run(["program"], env=env).returncode == 1
+    assert client.run(["true"], env={"PATH": f"/usr/bin:/bin:{folder}"}).returncode == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as others")
 def test_another_user(client: qga.Client) -> None:
     text = "id -u; id -g; id -G; echo $HOME $USER $LOGNAME; kill -9 $$"

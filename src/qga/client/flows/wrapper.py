@@ -151,7 +151,7 @@ case $1 in
 *)
   qga_found= qga_rest=${PATH:-/usr/bin:/bin}:
   while [ -n "$1" ] && [ -n "$qga_rest" ]; do
-    qga_try=${qga_rest%:*}
+    qga_try=${qga_rest%%:*}
     qga_rest=${qga_rest#*:}
     qga_try=${qga_try:-.}/$1
     [ -f "$qga_try" ] || continue
