@@ -38,7 +38,13 @@ GUEST = Sizes(
     calls=300, file=4 * MIB, captured=MIB, streamed=4 * MIB, files=100, repeated=3, agents=0
 )
 LIBVIRT = Sizes(
-    calls=50, file=MIB, captured=256 * KIB, streamed=MIB, files=20, repeated=3, agents=0
+    calls=20,
+    file=512 * KIB,
+    captured=256 * KIB,
+    streamed=512 * KIB,
+    files=10,
+    repeated=2,
+    agents=0,
 )
 QUICK_GUEST = Sizes(
     calls=20, file=256 * KIB, captured=64 * KIB, streamed=256 * KIB, files=5, repeated=1, agents=0
