@@ -133,7 +133,7 @@ def _lives(agents: list[Contender], folder: Path, rounds: int) -> Iterator[str]:
 
 
 def _library(agents: list[Contender], *, short: bool) -> Iterator[str]:
-    sizes, rounds = (sites.QUICK, 1) if short else (sites.SIZES, 5)
+    sizes, rounds = (sites.QUICK, 1) if short else (sites.SIZES, 3)
     yield _library_legend("on this machine", "a socket", sizes, rounds)
     with sites.here(agents, sizes) as both:
         for group in GROUPS:

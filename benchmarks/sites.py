@@ -25,9 +25,9 @@ from tests.vm.qemu import AGENT, STOCK_AGENT, Guest
 
 SIZES = Sizes(
     calls=3000,
-    file=64 * MIB,
+    file=32 * MIB,
     captured=8 * MIB,
-    streamed=64 * MIB,
+    streamed=32 * MIB,
     files=1000,
     repeated=20,
     agents=1000,
@@ -47,7 +47,7 @@ LIBVIRT = Sizes(
     agents=0,
 )
 QUICK_GUEST = Sizes(
-    calls=20, file=256 * KIB, captured=64 * KIB, streamed=256 * KIB, files=5, repeated=1, agents=0
+    calls=10, file=128 * KIB, captured=64 * KIB, streamed=128 * KIB, files=3, repeated=1, agents=0
 )
 
 # One site, or several at once; each block ends what it has started.
