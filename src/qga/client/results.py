@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandError, ProtocolError
@@ -40,9 +39,14 @@ def result(command: Command[R], reply: Any) -> R:
     return value
 
 
-@cache
+_readers: dict[type, Callable[[Any], Any]] = {}
+
+
 def _reader(kind: type[Command[Any]]) -> Callable[[Any], Any]:
-    return codec.reader(kind.result())
+    found = _readers.get(kind)
+    if found is None:
+        found = _readers[kind] = codec.reader(kind.result())
+    return found
 
 
 def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> list[Any]:
