@@ -26,7 +26,7 @@ lint: .venv/.ready ## check format, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: .venv/.ready ## measure speed and size
+bench: .venv/.ready ## measure speed and size, of the agents and of the library
 	@$(BIN)/python -m benchmarks
 
 docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs

@@ -1,17 +1,20 @@
-"""``python -m benchmarks``: both agents side by side, on this machine, now."""
+"""``python -m benchmarks``: the agents side by side, and the library, on this machine, now."""
 
 import argparse
 import os
 import platform
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+from benchmarks import sites
 from benchmarks.contenders import Contender, Running, compile_package, contenders, versions
-from benchmarks.measures import CONTENT, MEASURES, PEAKS, RSS, RSS_AFTER, START, Sample, life
+from benchmarks.library import GROUPS, LIBVIRT_GROUPS
+from benchmarks.measures import CONTENT, MEASURES, MIB, PEAKS, RSS, RSS_AFTER, START, Sample, life
+from benchmarks.multitude import MULTITUDE, multitude
+from benchmarks.rounds import Group, Site, Sizes, lines, take_turns
 from benchmarks.table import head, row
 from tests.vm.cache import Unavailable
 
@@ -20,6 +23,16 @@ Medians of {rounds} rounds, the agents in turns. wall: of one operation, as the 
 own part and the kernel's included); CPU: what the agent's process used for it. x: qemu-ga's figure
 divided by ours, so above 1 ours is better. `bare qga` has no pybase64."""
 
+_LIBRARY_LEGEND = """\
+The library {where}: ways to do the same in turns, medians of {rounds} rounds.
+For each agent: how fast; the CPU time that this process used; x: how fast compared with what people
+write by hand, in the same round. By hand is
+    {hand}, json and base64, 4 KiB of a file at a time,
+    a program's status asked for without a pause.
+What Client.files copies is verified by checksums, and in its place only when it is complete and on
+the disk. Sizes: a file of {file:g} MiB; a program's output of {captured:g} MiB at its end, of
+{streamed:g} MiB while it runs; a tree of {files} files of up to 4 KiB."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -27,27 +40,24 @@ def main() -> int:
     parser.add_argument(
         "--python", default=sys.executable, help="the Python for `bare qga` (default: this one)"
     )
+    tables = parser.add_argument_group("tables", "the first two, if none is named")
+    tables.add_argument("--agents", action="store_true", help="the agents side by side")
+    tables.add_argument("--library", action="store_true", help="the library")
+    tables.add_argument("--vm", action="store_true", help="the library with a virtual machine")
+    tables.add_argument("--libvirt", action="store_true", help="the library through libvirt")
     options = parser.parse_args()
+    if not (options.agents or options.library or options.vm or options.libvirt):
+        options.agents = options.library = True
+    begin = time.monotonic()
     try:
         agents = contenders(options.python)
+        compile_package(agents)
+        print(f"{_machine()}\n{versions(agents)}", flush=True)
+        for line in _tables(options, agents):
+            print(line, flush=True)
     except Unavailable as error:
         print(error, file=sys.stderr)
         return 1
-    compile_package(agents)
-    rounds = 3 if options.quick else 7
-    print(f"{_machine()}\n{versions(agents)}\n\n{_LEGEND.format(rounds=rounds)}\n")
-    print(head([agent.name for agent in agents]), flush=True)
-    # Files in memory, where that is to be had: disks are not what is measured.
-    memory = Path("/dev/shm")
-    place = memory if os.access(memory, os.W_OK) else None
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="qga-bench-", dir=place) as name:
-        folder = Path(name)
-        (folder / "content").write_bytes(CONTENT)
-        for line in _speeds(agents, folder, rounds, short=options.quick):
-            print(line, flush=True)
-        for line in _lives(agents, folder, 2 if options.quick else rounds):
-            print(line, flush=True)
     print(f"\n{time.monotonic() - begin:.0f} seconds")
     return 0
 
@@ -62,6 +72,35 @@ def _machine() -> str:
     # Without a syslog daemon, qemu-ga looks for one again with each message.
     syslog = "syslog" if Path("/dev/log").exists() else "no syslog"
     return f"{os.cpu_count()} x {processor}, {platform.system()} {platform.release()}, {syslog}"
+
+
+def _tables(options: argparse.Namespace, agents: list[Contender]) -> Iterator[str]:
+    short = options.quick
+    if options.agents:
+        yield from _agents(agents, short=short)
+    if options.library:
+        yield from _library(agents[:2], short=short)
+    if options.vm:
+        sizes, rounds = (sites.QUICK_GUEST, 1) if short else (sites.GUEST, 3)
+        yield _library_legend("over a guest's virtio-serial port", "a socket", sizes, rounds)
+        yield from _guests(sites.guest, GROUPS, sizes, rounds)
+    if options.libvirt:
+        sizes, rounds = (sites.QUICK_GUEST, 1) if short else (sites.LIBVIRT, 3)
+        yield _library_legend("through libvirt", "a virsh for each request", sizes, rounds)
+        yield from _guests(sites.domain, LIBVIRT_GROUPS, sizes, rounds)
+
+
+# The agents.
+
+
+def _agents(agents: list[Contender], *, short: bool) -> Iterator[str]:
+    rounds = 3 if short else 7
+    yield f"\n{_LEGEND.format(rounds=rounds)}\n"
+    yield head([agent.name for agent in agents])
+    with sites.in_memory() as folder:
+        (folder / "content").write_bytes(CONTENT)
+        yield from _speeds(agents, folder, rounds, short=short)
+        yield from _lives(agents, folder, 2 if short else rounds)
 
 
 def _speeds(agents: list[Contender], folder: Path, rounds: int, *, short: bool) -> Iterator[str]:
@@ -88,6 +127,47 @@ def _lives(agents: list[Contender], folder: Path, rounds: int) -> Iterator[str]:
     for name in (START, RSS, *PEAKS, RSS_AFTER):
         samples = [[samples[name] for samples in own] for own in lives]
         yield row(name, "ms" if name == START else "MiB", samples)
+
+
+# The library.
+
+
+def _library(agents: list[Contender], *, short: bool) -> Iterator[str]:
+    sizes, rounds = (sites.QUICK, 1) if short else (sites.SIZES, 3)
+    yield _library_legend("on this machine", "a socket", sizes, rounds)
+    with sites.here(agents, sizes) as both:
+        for group in GROUPS:
+            yield from lines(group, take_turns(group, both, rounds))
+    with multitude(sizes) as site:
+        yield f"\n{sizes.agents} agents, which do nothing else, in another process:"
+        yield from lines(MULTITUDE, take_turns(MULTITUDE, [site], rounds))
+
+
+def _guests(
+    place: Callable[[Sequence[str], Sizes], AbstractContextManager[list[Site]]],
+    groups: Sequence[Group],
+    sizes: Sizes,
+    rounds: int,
+) -> Iterator[str]:
+    taken = []
+    for command in sites.GUESTS:
+        with place(command, sizes) as site:
+            taken.append([take_turns(group, site, rounds) for group in groups])
+    for group, stock, ours in zip(groups, *taken, strict=True):
+        yield from lines(group, stock + ours)
+
+
+def _library_legend(where: str, hand: str, sizes: Sizes, rounds: int) -> str:
+    legend = _LIBRARY_LEGEND.format(
+        where=where,
+        hand=hand,
+        rounds=rounds,
+        file=sizes.file / MIB,
+        captured=sizes.captured / MIB,
+        streamed=sizes.streamed / MIB,
+        files=sizes.files,
+    )
+    return f"\n{legend}\n\n{'':<36}{'qemu-ga':>26}{'qga':>26}"
 
 
 if __name__ == "__main__":

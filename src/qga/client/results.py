@@ -11,7 +11,7 @@ from qga.wire.blob import Blob
 from . import hints
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
     from qga.protocol.model import Command
@@ -33,10 +33,20 @@ def result(command: Command[R], reply: Any) -> R:
     if not command.SUCCESS_RESPONSE:
         reply = None
     try:
-        value: R = codec.reader(type(command).result())(reply)
+        value: R = _reader(type(command))(reply)
     except codec.Mismatch as mismatch:
         raise ProtocolError(f"{command.NAME}: the result is wrong: {mismatch}") from None
     return value
+
+
+_readers: dict[type, Callable[[Any], Any]] = {}
+
+
+def _reader(kind: type[Command[Any]]) -> Callable[[Any], Any]:
+    found = _readers.get(kind)
+    if found is None:
+        found = _readers[kind] = codec.reader(kind.result())
+    return found
 
 
 def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> list[Any]:

@@ -77,12 +77,28 @@ def _new_encoder(default: "Callable[[Any], Any]") -> "Callable[[Any], str]":
     return lambda value: "".join(encoder(value, 0))
 
 
+class _Binary(Exception):
+    """There is a value in it that becomes base64."""
+
+
+def _refuse_binary(_: "Any") -> str:
+    raise _Binary
+
+
+# Most messages have none, and an encoder for each would take longer than encoding them.
+_encode_plain = _new_encoder(_refuse_binary)
+
+
 def encode(value: "Any") -> "list[bytes]":
     """JSON text of *value* in ASCII, in pieces that belong one behind the other.
 
     bytes-like values and `Blob`s become base64 strings; each is a piece of its own, so that
     megabytes are copied no more than needed.
     """
+    try:
+        return [_encode_plain(value).encode("ascii")]
+    except (_Binary, RecursionError, ValueError):
+        pass
     blobs: list[bytes] = []
 
     def default(data: "bytes | bytearray | memoryview | Blob") -> str:

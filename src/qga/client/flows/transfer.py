@@ -165,16 +165,18 @@ def read_file(
 
     def transfer(handle: int) -> Flow[bytes]:
         limits: Limits = yield GetLimits()
-        data = bytearray()
-        while limit is None or len(data) < limit:
-            count = limits.read if limit is None else min(limits.read, limit - len(data))
+        pieces: list[bytes] = []
+        done = 0
+        while limit is None or done < limit:
+            count = limits.read if limit is None else min(limits.read, limit - done)
             piece = yield FileRead(handle=handle, count=count)
-            data += piece.data
+            pieces.append(piece.data)
+            done += len(piece.data)
             if progress and piece.count:
-                progress(len(data))
+                progress(done)
             if piece.eof or not piece.count:
                 break
-        return bytes(data)
+        return b"".join(pieces)
 
     yield Timeout(timeout)
     return (yield from with_file(path, "r", transfer))
