@@ -27,6 +27,20 @@ def pretended() -> Iterator[Pretended]:
         yield agent
 
 
+@pytest.fixture(autouse=True)
+def _default_handlers() -> Iterator[None]:
+    """Whatever other tests have made of them, and whether these run in the background."""
+    defaults = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def start(kind: str, agent: Pretended) -> "subprocess.Popen[str]":
     """A process that has frozen."""
     process = subprocess.Popen(
