@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 # limit at all.
 REPLY_LIMIT = 192 << 20
 
+# How many bytes of requests may be under way together. qemu-ga reads 4096 at once, from a device in
+# pieces; when it then holds a byte more while it answers one of the requests, it tries to seek in
+# the device, which fails, and drops that answer.
+AT_ONCE = 4096
+
 # How long an error may take to come from a command that is silent when it succeeds. The agent waits
 # for the program that begins the shutdown, so it is not immediate.
 SILENCE = 3.0
@@ -131,7 +136,7 @@ class Conversation:
     def exchange_all(
         self, requests: "Sequence[tuple[str, Mapping[str, Any]]]"
     ) -> "Talk[list[Any]]":
-        """Send all *requests* one behind the other, then take their replies.
+        """Send *requests* one behind the other, as many as `AT_ONCE` allows; take their replies.
 
         Args:
             requests: name and arguments of each. Not for commands that are silent, or that
@@ -144,17 +149,29 @@ class Conversation:
         if not self.synced:
             yield from self.synchronise()
         self._synced = False
+        results: list[Any] = []
+        waiting: list[str] = []
+        size = 0
         for name, arguments in requests:
-            yield Send(request(name, arguments))
-        results = []
-        for name, _ in requests:
+            pieces = request(name, arguments)
+            length = sum(map(len, pieces))
+            if waiting and size + length > AT_ONCE:
+                yield from self._take_replies(waiting, results)
+                waiting, size = [], 0
+            yield Send(pieces)
+            waiting.append(name)
+            size += length
+        yield from self._take_replies(waiting, results)
+        self._synced = True
+        return results
+
+    def _take_replies(self, names: "list[str]", results: "list[Any]") -> "Talk[None]":
+        for name in names:
             try:
                 reply = yield from self._next()
             except AgentTimeout as error:
                 raise AgentTimeout(f"{name}: {error.text}") from error
             results.append(_result(name, reply))
-        self._synced = True
-        return results
 
     def synchronise(self) -> "Talk[None]":
         """Get in step with the agent; by `exchange` done whenever it is needed.
