@@ -119,6 +119,8 @@ def test_what_this_machine_is(agent: RunningAgent) -> None:
         names = {name for _, name in socket.if_nameindex()}
         assert {one.name.partition(":")[0] for one in client.interfaces()} == names
         assert all(not one.ip.is_loopback for one in client.addresses(virtual=True))
+        with pytest.raises(ValueError, match="not 5"):
+            client.address(5)
         first = client.address(4)
         assert [first] == client.addresses(4)[:1] or first is None
         for one in client.filesystems():

@@ -7,7 +7,7 @@ import pytest
 import qga
 from qga.client.flows import freezing
 from qga.client.flows.steps import Wait
-from qga.protocol import FsfreezeFreeze, FsfreezeStatus, FsfreezeThaw
+from qga.protocol import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, FsfreezeThaw
 
 from .driven import Driven
 from .peer import Peer, Peers
@@ -319,3 +319,8 @@ def test_a_refused_freeze_whose_state_cannot_be_asked_says_so() -> None:
     with pytest.raises(qga.CommandError, match="refused") as raised:
         flow.throw(qga.ConnectionLost("gone"))
     assert raised.value.__notes__ == ["and gone"]
+
+
+def test_a_text_is_one_mountpoint() -> None:
+    freeze = Driven(freezing.freeze("/srv"))
+    assert freeze.begin() == FsfreezeFreezeList(mountpoints=["/srv"])

@@ -1,6 +1,7 @@
 """Being in step with an agent that lags behind, talks nonsense, is old, or goes away."""
 
 import json
+from collections.abc import Generator
 
 import pytest
 
@@ -275,6 +276,35 @@ def test_an_interrupt_leaves_no_reply_behind(peers: Peers) -> None:
     with pytest.raises(KeyboardInterrupt):
         talk.throw(KeyboardInterrupt())
     assert client.execute(Ping()) is None
+
+
+def test_requests_beyond_what_is_read_at_once_wait_for_replies() -> None:
+    sizes = [10, handshake.AT_ONCE, 10, 20, 5000]
+    conversation = handshake.Conversation()
+    talk = conversation.synchronise()
+    sent = next(talk)
+    assert isinstance(sent, handshake.Send)
+    number = json.loads(b"".join(sent.pieces)[1:])["arguments"]["id"]
+    next(talk)
+    with pytest.raises(StopIteration):
+        talk.send(b'\xff{"return": %d}\n' % number)
+
+    results = []
+
+    def asking() -> Generator[object, bytes, None]:
+        requests = [("guest-x", {"x": "y" * size}) for size in sizes]
+        results.extend((yield from conversation.exchange_all(requests)))
+        yield None
+
+    asked = asking()
+    step = next(asked)
+    steps = ""
+    while step is not None:
+        steps += "s" if isinstance(step, handshake.Send) else "r"
+        step = asked.send(b'{"return": %d}\n' % steps.count("r") if steps[-1] == "r" else b"")
+    assert steps == "srsrssrrsr"
+    assert results == [1, 2, 3, 4, 5]
+    assert conversation.synced
 
 
 def refusal(**error: object) -> qga.CommandError:

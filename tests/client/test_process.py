@@ -87,6 +87,14 @@ def test_what_cannot_be_started(client: qga.Client, program: str, number: int) -
     assert client.run(["echo", "next"]).text == "next\n"
 
 
+def test_a_line_is_no_program(client: qga.Client) -> None:
+    with pytest.raises(qga.GuestOSError, match=r"'echo hello'.*No such file.*; .*shell=True"):
+        client.run("echo hello")
+    with pytest.raises(qga.GuestOSError) as raised:
+        client.run(["echo hello"])
+    assert raised.value.hint == ""
+
+
 def test_what_the_kernel_cannot_start(client: qga.Client, exec_agent: RunningAgent) -> None:
     script = exec_agent.directory / "script"
     script.write_text("#!/no/such/interpreter\n")
@@ -275,6 +283,8 @@ def test_signals(client: qga.Client) -> None:
         assert program.stdout.readline() == b"ready\n"
         with pytest.raises(qga.ProgramTimeout):
             program.wait(0.2)
+        with pytest.raises(ValueError, match="999"):
+            program.send_signal(999)
         program.send_signal(signal.SIGUSR1, group=False)
         assert program.stdout.read() == b"usr1\n"
         assert program.wait(60) == 5

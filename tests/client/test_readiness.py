@@ -231,6 +231,9 @@ def test_what_is_needed_is_waited_for(agent: RunningAgent) -> None:
         assert client.wait_ready(PATIENCE).ready
         with pytest.raises(qga.WaitTimeout, match=r"blocked: .* disables guest-exec"):
             client.wait_ready(0.2, needs=["guest-exec"])
+        assert client.state(needs="guest-exec") == client.state(needs=["guest-exec"])
+        with pytest.raises(qga.WaitTimeout, match=r"blocked: .* disables guest-exec$"):
+            client.wait_ready(0.2, needs="guest-exec")
         assert client.state().word == "blocked"
 
 
@@ -249,6 +252,7 @@ def test_waiting_for_things(exec_agent: RunningAgent) -> None:
         assert client.wait_for(file=os.fsencode(there), timeout=PATIENCE) is True
         done = client.wait_for(command=["sh", "-c", "echo out"], timeout=PATIENCE)
         assert (done.code, done.out) == (0, b"out\n")
+        assert client.wait_for(command="true", timeout=PATIENCE).code == 0
         assert client.wait_for(condition=third, timeout=PATIENCE) == 7
         assert client.wait_for(condition=lambda: client.read_file(str(there)) or "x") == "x"
         for wanted, why, seconds in (
@@ -265,6 +269,10 @@ def test_waiting_for_things(exec_agent: RunningAgent) -> None:
             client.wait_for()
         with pytest.raises(ValueError, match="one thing"):
             client.wait_for(address=True, file="/")
+        with pytest.raises(ValueError, match="not 5"):
+            client.wait_for(address=5)
+        with pytest.raises(ValueError, match="no command"):
+            client.wait_for(command=[])
         client.ping()
 
     async def work() -> None:

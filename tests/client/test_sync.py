@@ -1,6 +1,8 @@
 """The blocking client's own: helpers, files by pieces, silence, threads, time."""
 
+import gc
 import io
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import pytest
 import qga
 from qga.client.flows import transfer
 from qga.client.flows.steps import Leave
+from qga.client.transports import DescriptorTransport
 from qga.protocol import FileClose, FileRead, Shutdown
 from qga.protocol.files import FileChunk
 from qga.testing import FakeAgent
@@ -333,6 +336,17 @@ def test_a_closed_client_says_so(fake_agent: FakeAgent) -> None:
 
 
 # The package.
+
+
+def test_a_forgotten_client_leaves_the_channel() -> None:
+    theirs, ours = socket.socketpair()
+    with theirs:
+        theirs.settimeout(30)
+        client = qga.Client(lambda _: DescriptorTransport(ours.detach()))
+        client.open_channel()
+        del client
+        gc.collect()
+        assert theirs.recv(1) == b""
 
 
 def test_the_package_alone_loads_nothing_else() -> None:

@@ -1,6 +1,7 @@
 """Whole files by `client.files`, with ours and (marked interop) QEMU's own agent."""
 
 import asyncio
+import errno
 import os
 import signal
 import threading
@@ -142,8 +143,16 @@ def test_refusals(client: qga.Client, guest: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         client.files.upload(tmp_path / "absent", guest / "file")
     with pytest.raises(FileNotFoundError):
-        client.files.download(guest, tmp_path / "absent" / "file")
+        client.files.download(local, tmp_path / "absent" / "file")
+    with pytest.raises(qga.GuestOSError, match=f"{guest}: .*Is a directory"):
+        client.files.read(guest)
+    with pytest.raises(qga.GuestOSError, match=f"{guest}: .*Is a directory"):
+        client.read_file(str(guest))
     os.mkfifo(guest / "fifo")
+    # Whoever opens it would wait for a writer.
+    with pytest.raises(qga.GuestOSError, match="fifo: it is no regular file") as caught:
+        client.files.download(guest / "fifo", tmp_path / "back")
+    assert caught.value.errno == errno.EINVAL
     with pytest.raises(qga.GuestOSError, match="not a regular file"):
         client.files.upload(local, guest / "fifo")
     assert inside(guest) == ["fifo"]

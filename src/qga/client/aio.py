@@ -192,7 +192,7 @@ class AsyncClient(Awaiting, Operations):
 
     def frozen(
         self,
-        mountpoints: Sequence[str] | None = None,
+        mountpoints: str | Sequence[str] | None = None,
         *,
         deadline: float = 60.0,
         timeout: float | None = None,

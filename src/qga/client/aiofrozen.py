@@ -37,7 +37,7 @@ class AsyncFreeze(FreezeState):
     def __init__(
         self,
         client: AsyncClient,
-        mountpoints: Sequence[str] | None,
+        mountpoints: str | Sequence[str] | None,
         deadline: float,
         timeout: float | None,
     ) -> None:

@@ -47,7 +47,7 @@ class FreezeState:
     """
 
     def __init__(
-        self, mountpoints: Sequence[str] | None, deadline: float, timeout: float | None
+        self, mountpoints: str | Sequence[str] | None, deadline: float, timeout: float | None
     ) -> None:
         self._mountpoints = mountpoints
         self._timeout = timeout
@@ -144,7 +144,7 @@ class Freeze(FreezeState):
     def __init__(
         self,
         client: Client,
-        mountpoints: Sequence[str] | None,
+        mountpoints: str | Sequence[str] | None,
         deadline: float,
         timeout: float | None,
     ) -> None:

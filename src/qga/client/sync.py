@@ -254,7 +254,7 @@ class Client(Blocking, Operations):
 
     def frozen(
         self,
-        mountpoints: Sequence[str] | None = None,
+        mountpoints: str | Sequence[str] | None = None,
         *,
         deadline: float = 60.0,
         timeout: float | None = None,

@@ -154,8 +154,8 @@ class DescriptorTransport:
     """
 
     def __init__(self, descriptor: int) -> None:
-        os.set_blocking(descriptor, False)
         self._descriptor = descriptor
+        os.set_blocking(descriptor, False)
         self._readable = select.poll()
         self._readable.register(descriptor, select.POLLIN)
         self._writable = select.poll()
@@ -190,6 +190,10 @@ class DescriptorTransport:
             if not data:
                 raise ConnectionLost("the agent's side closed the channel")
             return data
+
+    def __del__(self) -> None:
+        # A client that was forgotten must not keep others off the channel.
+        self.close()
 
     def fileno(self) -> int:
         """The descriptor."""

@@ -47,12 +47,14 @@ if TYPE_CHECKING:
 # limit at all.
 REPLY_LIMIT = 192 << 20
 
+# How many bytes of requests may be under way together. qemu-ga reads 4096 at once, from a device in
+# pieces; when it then holds a byte more while it answers one of the requests, it tries to seek in
+# the device, which fails, and drops that answer.
+AT_ONCE = 4096
+
 # How long an error may take to come from a command that is silent when it succeeds. The agent waits
 # for the program that begins the shutdown, so it is not immediate.
 SILENCE = 3.0
-
-# How many bytes of requests may be under way together.
-_TOGETHER = 4096
 
 _RESET = b"\xff"
 _SYNC, _SYNC_DELIMITED = "guest-sync", "guest-sync-delimited"
@@ -134,11 +136,7 @@ class Conversation:
     def exchange_all(
         self, requests: "Sequence[tuple[str, Mapping[str, Any]]]"
     ) -> "Talk[list[Any]]":
-        """Send *requests* one behind the other, as far as agents bear it, and take their replies.
-
-        qemu-ga on a virtio-serial port, which it reads by 4 KiB, does not always see that there is
-        more: a long request that has another one behind it may wait for ever. So only what fits
-        into one such piece is sent together.
+        """Send *requests* one behind the other, as many as `AT_ONCE` allows; take their replies.
 
         Args:
             requests: name and arguments of each. Not for commands that are silent, or that
@@ -152,30 +150,28 @@ class Conversation:
             yield from self.synchronise()
         self._synced = False
         results: list[Any] = []
-        asked: list[str] = []
+        waiting: list[str] = []
         size = 0
         for name, arguments in requests:
             pieces = request(name, arguments)
             length = sum(map(len, pieces))
-            if size + length > _TOGETHER:
-                yield from self._collect(asked, results)
-                size = 0
+            if waiting and size + length > AT_ONCE:
+                yield from self._take_replies(waiting, results)
+                waiting, size = [], 0
             yield Send(pieces)
-            asked.append(name)
+            waiting.append(name)
             size += length
-        yield from self._collect(asked, results)
+        yield from self._take_replies(waiting, results)
         self._synced = True
         return results
 
-    def _collect(self, asked: "list[str]", results: "list[Any]") -> "Talk[None]":
-        """Take the replies to the requests with the names *asked*, and forget these."""
-        for name in asked:
+    def _take_replies(self, names: "list[str]", results: "list[Any]") -> "Talk[None]":
+        for name in names:
             try:
                 reply = yield from self._next()
             except AgentTimeout as error:
                 raise AgentTimeout(f"{name}: {error.text}") from error
             results.append(_result(name, reply))
-        asked.clear()
 
     def synchronise(self) -> "Talk[None]":
         """Get in step with the agent; by `exchange` done whenever it is needed.

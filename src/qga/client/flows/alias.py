@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qga.protocol import FileOpen
 
-from .asking import ask, shown
+from .asking import ask, shown, told
 from .placing import later
 from .transfer import closing
 
@@ -27,7 +27,7 @@ _REMOVE = 'rm -f "$1/file"; rmdir "$1"'
 
 def with_open(path: bytes, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
     """Open *path* in the guest, do *transfer* with the handle, and close it whatever happens."""
-    return (yield from closing((yield from open_file(path, mode)), transfer))
+    return (yield from closing(told(path), (yield from open_file(path, mode)), transfer))
 
 
 def open_file(path: bytes, mode: str) -> Flow[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
@@ -69,7 +70,10 @@ def refused(args: Any, number: int, directory: str) -> GuestOSError:
     else:
         first = args if isinstance(args, str | bytes) else args[0]
         what = f"the program {os.fsdecode(first)!r}"
-    return GuestOSError(f"{what} cannot be used: {os.strerror(number)}", number)
+    error = GuestOSError(f"{what} cannot be used: {os.strerror(number)}", number)
+    if not directory and isinstance(args, str) and number == errno.ENOENT and " " in args:
+        error.hint = "a program with arguments is a list, and a text for a shell takes shell=True"
+    return error
 
 
 def still_there(pid: int, born: str) -> Flow[bool]:

@@ -109,6 +109,8 @@ def addresses(
         virtual: add those of the interfaces that are left out, behind all others.
         timeout: seconds for each call; the client's own if None.
     """
+    if family not in (None, 4, 6):
+        raise ValueError(f"the version of IP is 4 or 6, not {family!r}")
     found = yield from interfaces(timeout=timeout)
     defaults = yield from _default_routes()
     return preferred(found, family=family, defaults=defaults, virtual=virtual)

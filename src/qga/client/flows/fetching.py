@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -20,7 +21,7 @@ from qga.errors import (
 from qga.protocol import FileSeek
 
 from .alias import with_open
-from .asking import ask, full, run, shown
+from .asking import ask, full, run, shown, told
 from .moving import Memory, Meter, SparseFile, Tally, receive, receive_ranges
 from .placing import checksum
 from .sending import Transferred
@@ -54,6 +55,7 @@ while end < size:
 
 # The checksum of the first $2 bytes.
 _SUM = """command -v sha256sum >/dev/null || return 69
+if [ ! -f "$1" ] && [ ! -b "$1" ]; then echo ': Invalid argument' >&2; return 1; fi
 if [ "$(stat -L -c %s "$1")" = "$2" ]; then
     sha256sum <"$1"
 else
@@ -149,13 +151,16 @@ def download(
 
     Raises:
         OSError: the file here cannot be written.
-        GuestOSError: the guest refused; `errno` tells why.
+        GuestOSError: the guest refused; `errno` tells why. Pipes, terminals and the like are
+            refused here, where guest-exec tells what they are.
         CommandDisabled, Unsupported: the guest cannot do what was asked for.
         QgaError: what arrived is not what is there.
     """
     yield Timeout(timeout)
     where = full(path)
     look = yield from _look(where, must=preserve)
+    if look is not None:
+        _check_kind(where, look.mode)
     target = Path(local_path).resolve()
     place = target.with_name(_beside(target.name, resume=resume))
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
@@ -201,6 +206,16 @@ def _look(path: bytes, *, must: bool) -> Flow[_Look | None]:
         return _Look(int(mode, 16), int(size), int(blocks) * int(unit), int(mtime))
     except ValueError:
         raise ProtocolError(f"stat in the guest says {shown(done.out)!r}") from None
+
+
+def _check_kind(path: bytes, mode: int) -> None:
+    """Refuse what has no end, or keeps whoever opens it waiting, as pipes and terminals do."""
+    if stat.S_ISDIR(mode):
+        raise GuestOSError(f"cannot read {told(path)}: Is a directory", errno.EISDIR)
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise GuestOSError(
+            f"cannot read {told(path)}: it is no regular file and no block device", errno.EINVAL
+        )
 
 
 def _fetch(

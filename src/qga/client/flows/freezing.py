@@ -52,7 +52,9 @@ def status(*, timeout: float | None = None) -> Flow[FsfreezeState]:
     return state
 
 
-def freeze(mountpoints: Sequence[str] | None = None, *, timeout: float | None = None) -> Flow[int]:
+def freeze(
+    mountpoints: str | Sequence[str] | None = None, *, timeout: float | None = None
+) -> Flow[int]:
     """Freeze; when that fails in any way that may leave something frozen, thaw before raising.
 
     Args:
@@ -68,6 +70,8 @@ def freeze(mountpoints: Sequence[str] | None = None, *, timeout: float | None = 
         AgentTimeout: no reply in time; the guest has been thawed.
     """
     yield Timeout(timeout)
+    if isinstance(mountpoints, str):
+        mountpoints = [mountpoints]  # not its letters, of which "/" is one
     try:
         if mountpoints is None:
             count: int = yield FsfreezeFreeze()

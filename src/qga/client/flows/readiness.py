@@ -56,7 +56,7 @@ _LOOK = 5.0
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 1.0
 
 
-def state(*, needs: Iterable[str] | None = None, timeout: float = 5.0) -> Flow[State]:
+def state(*, needs: str | Iterable[str] | None = None, timeout: float = 5.0) -> Flow[State]:
     """How the agent is, in one word and one sentence.
 
     What the word explains is not raised: that the channel cannot be opened, that nobody answers,
@@ -77,6 +77,8 @@ def state(*, needs: Iterable[str] | None = None, timeout: float = 5.0) -> Flow[S
         timeout: the most seconds that it may take in all.
     """
     deadline = Deadline(timeout)
+    if isinstance(needs, str):
+        needs = (needs,)
     try:
         return (yield from within(deadline, _look(needs, deadline)))
     except AgentBusy as error:
@@ -160,7 +162,7 @@ def _heard(deadline: Deadline) -> Flow[None]:
                 raise
 
 
-def wait_ready(timeout: float = 60.0, *, needs: Iterable[str] = ()) -> Flow[State]:
+def wait_ready(timeout: float = 60.0, *, needs: str | Iterable[str] = ()) -> Flow[State]:
     """Wait until the agent is ready: it answers, and nothing is frozen.
 
     Opens the channel again and again if need be, so that it does not matter whether the virtual
@@ -180,7 +182,7 @@ def wait_ready(timeout: float = 60.0, *, needs: Iterable[str] = ()) -> Flow[Stat
     Raises:
         WaitTimeout: it was not ready in time; the text says how it was.
     """
-    needs = tuple(needs)
+    needs = (needs,) if isinstance(needs, str) else tuple(needs)
     deadline = Deadline(timeout)
 
     def look() -> Flow[State]:
@@ -196,7 +198,7 @@ def wait_ready(timeout: float = 60.0, *, needs: Iterable[str] = ()) -> Flow[Stat
 def wait_for(
     *,
     address: bool | int = False,
-    command: Sequence[str] | None = None,
+    command: str | Sequence[str] | None = None,
     file: GuestPath | None = None,
     condition: Callable[[], Flow[Any] | Any] | None = None,
     timeout: float = 60.0,
@@ -213,7 +215,7 @@ def wait_for(
     Args:
         address: the guest has a primary address, as `address()` tells it; 4 or 6 for one of that
             version of IP.
-        command: this program and its arguments exits with 0.
+        command: this program and its arguments exits with 0; a single text is the program alone.
         file: there is a file, or anything else, of that name.
         condition: this returns something true: a function without arguments, called for each look,
             which returns a value or a flow (a generator, carried out to its result). Errors of the
@@ -230,10 +232,15 @@ def wait_for(
     deadline = Deadline(timeout)
     wanted: list[tuple[str, Callable[[], Flow[Any]]]] = []
     if address:
+        if address not in (True, 4, 6):
+            raise ValueError(f"the version of IP is 4 or 6, not {address!r}")
         family = None if address is True else address
         wanted.append(("no primary address", lambda: _address(family)))
     if command is not None:
-        wanted.append((f"{command[0]} did not succeed", lambda: _command(command)))
+        words = [command] if isinstance(command, str) else list(command)
+        if not words:
+            raise ValueError("there is no command to wait for")
+        wanted.append((f"{words[0]} did not succeed", lambda: _command(words)))
     if file is not None:
         wanted.append((f"there is no {os.fsdecode(file)}", lambda: _file(file)))
     if condition is not None:

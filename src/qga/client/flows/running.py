@@ -42,6 +42,8 @@ LEASE = 60.0
 _FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
 # So often an ended program's outputs are looked at for their ends.
 _GLANCES = 10
+# Of Linux.
+_LAST_SIGNAL = 64
 # How long what ends a program may take, when nobody waits for it any more.
 ENDING = 5.0
 # How long the output of a program that was killed is waited for.
@@ -249,7 +251,12 @@ class Running:
         Args:
             number: of the signal.
             group: whether what it has started gets it too: its process group.
+
+        Raises:
+            ValueError: no signal has this number.
         """
+        if not 0 <= number <= _LAST_SIGNAL:
+            raise ValueError(f"no signal has the number {number}")
         if self.returncode is None:
             yield from self._control.order(f"{'group' if group else 'only'} {int(number)}")
 

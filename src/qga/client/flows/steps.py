@@ -86,9 +86,9 @@ class Timeout:
 class Together:
     """A step: execute *commands* in order; the answer is the list of their results.
 
-    Short ones are sent before the first reply is awaited, where the channel can do that, so keep
-    them few, or the replies small. If some fail, the first error is raised when all
-    replies are there.
+    Up to 4 KiB of requests are sent before the first reply is awaited, where the channel can do
+    that, so keep them few and small. If some fail, the first error is raised when all replies are
+    there.
     """
 
     __slots__ = ("commands",)

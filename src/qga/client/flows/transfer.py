@@ -185,18 +185,20 @@ def read_file(
 def with_file(path: str, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
     """Open *path*, do *transfer*, and close it whatever happens. The close tells of late errors."""
     handle: int = yield FileOpen(path=path, mode=mode)
-    return (yield from closing(handle, transfer))
+    return (yield from closing(path, handle, transfer))
 
 
-def closing(handle: int, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
-    """Do *transfer* with an open file, and close it whatever happens."""
+def closing(path: str, handle: int, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
+    """Do *transfer* with the open file *path*, and close it whatever happens."""
     try:
         result = yield from transfer(handle)
-    except CommandError:
+    except CommandError as error:
         try:
             yield FileClose(handle=handle)
         except QgaError:
             pass  # the first error is the one to tell
+        if isinstance(error, GuestOSError) and path not in error.desc:
+            raise _naming(path, error) from error
         raise
     except GeneratorExit:
         raise  # nobody left to ask
@@ -204,5 +206,13 @@ def closing(handle: int, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
         # The agent may not answer now, or the caller not wait.
         yield Leave(FileClose(handle=handle))
         raise
-    yield FileClose(handle=handle)
+    try:
+        yield FileClose(handle=handle)
+    except GuestOSError as error:
+        raise _naming(path, error) from error
     return result
+
+
+def _naming(path: str, error: GuestOSError) -> GuestOSError:
+    """The error with the file's name: what an agent says of an open file lacks it."""
+    return GuestOSError(f"{path}: {error.desc}", error.errno, error.legacy)
