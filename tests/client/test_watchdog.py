@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def pretended() -> Iterator[Pretended]:
 @pytest.fixture(autouse=True)
 def _default_handlers() -> Iterator[None]:
     """Whatever other tests have made of them, and whether these run in the background."""
-    defaults = {
+    defaults: dict[int, Any] = {
         signal.SIGTERM: signal.SIG_DFL,
         signal.SIGHUP: signal.SIG_DFL,
         signal.SIGINT: signal.default_int_handler,
