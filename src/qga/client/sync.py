@@ -7,12 +7,12 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentBusy, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
 from .files import Files
-from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
 from .frozen import Freeze
 from .guestfile import GuestFile
 from .operation import Blocking
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
-
-# How long the close of a client may take to tidy up in the guest, in seconds.
-_TIDYING = 1.0
 
 
 def connect(
@@ -112,7 +109,7 @@ class Client(Blocking, Operations):
         self._dial = dial
         self._turns = Turns()
         self._channel: Channel | None = None
-        self._left: deque[Command[Any]] = deque()
+        self._left: deque[Command[Any]] = deque(maxlen=MOST_LEFT)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -129,14 +126,15 @@ class Client(Blocking, Operations):
         Traceback (most recent call last):
         qga.errors.TransportError: this client has been closed
         """
-        if self._left and not self._closed and self._channel is not None:
-            try:
-                with self._turn(Deadline(_TIDYING)):
+        try:
+            if self._left and not self._closed and self._channel is not None:
+                with self._turn(Deadline(TIDYING)):
                     pass
-            except QgaError:
-                pass  # it was worth a try
-        self._closed = True
-        self._drop()
+        except QgaError:
+            pass  # it was worth a try
+        finally:
+            self._closed = True
+            self._drop()
 
     def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
         """Have the agent execute *command* and return its result.
@@ -361,12 +359,16 @@ class Client(Blocking, Operations):
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
         while self._left:
-            name, arguments, _ = results.request(self._left[0])
+            command = self._left[0]
+            name, arguments, _ = results.request(command)
             try:
                 open_channel.exchange(name, arguments, deadline)
-            except CommandError:
-                pass  # gone already
-            self._left.popleft()
+            except (AgentTimeout, TransportError):
+                raise
+            except QgaError:
+                pass  # gone already, or not for this channel
+            if self._left[0] is command:  # unless so many came meanwhile that it was forgotten
+                self._left.popleft()
 
     def _open(self, deadline: Deadline) -> Channel:
         if self._closed:

@@ -33,6 +33,10 @@ Progress: TypeAlias = Callable[[int], None]
 # How much of a file one command carries, where the channel takes as much.
 CHUNK = 1 << 20
 
+# How many commands wait to tidy up at the most, as when an agent is gone for days; and how long the
+# close of a client may take to do them, in seconds.
+MOST_LEFT, TIDYING = 1000, 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -101,7 +105,8 @@ class Leave:
     """A step: have *command* executed before the next command of whatever caller, or at the close.
 
     It costs no time now, so it is what cancelled and late operations tidy up with. What comes of it
-    is ignored.
+    is ignored; where nobody answers it is tried again. Of more than 1000 that wait, the oldest are
+    forgotten.
     """
 
     __slots__ = ("command",)
