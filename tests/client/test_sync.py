@@ -173,6 +173,17 @@ def test_when_nobody_answers_the_file_is_closed_later() -> None:
         flow.send(None)
 
 
+def test_a_close_that_nobody_waited_for_is_done_later() -> None:
+    flow = Driven(transfer.read_file("/f"))
+    flow.begin()
+    flow.send(1000)
+    assert flow.send(FileChunk(count=0, data=b"", eof=True)) == FileClose(handle=1000)
+    left = flow.throw(KeyboardInterrupt())  # it may not even have been sent
+    assert left.command == FileClose(handle=1000)
+    with pytest.raises(KeyboardInterrupt):
+        flow.send(None)
+
+
 def test_a_failing_close_does_not_hide_the_first_error() -> None:
     flow = Driven(transfer.read_file("/f"))
     flow.begin()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .aiochannel import AsyncChannel
     from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .flows.script import GuestPath
     from .flows.steps import Flow, Step
     from .target import Target
 
@@ -208,7 +209,7 @@ class AsyncClient(Awaiting, Operations):
         """
         return AsyncFreeze(self, mountpoints, deadline, timeout)
 
-    async def open(self, path: str, mode: str = "r") -> AsyncGuestFile:
+    async def open(self, path: GuestPath, mode: str = "r") -> AsyncGuestFile:
         r"""Open a file of the guest, as a binary file whose methods are to be awaited.
 
             async with await client.open("/var/log/syslog") as file:

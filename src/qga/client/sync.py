@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qga.protocol.model import Command
 
     from .channel import Channel
+    from .flows.script import GuestPath
     from .flows.steps import Flow, Step
     from .target import Target
     from .transports import RequestTransport, Transport
@@ -228,7 +229,7 @@ class Client(Blocking, Operations):
             result: R = stop.value
             return result
 
-    def open(self, path: str, mode: str = "r") -> GuestFile:
+    def open(self, path: GuestPath, mode: str = "r") -> GuestFile:
         r"""Open a file of the guest, as a raw (unbuffered, binary) Python file.
 
             >>> with client.open("/tmp/notes", "w+") as file:

@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import subprocess
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from qga.client.completed import Completed, ProgramTimeout
 from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError, Unsupported
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from qga.protocol.exec import ExecStarted, ExecStatus
     from qga.protocol.files import FileChunk
 
+    from .script import GuestPath
     from .steps import Flow
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
-Word: TypeAlias = "str | bytes | os.PathLike[str]"
 
 
 def start(
-    args: str | Sequence[Word],
+    args: str | Sequence[GuestPath],
     *,
     stdin: int | None = DEVNULL,
     stdout: int | None = PIPE,
     stderr: int | None = PIPE,
     shell: bool = False,
-    cwd: Word | None = None,
+    cwd: GuestPath | None = None,
     env: Mapping[str, str | bytes | None] | None = None,
     user: str | None = None,
     lease: float = LEASE,
@@ -116,13 +116,13 @@ def start(
 
 
 def run(
-    args: str | Sequence[Word],
+    args: str | Sequence[GuestPath],
     *,
     input: bytes | str | None = None,
     stdout: int | None = PIPE,
     stderr: int | None = PIPE,
     shell: bool = False,
-    cwd: Word | None = None,
+    cwd: GuestPath | None = None,
     env: Mapping[str, str | bytes | None] | None = None,
     user: str | None = None,
     timeout: float | None = None,
@@ -227,7 +227,7 @@ def _starter(
     words: list[Any],
     *,
     user: str | None,
-    cwd: Word | None,
+    cwd: GuestPath | None,
     env: Mapping[str, str | bytes | None] | None,
     lease: float,
 ) -> bytes:
@@ -300,7 +300,7 @@ def _no_start(code: int | None) -> QgaError:
     return QgaError(f"the guest's shell could not start the program: it ended with {code}")
 
 
-def _not_started(args: Any, said: str, cwd: Word | None, user: str | None) -> QgaError:
+def _not_started(args: Any, said: str, cwd: GuestPath | None, user: str | None) -> QgaError:
     name, _, what = said.partition(" ")
     if name == "NOUSER":
         return GuestOSError(f"the guest has no user {user!r}", errno.ENOENT)

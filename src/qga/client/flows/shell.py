@@ -273,7 +273,7 @@ class Session:
 
 
 def shell(
-    command: Sequence[GuestPath] | GuestPath | None = None,
+    command: Sequence[GuestPath] | str | bytes | None = None,
     *,
     user: str | None = None,
     env: Mapping[str, str | bytes] | None = None,
@@ -357,7 +357,7 @@ def _check(rows: int, columns: int) -> None:
         raise ValueError(f"no terminal has {rows} rows and {columns} columns")
 
 
-def _program(command: Sequence[GuestPath] | GuestPath | None) -> bytes:
+def _program(command: Sequence[GuestPath] | str | bytes | None) -> bytes:
     """The program as words of a shell's text."""
     if command is None:
         return b'"$shell" -l'

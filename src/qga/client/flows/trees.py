@@ -20,10 +20,10 @@ from qga.errors import CommandError, QgaError, Unsupported
 from qga.protocol import Exec
 
 from . import process
-from .asking import ask, fail, full, run, shown
+from .asking import ask, fail, full, run, shown, told
 from .moving import LocalFile, Meter, Tally
-from .placing import Place, checksum, later
-from .script import SHELL, Output, code_of, finish
+from .placing import Place, checksum
+from .script import SHELL, SURROUNDINGS, Output, later, outcome
 from .sending import Attributes, deliver
 from .steps import CHUNK, GetLimits, Leave, Limits, Timeout
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from qga.client.packing import Owners, Piece
     from qga.protocol.exec import ExecStarted
 
-    from .asking import AnyPath
     from .moving import TransferProgress
+    from .script import GuestPath
     from .steps import Flow
 
     _Sum: TypeAlias = tuple[bytes, str]
@@ -114,7 +114,7 @@ class TreeTransferred:
 
 def upload_tree(
     local_dir: str | os.PathLike[str],
-    path: AnyPath,
+    path: GuestPath,
     *,
     exclude: Iterable[str] = (),
     owner: int | None = None,
@@ -176,7 +176,7 @@ def upload_tree(
     )
     meter = Meter(progress, tree.total() if progress else None)
     target = full(path).rstrip(b"/") or b"/"
-    what = f"copy to {shown(target)}"
+    what = f"copy to {told(target)}"
     name = f".qga-{os.urandom(8).hex()}.partial"
     beside = target.rpartition(b"/")[0] + b"/" + name.encode()
     try:
@@ -222,15 +222,11 @@ def _send_large(
 
 def _unpack(what: str, base: bytes, piece: Piece) -> Flow[None]:
     """Have tar unpack *piece* in the directory *base*."""
-    text = (
-        'export LC_ALL=C PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"\n'
-        f'directory={_word(base)}\ncd "${{directory%x}}" && exec tar -xpf -'
-    )
+    text = f'{SURROUNDINGS}directory={_word(base)}\ncd "${{directory%x}}" && exec tar -xpf -'
     started: ExecStarted = yield Exec(
         path=SHELL, arg=["-c", text], input_data=piece.data + END, capture_output=True
     )
-    status = yield from finish(started.pid)
-    done = Output(code_of(status), status.out_data or b"", status.err_data or b"")
+    done = yield from outcome(started.pid)
     if done.code:
         fail(what, done)
 
@@ -276,11 +272,11 @@ class _Sums:
         found = [line[:64] for line in done.out.splitlines()]
         for (name, known), other in zip(sums, found, strict=False):
             if known.encode() != other:
-                raise QgaError(f"cannot {self._what}: {shown(name)} is not the same at both ends")
+                raise QgaError(f"cannot {self._what}: {told(name)} is not the same at both ends")
 
 
 def download_tree(
-    path: AnyPath,
+    path: GuestPath,
     local_dir: str | os.PathLike[str],
     *,
     exclude: Iterable[str] = (),
@@ -339,7 +335,7 @@ def download_tree(
     if new:
         root.mkdir(0o700)
     meter = Meter(progress)
-    sums = _Sums(f"copy {shown(source)}", source)
+    sums = _Sums(f"copy {told(source)}", source)
     if owners is None:
         owners = os.geteuid() == 0
     unpacker = Unpacker(
@@ -372,7 +368,7 @@ def _same(uid: int, gid: int) -> tuple[int, int]:
 
 def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
     """Have tar pack *source*, and unpack what comes; return what tar has complained of."""
-    what = f"copy {shown(source)}"
+    what = f"copy {told(source)}"
     options = [f"--exclude={pattern}" for pattern in unpacker.patterns]
     running = yield from process.start(
         [SHELL, "-c", _PACK, "sh", *options], cwd=source, env={"LC_ALL": "C"}

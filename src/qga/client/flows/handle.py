@@ -1,0 +1,91 @@
+"""Opening and closing files of the guest, whatever their names. For all flows that use handles.
+
+guest-file-open takes a path as JSON: what is no UTF-8 is opened through a symlink of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from qga.errors import CommandError, QgaError
+from qga.protocol import FileClose, FileOpen
+
+from .asking import ask, full, told
+from .script import later
+from .steps import Leave
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from .script import GuestPath
+    from .steps import Flow
+
+    T = TypeVar("T")
+
+# $1 is the path, $2 whether to make the file if need be: agents make none where a symlink is.
+_ALIAS = """[ -z "$2" ] || [ -e "$1" ] || : >>"$1" || return
+directory=$(mktemp -d "${TMPDIR:-/tmp}/.qga-XXXXXX") || return
+ln -s "$1" "$directory/file" || { rmdir "$directory"; return 1; }
+printf %s "$directory"
+"""
+_REMOVE = 'rm -f "$1/file"; rmdir "$1"'
+
+
+def with_file(path: GuestPath, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
+    """Open *path*, do *transfer* with the handle, and close it whatever happens.
+
+    The close tells of late errors.
+    """
+    handle = yield from open_file(path, mode)
+    try:
+        result = yield from transfer(handle)
+    except GeneratorExit:
+        raise  # nobody left to ask
+    except CommandError:
+        try:
+            yield from close_file(handle)
+        except QgaError:
+            pass  # the first error is the one to tell
+        raise
+    except BaseException:
+        # The agent may not answer now, or the caller not wait.
+        yield Leave(FileClose(handle=handle))
+        raise
+    yield from close_file(handle)
+    return result
+
+
+def open_file(path: GuestPath, mode: str) -> Flow[int]:
+    """Open *path*; return the handle."""
+    name = os.fsdecode(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        handle: int = yield FileOpen(path=name, mode=mode)
+        return handle
+    where = full(path)
+    directory = yield from ask(f"open {told(where)}", _ALIAS, where, "" if "r" in mode else "new")
+    try:
+        opened: int = yield FileOpen(path=f"{os.fsdecode(directory)}/file", mode=mode)
+    except GeneratorExit:
+        raise  # nobody left to ask
+    except BaseException:
+        yield later(_REMOVE, directory)
+        raise
+    yield later(_REMOVE, directory)
+    return opened
+
+
+def close_file(handle: int) -> Flow[None]:
+    """Close an open file, later if it cannot be now."""
+    try:
+        yield FileClose(handle=handle)
+    except (CommandError, GeneratorExit):
+        raise
+    except BaseException:
+        yield Leave(FileClose(handle=handle))
+        raise
