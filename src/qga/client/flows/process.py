@@ -14,14 +14,17 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from qga.client.completed import Completed, ProgramTimeout
-from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError, Unsupported
+from qga.errors import AgentTimeout, GuestOSError, QgaError, Unsupported
 from qga.protocol import Exec, ExecGetStatus, FileClose, FileOpen, FileRead
 
 from . import wrapper
 from .bounds import Total, ignoring_errors, refused
-from .running import ENDING, LAST_PAUSE, LAST_WORDS, LEASE, Running
+from .kept import ENDING, LAST_WORDS, LEASE
+from .running import Running
 from .script import SHELL, quote
-from .steps import Leave, Timeout, Wait
+from .spoolinput import FIRST_PAUSE, LAST_PAUSE
+from .steps import Timeout, Wait
+from .timing import pauses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,13 +108,8 @@ def start(
         return running
     except GeneratorExit:
         raise
-    except CommandError:
-        if running.pid:
-            yield from running.abandon()
-        raise
-    except BaseException:
-        for command in running.left():
-            yield Leave(command)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
 
 
@@ -184,31 +182,37 @@ def run(
     except ProgramTimeout as late:
         if isinstance(late.__cause__, AgentTimeout):
             # It is the agent that does not answer: no time is left to wait for it.
-            for command in running.left():
-                yield Leave(command)
+            yield from running.give_up(late)
             raise ProgramTimeout(args, end.seconds, late.stdout, late.stderr) from late.__cause__
-        yield Timeout(ENDING, despite=True)
-        yield from running.kill()
-        try:
-            so_far = yield from running.communicate(None, LAST_WORDS)
-        except ProgramTimeout as later:
-            # Something that it started is still there, and holds the output.
-            so_far = later.stdout or b"", later.stderr or b""
-        yield from running.abandon()
+        so_far = yield from _kill(running)
         raise ProgramTimeout(args, end.seconds, *so_far) from None
     except GeneratorExit:
         raise
-    except CommandError:
-        yield from running.abandon()
-        raise
-    except BaseException:
-        for command in running.left():
-            yield Leave(command)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
     done = Completed(args, running.returncode or 0, out, err)
     if check:
         done.check_returncode()
     return done
+
+
+def _kill(running: Running) -> Flow[tuple[bytes, bytes]]:
+    """Kill a program; return what it has put out."""
+    yield Timeout(ENDING, despite=True)
+    try:
+        yield from running.kill()
+        out, err = yield from running.communicate(None, LAST_WORDS)
+    except GeneratorExit:
+        raise
+    except ProgramTimeout as late:
+        # Something that it started is still there, and holds the output.
+        out, err = late.stdout or b"", late.stderr or b""
+    except BaseException as error:
+        yield from running.give_up(error)
+        raise
+    yield from running.abandon()
+    return out, err
 
 
 def _mode(how: int | None, which: str) -> str:
@@ -260,15 +264,14 @@ def _check_user(user: str) -> None:
 
 def _what_came(running: Running, name: str) -> Flow[tuple[str, str]]:
     """Wait for the starter: the spool's place, and what it says."""
-    pause = 0.002
+    pause = pauses(FIRST_PAUSE, LAST_PAUSE)
     looks = 0
     last = math.inf
     handle = -1
     place = wrapper.PLACES[0]
     said = b""
     while b"\n" not in said:
-        yield Wait(pause)
-        pause = min(pause * 1.2, LAST_PAUSE)
+        yield Wait(next(pause))
         looks += 1
         if looks > last:
             raise _no_start(running.returncode)

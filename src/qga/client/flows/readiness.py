@@ -29,7 +29,7 @@ from .asking import told
 from .handle import close_file, open_file
 from .script import outcome, script
 from .steps import GetLimits, Limits, Timeout, Wait
-from .timing import within
+from .timing import pauses, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -257,7 +257,7 @@ def _until(deadline: Deadline, look: Callable[[], Flow[Any]], what: str) -> Flow
         yield Timeout(_LOOK)
         return (yield from look())
 
-    pause = _FIRST_PAUSE
+    pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
     seen: QgaError | None = None
     while True:
         try:
@@ -268,8 +268,7 @@ def _until(deadline: Deadline, look: Callable[[], Flow[Any]], what: str) -> Flow
                 seen = error
         if not deadline.remaining():
             break
-        yield Wait(min(pause, deadline.remaining()))
-        pause = min(pause * 1.5, _LAST_PAUSE)
+        yield Wait(min(next(pause), deadline.remaining()))
     raise WaitTimeout(f"{what} after {deadline.seconds:g} s: {seen}") from seen
 
 

@@ -16,6 +16,7 @@ from qga.errors import GuestOSError, QgaError, Unsupported
 from qga.protocol import Exec, ExecGetStatus
 
 from .steps import Leave, Wait
+from .timing import pauses
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -108,14 +109,13 @@ def outcome(pid: int) -> Flow[Output]:
 
 def finish(pid: int) -> Flow[ExecStatus]:
     """Wait until the program with guest-exec's *pid* has ended."""
-    pause = _FIRST_PAUSE
+    pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
     try:
         while True:
             status: ExecStatus = yield ExecGetStatus(pid=pid)
             if status.exited:
                 return status
-            yield Wait(pause)
-            pause = min(pause * 1.5, _LAST_PAUSE)
+            yield Wait(next(pause))
     except GeneratorExit:
         raise
     except BaseException:

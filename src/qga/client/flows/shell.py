@@ -15,11 +15,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandError, QgaError, Unsupported
+from qga.errors import QgaError, Unsupported
 
 from . import process
+from .kept import LEASE
 from .pump import PUMP
-from .running import LEASE
 from .script import SHELL, quote, script
 from .spoolinput import StdinClosed
 from .steps import Leave, Timeout, Wait
@@ -342,12 +342,8 @@ def shell(
         yield from session.greeting()
     except GeneratorExit:
         raise
-    except CommandError:
-        yield from running.abandon()
-        raise
-    except BaseException:
-        for left in running.left():
-            yield Leave(left)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
     return session
 

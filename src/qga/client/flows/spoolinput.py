@@ -9,6 +9,7 @@ from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
 from .steps import CHUNK, GetLimits, Limits, Together, Wait
+from .timing import pauses
 from .wrapper import SLOTS
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from qga.protocol.model import Command
 
     from .steps import Flow
+
+# Pauses between looks at what the program has taken or put out, in seconds.
+FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
 
 # So many bytes are told to the feeder in octal and need no file: what is typed comes sooner.
 _SHORT = 128
@@ -56,15 +60,14 @@ class Input:
         """
         view = memoryview(data).cast("B")
         done = 0
-        pause = 0.001
+        pause = pauses(FIRST_PAUSE, LAST_PAUSE)
         while done < len(view):
             sent = yield from self.offer(view[done:])
             if sent:
                 done += sent
-                pause = 0.001
+                pause = pauses(FIRST_PAUSE, LAST_PAUSE)
             else:
-                yield Wait(pause)
-                pause = min(pause * 1.5, 0.05)
+                yield Wait(next(pause))
         return done
 
     def offer(self, data: memoryview) -> Flow[int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from qga.client.archive import END, Exclusion
 from qga.client.packing import Large, LocalTree
 from qga.client.unpacking import Unpacker
-from qga.errors import CommandError, QgaError, Unsupported
+from qga.errors import QgaError, Unsupported
 from qga.protocol import Exec
 
 from . import process
@@ -25,7 +25,7 @@ from .moving import LocalFile, Meter, Tally
 from .placing import Place, checksum
 from .script import SHELL, SURROUNDINGS, Output, later, outcome
 from .sending import Attributes, deliver
-from .steps import CHUNK, GetLimits, Leave, Limits, Timeout
+from .steps import CHUNK, GetLimits, Limits, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -387,10 +387,6 @@ def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
         return shown(complaints).strip()
     except GeneratorExit:
         raise  # nobody left to ask
-    except CommandError:
-        yield from running.abandon()
-        raise
-    except BaseException:
-        for command in running.left():
-            yield Leave(command)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
