@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import qga
+from qga import TransferProgress
 from qga.client.aio import aconnect
-from qga.client.flows.moving import TransferProgress
 from tests.support.stock import RunningAgent
 
 MIB = 1 << 20

@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 
 from . import aiochannel, hints, results
-from .aiofrozen import AsyncFreeze
 from .aioturns import AsyncTurns
 from .deadline import TIMEOUT, Deadline, within
-from .files import AsyncFiles
-from .flows.openfile import BufferedFile
 from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
-from .guestfile import AsyncGuestFile
 from .operation import Awaiting
 from .operations import Operations
 from .target import settled
@@ -28,9 +24,12 @@ if TYPE_CHECKING:
     from qga.protocol.model import Command
 
     from .aiochannel import AsyncChannel
+    from .aiofrozen import AsyncFreeze
     from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .files import AsyncFiles
     from .flows.script import GuestPath
     from .flows.steps import Flow, Step
+    from .guestfile import AsyncGuestFile
     from .target import Target
 
     R = TypeVar("R")
@@ -207,6 +206,8 @@ class AsyncClient(Awaiting, Operations):
             >>> freeze.frozen, freeze.thawed, freeze.held
             (1, 1, True)
         """
+        from .aiofrozen import AsyncFreeze
+
         return AsyncFreeze(self, mountpoints, deadline, timeout)
 
     async def open(self, path: GuestPath, mode: str = "r") -> AsyncGuestFile:
@@ -223,6 +224,9 @@ class AsyncClient(Awaiting, Operations):
             path: full path in the guest.
             mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
         """
+        from .flows.openfile import BufferedFile
+        from .guestfile import AsyncGuestFile
+
         state = BufferedFile(path, mode)
         await self.perform(state.open())
         return AsyncGuestFile(self, state)
@@ -230,6 +234,8 @@ class AsyncClient(Awaiting, Operations):
     @property
     def files(self) -> AsyncFiles:
         """The guest's files, and what can be done with them."""
+        from .files import AsyncFiles
+
         return AsyncFiles(self)
 
     async def open_channel(self) -> None:

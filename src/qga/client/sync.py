@@ -11,10 +11,7 @@ from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, Transpor
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
-from .files import Files
 from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
-from .frozen import Freeze
-from .guestfile import GuestFile
 from .operation import Blocking
 from .operations import Operations
 from .target import settled
@@ -27,8 +24,11 @@ if TYPE_CHECKING:
     from qga.protocol.model import Command
 
     from .channel import Channel
+    from .files import Files
     from .flows.script import GuestPath
     from .flows.steps import Flow, Step
+    from .frozen import Freeze
+    from .guestfile import GuestFile
     from .target import Target
     from .transports import RequestTransport, Transport
 
@@ -244,11 +244,15 @@ class Client(Blocking, Operations):
             path: full path in the guest.
             mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
         """
+        from .guestfile import GuestFile
+
         return GuestFile(self, path, mode)
 
     @property
     def files(self) -> Files:
         """The guest's files, and what can be done with them."""
+        from .files import Files
+
         return Files(self)
 
     def frozen(
@@ -290,6 +294,8 @@ class Client(Blocking, Operations):
                 has been thawed.
             TransportError: the channel cannot be opened, or broke; as for AgentTimeout.
         """
+        from .frozen import Freeze
+
         return Freeze(self, mountpoints, deadline, timeout)
 
     def open_channel(self) -> None:

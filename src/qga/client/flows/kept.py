@@ -199,5 +199,6 @@ class Kept:
         for output in self.outputs():
             commands += output.closing()
         if self.input:
+            self.input.broken = True
             commands += self.input.closing()
         return [*commands, *self._control.last(order)]

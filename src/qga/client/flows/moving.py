@@ -54,7 +54,15 @@ _ZEROS = bytes(BLOCK)
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """How far a transfer has come.
+    r"""How far a transfer has come.
+
+        >>> seen = []
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.download(f"{folder}/file", f"{folder}/here", progress=seen.append).size
+        5
+        >>> seen[-1].done, seen[-1].files
+        (5, 1)
 
     Attributes:
         done: bytes so far, those of holes and of an earlier, broken attempt included.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import secrets
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -85,6 +84,8 @@ def start(
     modes = _mode(stdin, "stdin"), _mode(stdout, "stdout"), _mode(stderr, "stderr")
     if modes[2] == "o" and modes[1] == "n":
         modes = modes[0], "n", "n"
+    import secrets  # not light, and of no use to who starts no program
+
     name = secrets.token_hex(8)
     text = _starter(name, modes, words, user=user, cwd=cwd, env=env, lease=lease)
     yield Timeout(timeout)

@@ -10,7 +10,7 @@ import errno
 import signal
 from typing import TYPE_CHECKING
 
-from qga.client.completed import ProgramTimeout
+from qga.client.completed import ProgramTimeout, StdinClosed
 from qga.errors import (
     AgentTimeout,
     CommandDisabled,
@@ -21,7 +21,7 @@ from qga.protocol import ExecGetStatus, FileClose, FileOpen, FileRead
 
 from .bounds import Total, ignoring_errors, refused, still_there
 from .kept import Kept
-from .spoolinput import FIRST_PAUSE, LAST_PAUSE, StdinClosed
+from .spoolinput import FIRST_PAUSE, LAST_PAUSE
 from .steps import Wait
 from .timing import pauses
 

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """What a transfer came to.
+    r"""What a transfer came to.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> done = guest.files.download(f"{folder}/file", f"{folder}/here", verify=True)
+        >>> done.size, done.verified
+        (5, True)
 
     Attributes:
         size: the bytes of the file.

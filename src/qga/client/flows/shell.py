@@ -15,13 +15,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from qga.client.completed import StdinClosed
 from qga.errors import QgaError, Unsupported
 
 from . import process
 from .kept import LEASE
 from .pump import PUMP
 from .script import SHELL, quote, script
-from .spoolinput import StdinClosed
 from .steps import Leave, Timeout, Wait
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
+from qga.client.completed import StdinClosed
+from qga.errors import BadArgument, CommandError, GuestOSError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
 from .steps import CHUNK, GetLimits, Limits, Together, Wait
@@ -25,10 +26,6 @@ FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
 
 # So many bytes are told to the feeder in octal and need no file: what is typed comes sooner.
 _SHORT = 128
-
-
-class StdinClosed(QgaError, BrokenPipeError):
-    """The program takes no more input: it has ended, or closed its standard input."""
 
 
 class Input:
@@ -72,6 +69,8 @@ class Input:
 
     def offer(self, data: memoryview) -> Flow[int]:
         """Write the beginning of *data* if there is room; return how much."""
+        if self.broken:
+            raise StdinClosed("the program takes no more input")
         if self.closed:
             raise ValueError("the program's standard input has been closed")
         again = True

@@ -96,6 +96,11 @@ exec tar -cf - "$@" .
 class TreeTransferred:
     """What the transfer of a tree came to.
 
+        >>> guest.files.mkdir(f"{folder}/empty")
+        >>> done = guest.files.download_tree(f"{folder}/empty", f"{folder}/here")
+        >>> done.files, done.skipped
+        (0, 0)
+
     Attributes:
         files: how many there are, of whatever kind; directories do not count.
         size: the bytes of the files.
