@@ -17,16 +17,13 @@ MODULES = (qga, qga.client, qga.testing)
 
 # These have no example yet. Do not add to them.
 WITHOUT_EXAMPLE = {
-    "qga.AsyncGuestFile.perform",
     "qga.BadArgument.value",
     "qga.CommandDisabled.named",
     "qga.CommandNotFound.named",
-    "qga.Files.perform",
     "qga.Freeze.begin",
     "qga.Freeze.expire",
     "qga.Freeze.finish",
     "qga.Freeze.remaining",
-    "qga.Popen.perform",
 }
 
 

@@ -159,7 +159,6 @@ class AsyncGuestFile(Awaiting):
         self._state = state
 
     async def perform(self, flow: "Flow[R]") -> "R":
-        """Carry out *flow*."""
         return await self._client.perform(flow)
 
     @property

@@ -32,7 +32,12 @@ class Blocking:
     """What carries out flows, and returns when they are done."""
 
     def perform(self, flow: Flow[R]) -> R:
-        """Carry out *flow*."""
+        """Carry out *flow*: an operation of several commands.
+
+        >>> from qga.client.flows import session
+        >>> client.files.perform(session.info()).version
+        '10.2.0'
+        """
         raise NotImplementedError
 
 
@@ -40,7 +45,12 @@ class Awaiting:
     """What carries out flows in an event loop."""
 
     async def perform(self, flow: Flow[R]) -> R:
-        """Carry out *flow*."""
+        """Carry out *flow*: an operation of several commands.
+
+        >>> from qga.client.flows import session
+        >>> (await aclient.files.perform(session.info())).version
+        '10.2.0'
+        """
         raise NotImplementedError
 
 

@@ -128,7 +128,11 @@ class Session:
     # What users do.
 
     def read(self, *, timeout: float | None = None) -> Flow[bytes | None]:
-        """Wait until the terminal shows something.
+        r"""Wait until the terminal shows something.
+
+            >>> with guest.shell(["echo", "hi"]) as shell:
+            ...     shell.read(), shell.read()
+            (b'hi\r\n', b'')
 
         What comes is looked for every millisecond while something was read or written just now, and
         less often the longer nothing was, down to ten times a second.
@@ -159,7 +163,12 @@ class Session:
             yield Wait(pause)
 
     def write(self, data: bytes | bytearray | memoryview) -> Flow[None]:
-        """Type *data*. What is typed after the program's end is lost, as at every terminal.
+        r"""Type *data*. What is typed after the program's end is lost, as at every terminal.
+
+            >>> with guest.shell(["sh", "-c", "read code; exit $code"]) as shell:
+            ...     shell.write(b"3\n")
+            ...     shell.wait()
+            3
 
         Waits while more has been typed than the program takes; what the terminal shows in the
         meantime is kept for `read`.
@@ -180,7 +189,16 @@ class Session:
             pass  # its end is told by `read`
 
     def resize(self, rows: int, columns: int) -> Flow[None]:
-        """Change the terminal's size; the program in the foreground is told so by SIGWINCH."""
+        r"""Change the terminal's size; the program in the foreground is told so by SIGWINCH.
+
+        >>> with guest.shell(["sh", "-c", "read line; stty size"]) as shell:
+        ...     shell.resize(30, 100)
+        ...     shell.write(b"\n")
+        ...     shell.wait()
+        ...     shell.read()
+        0
+        b'\r\n30 100\r\n'
+        """
         _check(rows, columns)
         if self.returncode is None:
             words = (str(self.pid), self.terminal, str(rows), str(columns))
@@ -188,6 +206,10 @@ class Session:
 
     def wait(self) -> Flow[int]:
         """Wait for the program's end. What the terminal shows until then is kept for `read`.
+
+            >>> with guest.shell(["sh", "-c", "exit 3"]) as shell:
+            ...     shell.wait()
+            3
 
         Returns: `returncode`.
         """
@@ -199,6 +221,11 @@ class Session:
 
     def close(self) -> Flow[None]:
         """Hang up: SIGHUP for all programs of the terminal, and nothing is left in the guest.
+
+            >>> shell = guest.shell(["cat"])
+            >>> shell.close()
+            >>> shell.read()
+            b''
 
         What the first program has in its process group is killed if it does not end within 2
         seconds; jobs of an interactive shell may go on without the terminal if they ignore SIGHUP,
