@@ -4,7 +4,6 @@ import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from qga.client.flows import answer
 from tests.support.stock import RunningAgent
 
 NAME = os.fsdecode(b" odd\xff'\n")
-
-
-@pytest.fixture
-def client(exec_agent: RunningAgent) -> Iterator[qga.Client]:
-    with qga.connect(exec_agent.target) as client:
-        yield client
 
 
 def test_the_life_of_a_directory(client: qga.Client, tmp_path: Path) -> None:

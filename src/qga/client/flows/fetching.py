@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from qga.protocol import FileSeek
 
 from .asking import ask, full, run, told
 from .handle import with_file
-from .moving import Memory, Meter, SparseFile, Tally, receive, receive_ranges
+from .moving import Memory, Meter, SparseFile, Tally, beside, receive, receive_ranges
 from .placing import checksum
 from .sending import Transferred
 from .steps import CHUNK, Timeout, Wait
@@ -157,7 +156,7 @@ def download(
     where = full(path)
     look = yield from _look(where, must=preserve)
     target = Path(local_path).resolve()
-    place = target.with_name(_beside(target.name, resume=resume))
+    place = target.with_name(beside(os.fsencode(target.name), resume=resume))
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
     descriptor = os.open(place, flags, 0o600)
     try:
@@ -269,12 +268,6 @@ def _resumed(path: bytes, descriptor: int, tally: Tally, look: _Look | None) -> 
         return there
     tally.restart()
     return 0
-
-
-def _beside(name: str, *, resume: bool) -> str:
-    """The name of the file that is filled first."""
-    known = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return f".qga-{known if resume else os.urandom(8).hex()}.partial"
 
 
 def _finish(descriptor: int, place: Path, target: Path, look: _Look | None) -> None:

@@ -248,6 +248,17 @@ class SparseFile:
             view = view[os.write(self._descriptor, view) :]
 
 
+def beside(name: bytes, *, resume: bool = False) -> str:
+    """How the file or directory is called that is filled before it gets its *name*.
+
+    Args:
+        name: what it will be called.
+        resume: let a later attempt find it.
+    """
+    known = hashlib.sha256(name).hexdigest()[:16] if resume else os.urandom(8).hex()
+    return f".qga-{known}.partial"
+
+
 def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[None]:
     """Write *source* from *start* on to the open file *handle*, which stands at its beginning."""
     limits: Limits = yield GetLimits()

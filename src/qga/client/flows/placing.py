@@ -7,12 +7,11 @@ the old file or the new one. For `sending`.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandDisabled, CommandError, QgaError, Unsupported
 
+from . import moving
 from .asking import fail, run, told
 from .script import later
 
@@ -140,10 +139,7 @@ class Place:
         self.path = path
         self.beside = beside
         self.resume = resume
-        self._name = ""
-        if beside:
-            known = hashlib.sha256(path.rpartition(b"/")[2]).hexdigest()[:16]
-            self._name = f".qga-{known if resume else os.urandom(8).hex()}.partial"
+        self._name = moving.beside(path.rpartition(b"/")[2], resume=resume) if beside else ""
 
     def prepare(self, mode: str, owner: str, group: str) -> Flow[tuple[bytes, int]]:
         """Make the file to write to; return its path and how much it holds already."""

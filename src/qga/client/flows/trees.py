@@ -21,7 +21,7 @@ from qga.protocol import Exec
 
 from . import process
 from .asking import ask, fail, full, run, shown, told
-from .moving import LocalFile, Meter, Tally
+from .moving import LocalFile, Meter, Tally, beside
 from .placing import Place, checksum
 from .script import SHELL, SURROUNDINGS, Output, later, outcome
 from .sending import Attributes, deliver
@@ -182,11 +182,12 @@ def upload_tree(
     meter = Meter(progress, tree.total() if progress else None)
     target = full(path).rstrip(b"/") or b"/"
     what = f"copy to {told(target)}"
-    name = f".qga-{os.urandom(8).hex()}.partial"
-    beside = target.rpartition(b"/")[0] + b"/" + name.encode()
+    above, _, last = target.rpartition(b"/")
+    name = beside(last)
+    partial = above + b"/" + name.encode()
     try:
         base = yield from ask(what, _BEGIN, target, name)
-        new = base == beside
+        new = base == partial
         sums = _Sums(what, base)
         count = 0
         for piece in tree.pieces():
@@ -208,7 +209,7 @@ def upload_tree(
     except GeneratorExit:
         raise  # nobody left to ask
     except BaseException:
-        yield later(_REMOVE, beside)
+        yield later(_REMOVE, partial)
         raise
     return TreeTransferred(meter.files, meter.done, tree.skipped, verify)
 
@@ -336,7 +337,7 @@ def download_tree(
     source = full(path)
     target = Path(local_dir).absolute()
     new = not target.is_dir()
-    root = target.with_name(f".qga-{os.urandom(8).hex()}.partial") if new else target
+    root = target.with_name(beside(os.fsencode(target.name))) if new else target
     if new:
         root.mkdir(0o700)
     meter = Meter(progress)
