@@ -53,6 +53,7 @@ def members(name: str, cls: type, classes: list[Any]) -> Iterator[tuple[str, Any
         # What a base of the standard library documents is known.
         if any(hasattr(base, member) for base in cls.__mro__[:-1] if not owned(base)):
             continue
+        getattr(cls, member)  # which loads an operation
         value = inspect.getattr_static(cls, member)
         if callable(value) or isinstance(value, property | classmethod | staticmethod):
             yield f"{name}.{member}", value

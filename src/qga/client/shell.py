@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
 
-from .flows import shell as flows
 from .flows.shell import Session
-from .operation import Awaiting, Blocking, method, opens
+from .operation import Awaiting, Blocking, method
 from .process import Popen
 
 if TYPE_CHECKING:
@@ -175,9 +174,3 @@ class AsyncShell(_Terminal, Awaiting):
     resize = method(Session.resize)
     wait = method(Session.wait)
     close = method(Session.close)
-
-
-class ShellOperations:
-    """The operation of every client that opens terminals."""
-
-    shell = opens(flows.shell, Shell, AsyncShell)

@@ -17,8 +17,7 @@ The drivers are small: `sync.Client.perform` is one, `aio.AsyncClient.perform` t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from qga.protocol.model import Command  # noqa: TC001 - the names below are for users
 
@@ -38,8 +37,7 @@ CHUNK = 1 << 20
 MOST_LEFT, TIDYING = 1000, 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a channel can carry.
 
         >>> from qga.client import Limits
