@@ -358,6 +358,24 @@ def test_the_package_alone_loads_nothing_else() -> None:
     assert done.stdout == "['qga']\n"
 
 
+def test_a_client_loads_nothing_heavy_and_an_operation_what_it_needs() -> None:
+    program = """import qga, sys
+heavy = {"asyncio", "subprocess", "dataclasses", "inspect", "hashlib", "httpx", "libvirt"}
+with qga.Client(None) as client:
+    print(sorted(heavy & set(sys.modules)), "qga.client.flows.session" in sys.modules)
+    client.ping
+    print("asyncio" in sys.modules, "qga.client.flows.session" in sys.modules)
+    print("qga.client.flows.process" in sys.modules, "run" in dir(client))
+    print(qga.Client.run.__name__, "qga.client.flows.process" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n") == [
+        "[] False", "False True", "False True", "run True", "",
+    ]  # fmt: skip
+
+
 def test_every_public_name_is_there() -> None:
     assert set(qga.__all__) <= set(dir(qga))
     for name in qga.__all__:
