@@ -146,6 +146,8 @@ def test_files_of_any_name_are_opened(exec_agent: RunningAgent, tmp_path: Path) 
         assert pieces == [b"one\ntwo"]
         with pytest.raises(ValueError, match="not absolute"):
             client.open(b"\xff")
+        with pytest.raises(qga.GuestOSError, match=f"^{tmp_path}: .*Is a directory"):
+            client.read_file(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
 
 

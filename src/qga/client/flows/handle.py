@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandError, QgaError
+from qga.errors import CommandError, GuestOSError, QgaError
 from qga.protocol import FileClose, FileOpen
 
 from .asking import ask, full, told
@@ -36,25 +36,36 @@ _REMOVE = 'rm -f "$1/file"; rmdir "$1"'
 def with_file(path: GuestPath, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
     """Open *path*, do *transfer* with the handle, and close it whatever happens.
 
-    The close tells of late errors.
+    The close tells of late errors. Errors of the guest have the file's name, which agents leave out
+    when it is open.
     """
     handle = yield from open_file(path, mode)
+    name = told(os.fsencode(path))
     try:
         result = yield from transfer(handle)
     except GeneratorExit:
         raise  # nobody left to ask
-    except CommandError:
+    except CommandError as error:
         try:
             yield from close_file(handle)
         except QgaError:
             pass  # the first error is the one to tell
+        if isinstance(error, GuestOSError) and name not in error.desc:
+            raise _named(name, error) from error
         raise
     except BaseException:
         # The agent may not answer now, or the caller not wait.
         yield Leave(FileClose(handle=handle))
         raise
-    yield from close_file(handle)
+    try:
+        yield from close_file(handle)
+    except GuestOSError as error:
+        raise _named(name, error) from error
     return result
+
+
+def _named(name: str, error: GuestOSError) -> GuestOSError:
+    return GuestOSError(f"{name}: {error.desc}", error.errno, error.legacy)
 
 
 def open_file(path: GuestPath, mode: str) -> Flow[int]:
