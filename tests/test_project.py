@@ -117,6 +117,17 @@ def test_no_file_holds_two_topics() -> None:
     assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
 
 
+def test_contributors_find_every_module_of_the_client() -> None:
+    _, _, text = (ROOT / "CONTRIBUTING.md").read_text().partition("\n  client/ ")
+    text, _, _ = text.partition("\n  cli/ ")
+    top, _, rest = text.partition("\n    flows/ ")
+    flows, _, after = rest.partition("\n    files.py ")
+    client = PACKAGE / "client"
+    for folder, listed in ((client, f"{top} files.py {after}"), (client / "flows", flows)):
+        names = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+        assert sorted(re.findall(r"\w+\.py", listed)) == sorted(names)
+
+
 def test_no_tracked_file_names_a_package_index() -> None:
     git = need_program("git", "apt-get install git")
     # The clone may be somebody else's, as in a container that mounts it.

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from .client.aio import AsyncClient, aconnect
     from .client.aiofrozen import AsyncFreeze
     from .client.aioprocess import AsyncPopen
-    from .client.completed import Completed, ProgramFailed, ProgramTimeout
+    from .client.completed import (
+        Completed,
+        ProgramFailed,
+        ProgramTimeout,
+        SpoolLost,
+        StdinClosed,
+    )
     from .client.deadline import deadline
     from .client.files import AsyncFiles, Files
     from .client.filestat import DiskUsage, FileEntry, FileStat
+    from .client.flows.moving import TransferProgress
+    from .client.flows.sending import Transferred
+    from .client.flows.trees import TreeTransferred
     from .client.frozen import Freeze
     from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.listing import targets
@@ -81,9 +90,14 @@ __all__ = [
     "ProtocolError",
     "QgaError",
     "Shell",
+    "SpoolLost",
     "State",
+    "StdinClosed",
     "Target",
+    "TransferProgress",
+    "Transferred",
     "TransportError",
+    "TreeTransferred",
     "Unsupported",
     "WaitTimeout",
     "__version__",
@@ -113,8 +127,13 @@ _ELSEWHERE = {
     "ProgramFailed": ("client.completed", "ProgramFailed"),
     "ProgramTimeout": ("client.completed", "ProgramTimeout"),
     "Shell": ("client.shell", "Shell"),
+    "SpoolLost": ("client.completed", "SpoolLost"),
     "State": ("client.state", "State"),
+    "StdinClosed": ("client.completed", "StdinClosed"),
     "Target": ("client.target", "Target"),
+    "TransferProgress": ("client.flows.moving", "TransferProgress"),
+    "Transferred": ("client.flows.sending", "Transferred"),
+    "TreeTransferred": ("client.flows.trees", "TreeTransferred"),
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),
     "connect": ("client.sync", "connect"),

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import qga
+from qga.client import Deadline
+from qga.client.aioturns import AsyncTurns
 from qga.client.flows.steps import Together
 from qga.protocol import FileOpen, Ping
 from tests.support.stock import RunningAgent
@@ -102,3 +104,49 @@ def test_a_surrounding_deadline_counts(tmp_path: Path) -> None:
 def test_no_channel(tmp_path: Path) -> None:
     with pytest.raises(qga.NoChannel, match="cannot open unix:"):
         asyncio.run(qga.aconnect(f"unix:{tmp_path}/none"))
+
+
+def test_who_comes_between_two_turns_waits_no_longer_than_it_wants() -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        turns = AsyncTurns()
+        assert await turns.take(Deadline(60))
+
+        async def second() -> None:
+            assert await turns.take(Deadline(60))
+            order.append("second")
+            await asyncio.sleep(30)
+
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0)
+        turns.give()  # to `second`, which has not run yet
+        assert not await turns.take(Deadline(0.05))
+        order.append("third")
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    asyncio.run(work())
+    assert order == ["second", "third"]
+
+
+def test_a_turn_that_nobody_takes_any_more_is_handed_on() -> None:
+    async def work() -> None:
+        turns = AsyncTurns()
+        assert await turns.take(Deadline(60))
+        for handed_over in (False, True):
+            gone = asyncio.create_task(turns.take(Deadline(60)))
+            waiting = asyncio.create_task(turns.take(Deadline(60)))
+            await asyncio.sleep(0)
+            if handed_over:
+                turns.give()
+            gone.cancel()
+            await asyncio.wait([gone])
+            assert gone.cancelled()
+            if not handed_over:
+                turns.give()
+            assert await waiting
+        turns.give()
+        assert await turns.take(Deadline(0))
+
+    asyncio.run(work())

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from qga.client.flows import answer
 from tests.support.stock import RunningAgent
 
 NAME = os.fsdecode(b" odd\xff'\n")
-
-
-@pytest.fixture
-def client(exec_agent: RunningAgent) -> Iterator[qga.Client]:
-    with qga.connect(exec_agent.target) as client:
-        yield client
 
 
 def test_the_life_of_a_directory(client: qga.Client, tmp_path: Path) -> None:
@@ -128,3 +121,46 @@ def test_where_programs_are_not_allowed(agent: RunningAgent, tmp_path: Path) -> 
             client.files.checksum(b"/no/\xff")
         expected = hashlib.sha1(b"content").hexdigest()
         assert client.files.checksum(tmp_path / "file", "sha1") == expected
+
+
+def test_files_of_any_name_are_opened(exec_agent: RunningAgent, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+
+    async def work() -> None:
+        async with await qga.aconnect(exec_agent.target) as client:
+            async with await client.open(os.fsencode(path), "a") as file:
+                await file.write(b"two")
+            assert await client.read_file(path) == b"one\ntwo"
+
+    with qga.connect(exec_agent.target) as client:
+        assert client.write_file(path, b"one\n") == 4
+        assert client.files.append(f"{path}2", b"new") == 3
+        client.files.remove(f"{path}2")
+    asyncio.run(work())
+    with qga.connect(exec_agent.target) as client:
+        with client.open(os.fspath(path)) as file:
+            assert file.readall() == b"one\ntwo"
+            assert file.name == os.fspath(path)
+        pieces: list[bytes] = []
+        client.download(path, pieces.append)
+        assert pieces == [b"one\ntwo"]
+        with pytest.raises(ValueError, match="not absolute"):
+            client.open(b"\xff")
+        with pytest.raises(qga.GuestOSError, match=f"^{tmp_path}: .*Is a directory"):
+            client.read_file(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_errors_about_any_name_can_be_printed(client: qga.Client, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    (tmp_path / "file").touch()
+    for operation in (
+        lambda: client.open(path),
+        lambda: client.files.read(path),
+        lambda: client.files.download(path, tmp_path / "here", verify=True),
+        lambda: client.files.write(path / "x", b"data"),
+        lambda: client.files.upload_tree(tmp_path, tmp_path / "file" / NAME),
+    ):
+        with pytest.raises(qga.QgaError) as caught:
+            operation()
+        assert str(caught.value).encode()

@@ -16,7 +16,6 @@ import pytest
 
 import qga
 from qga.client.flows import process, wrapper
-from qga.client.flows.spoolinput import StdinClosed
 from qga.client.process import ProgramOutput
 from tests.support.stock import RunningAgent
 
@@ -312,7 +311,7 @@ def test_a_program_that_takes_no_input(client: qga.Client) -> None:
         assert program.stdin
         assert program.stdout
         assert program.stdout.readline() == b"closed\n"
-        with pytest.raises(StdinClosed) as raised:
+        with pytest.raises(qga.StdinClosed) as raised:
             program.stdin.write(bytes(100 << 20))
         assert isinstance(raised.value, BrokenPipeError)
         program.kill()

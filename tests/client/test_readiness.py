@@ -259,7 +259,7 @@ def test_waiting_for_things(exec_agent: RunningAgent) -> None:
             ({"command": ["sh", "-c", "echo a; echo b >&2; exit 9"]}, "exit code 9: b", 1.5),
             ({"command": ["/nonexistent/program"]}, "No such file or directory", 0.3),
             ({"command": ["sleep", "2"]}, "no answer within", 0.3),
-            ({"file": "/nonexistent"}, "No such file or directory", 0.3),
+            ({"file": "/nonexistent"}, "it is not there", 1.5),
             ({"file": b"/\xff"}, "it is not there", 1.5),
             ({"condition": lambda: None}, "it returned None", 0.3),
         ):
@@ -285,15 +285,29 @@ def test_waiting_for_things(exec_agent: RunningAgent) -> None:
     asyncio.run(work())
 
 
-def test_files_are_looked_for_by_a_program_where_file_commands_are_not_allowed() -> None:
-    blocked = [*BLOCKED_BUT_EXEC, "guest-file-open"]
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("guest-file-open", "it is not there"), ("guest-exec", "No such file or directory")],
+)
+def test_files_are_looked_for_by_what_is_allowed(missing: str, said: str) -> None:
     with (
-        running([sys.executable, "-m", "qga.agent"], blocked) as agent,
+        running([sys.executable, "-m", "qga.agent"], [*BLOCKED_BUT_EXEC, missing]) as agent,
         qga.connect(agent.target) as client,
     ):
         assert client.wait_for(file="/", timeout=PATIENCE) is True
-        with pytest.raises(qga.WaitTimeout, match="it is not there"):
+        with pytest.raises(qga.WaitTimeout, match=said):
             client.wait_for(file="/nonexistent", timeout=1.5)
+
+
+def test_a_fifo_is_not_opened_to_see_whether_it_is_there(exec_agent: RunningAgent) -> None:
+    fifo = exec_agent.directory / "fifo"
+    os.mkfifo(fifo)
+    with qga.connect(exec_agent.target) as client:
+        assert client.wait_for(file=str(fifo), timeout=PATIENCE) is True
+        writer = client.popen(["sh", "-c", 'echo x >"$1"', "sh", str(fifo)])
+        assert client.wait_for(file=str(fifo), timeout=PATIENCE) is True
+        assert fifo.read_bytes() == b"x\n"  # which nobody else has taken
+        assert writer.wait(PATIENCE) == 0
 
 
 def test_an_error_that_is_none_of_the_agents_is_raised(peers: Peers) -> None:

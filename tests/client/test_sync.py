@@ -176,6 +176,17 @@ def test_when_nobody_answers_the_file_is_closed_later() -> None:
         flow.send(None)
 
 
+def test_a_close_that_nobody_waited_for_is_done_later() -> None:
+    flow = Driven(transfer.read_file("/f"))
+    flow.begin()
+    flow.send(1000)
+    assert flow.send(FileChunk(count=0, data=b"", eof=True)) == FileClose(handle=1000)
+    left = flow.throw(KeyboardInterrupt())  # it may not even have been sent
+    assert left.command == FileClose(handle=1000)
+    with pytest.raises(KeyboardInterrupt):
+        flow.send(None)
+
+
 def test_a_failing_close_does_not_hide_the_first_error() -> None:
     flow = Driven(transfer.read_file("/f"))
     flow.begin()
@@ -359,6 +370,24 @@ def test_the_package_alone_loads_nothing_else() -> None:
         check=True,
     )
     assert done.stdout == "['qga']\n"
+
+
+def test_a_client_loads_nothing_heavy_and_an_operation_what_it_needs() -> None:
+    program = """import qga, sys
+heavy = {"asyncio", "subprocess", "dataclasses", "inspect", "hashlib", "httpx", "libvirt"}
+with qga.Client(None) as client:
+    print(sorted(heavy & set(sys.modules)), "qga.client.flows.session" in sys.modules)
+    client.ping
+    print("asyncio" in sys.modules, "qga.client.flows.session" in sys.modules)
+    print("qga.client.flows.process" in sys.modules, "run" in dir(client))
+    print(qga.Client.run.__name__, "qga.client.flows.process" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n") == [
+        "[] False", "False True", "False True", "run True", "",
+    ]  # fmt: skip
 
 
 def test_every_public_name_is_there() -> None:

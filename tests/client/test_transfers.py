@@ -6,32 +6,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import qga
+from qga import TransferProgress
 from qga.client.aio import aconnect
-from qga.client.flows.moving import TransferProgress
 from tests.support.stock import RunningAgent
 
 MIB = 1 << 20
 SIZE = 10 * MIB + 1
-
-
-@pytest.fixture
-def client(exec_agent: RunningAgent) -> Iterator[qga.Client]:
-    with qga.connect(exec_agent.target) as client:
-        yield client
-
-
-@pytest.fixture
-def guest(exec_agent: RunningAgent) -> Path:
-    """The guest's directory."""
-    directory = exec_agent.directory / "guest"
-    directory.mkdir()
-    return directory
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import qga
-from qga.client.flows.moving import TransferProgress
+from qga import TransferProgress
 from tests.support.trees import LISTING, listing, plant
 from tests.vm.conftest import GuestFactory
 from tests.vm.observe import connect, wait_until

@@ -6,18 +6,21 @@
 - `target` understands what the user calls an agent, `transports` and `aiotransports` open the way
   to it, `channel` and `aiochannel` carry exchanges over it.
 
-The conversation itself, without I/O, is `qga.wire.handshake`.
+The conversation itself, without I/O, is `qga.wire.handshake`. The names below are loaded when they
+are first used: who only pings an agent waits for no more than that takes.
 """
 
-from .deadline import Deadline, deadline
-from .files import Files
-from .filestat import DiskUsage, FileEntry, FileStat
-from .flows.steps import Limits
-from .frozen import Freeze
-from .guestfile import GuestFile
-from .sync import Client, connect
-from .target import Target
-from .transports import RequestTransport, Transport
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .deadline import Deadline, deadline
+    from .files import Files
+    from .filestat import DiskUsage, FileEntry, FileStat
+    from .flows.steps import Limits
+    from .frozen import Freeze
+    from .guestfile import GuestFile
+    from .sync import Client, connect
+    from .target import Target
+    from .transports import RequestTransport, Transport
 
 __all__ = [
     "Client",
@@ -35,3 +38,33 @@ __all__ = [
     "connect",
     "deadline",
 ]
+
+# Where a name comes from that is none of `sync`.
+_ELSEWHERE = {
+    "Deadline": "deadline",
+    "DiskUsage": "filestat",
+    "FileEntry": "filestat",
+    "FileStat": "filestat",
+    "Files": "files",
+    "Freeze": "frozen",
+    "GuestFile": "guestfile",
+    "Limits": "flows.steps",
+    "RequestTransport": "transports",
+    "Target": "target",
+    "Transport": "transports",
+    "deadline": "deadline",
+}
+
+if not TYPE_CHECKING:  # which would take every name for one of these
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'sync')}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

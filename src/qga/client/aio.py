@@ -7,15 +7,12 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentBusy, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 
 from . import aiochannel, hints, results
-from .aiofrozen import AsyncFreeze
+from .aioturns import AsyncTurns
 from .deadline import TIMEOUT, Deadline, within
-from .files import AsyncFiles
-from .flows.openfile import BufferedFile
-from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
-from .guestfile import AsyncGuestFile
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
 from .operation import Awaiting
 from .operations import Operations
 from .target import settled
@@ -27,14 +24,15 @@ if TYPE_CHECKING:
     from qga.protocol.model import Command
 
     from .aiochannel import AsyncChannel
+    from .aiofrozen import AsyncFreeze
     from .aiotransports import AsyncRequestTransport, AsyncTransport
+    from .files import AsyncFiles
+    from .flows.script import GuestPath
     from .flows.steps import Flow, Step
+    from .guestfile import AsyncGuestFile
     from .target import Target
 
     R = TypeVar("R")
-
-# How long the close of a client may take to tidy up in the guest, in seconds.
-_TIDYING = 1.0
 
 
 async def aconnect(
@@ -95,9 +93,9 @@ class AsyncClient(Awaiting, Operations):
         self.target = target
         self._dial = dial
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._turns = asyncio.Lock()
+        self._turns = AsyncTurns()
         self._channel: AsyncChannel | None = None
-        self._left: deque[Command[Any]] = deque()
+        self._left: deque[Command[Any]] = deque(maxlen=MOST_LEFT)
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -116,7 +114,7 @@ class AsyncClient(Awaiting, Operations):
         """
         try:
             if self._left and not self._closed and self._channel is not None:
-                async with self._turn(Deadline(_TIDYING)):
+                async with self._turn(Deadline(TIDYING)):
                     pass
         except QgaError:
             pass  # it was worth a try
@@ -208,9 +206,11 @@ class AsyncClient(Awaiting, Operations):
             >>> freeze.frozen, freeze.thawed, freeze.held
             (1, 1, True)
         """
+        from .aiofrozen import AsyncFreeze
+
         return AsyncFreeze(self, mountpoints, deadline, timeout)
 
-    async def open(self, path: str, mode: str = "r") -> AsyncGuestFile:
+    async def open(self, path: GuestPath, mode: str = "r") -> AsyncGuestFile:
         r"""Open a file of the guest, as a binary file whose methods are to be awaited.
 
             async with await client.open("/var/log/syslog") as file:
@@ -224,6 +224,9 @@ class AsyncClient(Awaiting, Operations):
             path: full path in the guest.
             mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
         """
+        from .flows.openfile import BufferedFile
+        from .guestfile import AsyncGuestFile
+
         state = BufferedFile(path, mode)
         await self.perform(state.open())
         return AsyncGuestFile(self, state)
@@ -231,6 +234,8 @@ class AsyncClient(Awaiting, Operations):
     @property
     def files(self) -> AsyncFiles:
         """The guest's files, and what can be done with them."""
+        from .files import AsyncFiles
+
         return AsyncFiles(self)
 
     async def open_channel(self) -> None:
@@ -285,15 +290,9 @@ class AsyncClient(Awaiting, Operations):
     async def _turn(self, deadline: Deadline, *, tidy: bool = True) -> AsyncIterator[AsyncChannel]:
         """Wait for the calls of other tasks, within the call's time; give the channel."""
         self._move()
-        if self._turns.locked():
-            try:
-                async with asyncio.timeout(min(deadline.remaining(), 1e9)):
-                    await self._turns.acquire()
-            except TimeoutError:
-                took = f"calls of other tasks took all of {deadline.seconds:g} s"
-                raise AgentBusy(took) from None
-        else:
-            await self._turns.acquire()  # at once
+        turns = self._turns  # of this event loop
+        if not await turns.take(deadline):
+            raise AgentBusy(f"calls of other tasks took all of {deadline.seconds:g} s")
         try:
             open_channel = await self._open(deadline)
             if tidy and self._left:
@@ -305,24 +304,28 @@ class AsyncClient(Awaiting, Operations):
         finally:
             if self._channel is not None and self._channel.closed:
                 self._channel = None
-            self._turns.release()
+            turns.give()
 
     def _move(self) -> None:
         """Begin anew where the event loop is not the one of the last call."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._drop()
-            self._turns = asyncio.Lock()
+            self._turns = AsyncTurns()
             self._loop = loop
 
     async def _tidy(self, open_channel: AsyncChannel, deadline: Deadline) -> None:
         while self._left:
-            name, arguments, _ = results.request(self._left[0])
+            command = self._left[0]
+            name, arguments, _ = results.request(command)
             try:
                 await open_channel.exchange(name, arguments, deadline)
-            except CommandError:
-                pass  # gone already
-            self._left.popleft()
+            except (AgentTimeout, TransportError):
+                raise
+            except QgaError:
+                pass  # gone already, or not for this channel
+            if self._left[0] is command:  # unless so many came meanwhile that it was forgotten
+                self._left.popleft()
 
     async def _open(self, deadline: Deadline) -> AsyncChannel:
         if self._closed:

@@ -38,7 +38,7 @@ class _Link(Awaiting):
                 self.cancel()
 
     async def keep_alive(self) -> None:
-        while True:
+        while not self._running.finished:
             await asyncio.sleep(self._running.lease / 8)
             try:
                 await self._client.perform(self._running.alive())

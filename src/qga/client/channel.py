@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 from qga.errors import AgentNotResponding, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
-from . import silence
 from .flows.steps import Limits
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class StreamChannel:
             result: R = stop.value
             return result
         except AgentNotResponding as error:
+            from . import silence
+
             raise silence.explained(error, self._transport) from error.__cause__
 
     def _take(self, step: Send | Receive, deadline: Deadline) -> bytes:

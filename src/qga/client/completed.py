@@ -65,3 +65,26 @@ class ProgramTimeout(QgaError, subprocess.TimeoutExpired):
 
     def __str__(self) -> str:
         return subprocess.TimeoutExpired.__str__(self)
+
+
+class StdinClosed(QgaError, BrokenPipeError):
+    """A program of the guest takes no more input: it has ended, or closed its standard input.
+
+    >>> from subprocess import PIPE
+    >>> program = guest.popen(["true"], stdin=PIPE, stdout=None, stderr=None)
+    >>> program.wait()
+    0
+    >>> program.stdin.write(b"too late")
+    Traceback (most recent call last):
+    qga.client.completed.StdinClosed: the program takes no more input
+    """
+
+
+class SpoolLost(QgaError):
+    """What the guest kept of a program's output is gone.
+
+    Whoever keeps it there has not heard of this client for too long, or was ended.
+
+        >>> issubclass(qga.SpoolLost, qga.QgaError)
+        True
+    """

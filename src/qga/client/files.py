@@ -71,7 +71,6 @@ class Files(Blocking, FileOperations):
         self._client = client
 
     def perform(self, flow: Flow[R]) -> R:
-        """Carry out *flow*."""
         return self._client.perform(flow)
 
 
@@ -93,5 +92,4 @@ class AsyncFiles(Awaiting, FileOperations):
         self._client = client
 
     async def perform(self, flow: Flow[R]) -> R:
-        """Carry out *flow*."""
         return await self._client.perform(flow)

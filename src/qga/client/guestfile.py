@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
+    from .flows.script import GuestPath
     from .flows.steps import Flow
     from .operation import Blocking
 
@@ -46,10 +47,10 @@ class GuestFile(io.RawIOBase):
         CommandError: the agent refused.
     """
 
-    name: str
+    name: "GuestPath"
     mode: str
 
-    def __init__(self, client: "Blocking", path: str, mode: str = "r") -> None:
+    def __init__(self, client: "Blocking", path: "GuestPath", mode: str = "r") -> None:
         super().__init__()
         self._client = client
         self._file = OpenFile(path, mode)
@@ -158,11 +159,10 @@ class AsyncGuestFile(Awaiting):
         self._state = state
 
     async def perform(self, flow: "Flow[R]") -> "R":
-        """Carry out *flow*."""
         return await self._client.perform(flow)
 
     @property
-    def name(self) -> str:
+    def name(self) -> "GuestPath":
         """Its full path in the guest."""
         return self._state.name
 

@@ -10,11 +10,14 @@ Type checkers see the flow's own parameters, and its result as it is or as a cor
 does the same for objects that have a state of their own, as a running program has: the flow gets
 that state as its first argument. `opens` makes such an object of the client and the flow's result,
 another for each kind of client.
+
+The flows, and those objects, may be of modules that are `Deferred`: these are loaded when the
+operation is first used or looked at, so that a client is no heavier than what it is used for.
 """
 
 from __future__ import annotations
 
-import inspect
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -32,7 +35,12 @@ class Blocking:
     """What carries out flows, and returns when they are done."""
 
     def perform(self, flow: Flow[R]) -> R:
-        """Carry out *flow*."""
+        """Carry out *flow*: an operation of several commands.
+
+        >>> from qga.client.flows import session
+        >>> client.files.perform(session.info()).version
+        '10.2.0'
+        """
         raise NotImplementedError
 
 
@@ -40,7 +48,12 @@ class Awaiting:
     """What carries out flows in an event loop."""
 
     async def perform(self, flow: Flow[R]) -> R:
-        """Carry out *flow*."""
+        """Carry out *flow*: an operation of several commands.
+
+        >>> from qga.client.flows import session
+        >>> (await aclient.files.perform(session.info())).version
+        '10.2.0'
+        """
         raise NotImplementedError
 
 
@@ -95,39 +108,85 @@ if TYPE_CHECKING:
 
 else:
 
+    class Deferred:
+        """Stands for a module of this package, which is loaded when something of it is used."""
+
+        def __init__(self, module):
+            self._module = f"{__package__}.{module}"
+
+        def __getattr__(self, name):
+            return _Named(self._module, name)
+
+    class _Named:
+        """Something of a deferred module."""
+
+        def __init__(self, module, name):
+            self._module = module
+            self._name = name
+
+        def load(self):
+            return getattr(import_module(self._module), self._name)
+
+    class _Later:
+        """A method that becomes what *make* makes of a flow, when it is first looked at."""
+
+        def __init__(self, make, flow):
+            self._make = make
+            self._flow = flow
+
+        def __set_name__(self, owner, name):
+            self._owner = owner
+            self._name = name
+
+        def __get__(self, instance, owner):
+            function = self._make(self._flow.load())
+            setattr(self._owner, self._name, function)
+            return function if instance is None else function.__get__(instance, owner)
+
     def operation(flow):
+        if isinstance(flow, _Named):
+            return _Later(operation, flow)
+
         def perform(self, *args, **kwargs):
             return self.perform(flow(*args, **kwargs))
 
-        parameters = list(inspect.signature(flow).parameters.values())
-        return _presented(perform, flow, parameters)
+        return _presented(perform, flow, skipped=0)
 
     def opens(flow, blocking, awaiting):
+        if isinstance(flow, _Named):
+            return _Later(lambda flow: opens(flow, blocking, awaiting), flow)
+
         async def awaited(client, *args, **kwargs):
-            return awaiting(client, await client.perform(flow(*args, **kwargs)))
+            state = await client.perform(flow(*args, **kwargs))
+            return _loaded(awaiting)(client, state)
 
         def perform(self, *args, **kwargs):
             if isinstance(self, Blocking):
-                return blocking(self, self.perform(flow(*args, **kwargs)))
+                return _loaded(blocking)(self, self.perform(flow(*args, **kwargs)))
             return awaited(self, *args, **kwargs)
 
-        parameters = list(inspect.signature(flow).parameters.values())
-        return _presented(perform, flow, parameters)
+        return _presented(perform, flow, skipped=0)
 
     def method(flow):
         def perform(self, *args, **kwargs):
             return self.perform(flow(self._state, *args, **kwargs))
 
-        parameters = list(inspect.signature(flow).parameters.values())[1:]
-        return _presented(perform, flow, parameters)
+        return _presented(perform, flow, skipped=1)
 
-    def _presented(function, flow, parameters):
+    def _loaded(made):
+        return made.load() if isinstance(made, _Named) else made
+
+    def _presented(function, flow, *, skipped):
         """*function*, with the name and documentation of *flow*, and its signature as a method."""
-        result = inspect.signature(flow).return_annotation
+        import inspect
+
+        signature = inspect.signature(flow)
+        result = signature.return_annotation
         if isinstance(result, str):
             result = result.removeprefix("Flow[").removesuffix("]")
         this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        function.__signature__ = inspect.Signature([this, *parameters], return_annotation=result)
+        parameters = [this, *list(signature.parameters.values())[skipped:]]
+        function.__signature__ = inspect.Signature(parameters, return_annotation=result)
         function.__name__ = flow.__name__
         function.__qualname__ = flow.__qualname__
         function.__doc__ = flow.__doc__

@@ -5,10 +5,22 @@
 
 from __future__ import annotations
 
-from .flows import clock, facts, freezing, readiness, session, transfer
-from .operation import operation
-from .process import ProgramOperations
-from .shell import ShellOperations
+from typing import TYPE_CHECKING
+
+from .operation import opens, operation
+
+if TYPE_CHECKING:
+    from . import aioprocess
+    from . import process as processes
+    from . import shell as shells
+    from .flows import clock, facts, freezing, process, readiness, session, shell, transfer
+else:
+    from .operation import Deferred
+
+    clock, facts, freezing = map(Deferred, ("flows.clock", "flows.facts", "flows.freezing"))
+    process, readiness = map(Deferred, ("flows.process", "flows.readiness"))
+    session, shell, transfer = map(Deferred, ("flows.session", "flows.shell", "flows.transfer"))
+    aioprocess, processes, shells = map(Deferred, ("aioprocess", "process", "shell"))
 
 
 class FactOperations:
@@ -35,7 +47,15 @@ class ReadinessOperations:
     wait_for = operation(readiness.wait_for)
 
 
-class Operations(FactOperations, ReadinessOperations, ProgramOperations, ShellOperations):
+class ProgramOperations:
+    """Programs of the guest, and terminals."""
+
+    run = operation(process.run)
+    popen = opens(process.start, processes.Popen, aioprocess.AsyncPopen)
+    shell = opens(shell.shell, shells.Shell, shells.AsyncShell)
+
+
+class Operations(FactOperations, ReadinessOperations, ProgramOperations):
     """The operations of every client."""
 
     ping = operation(session.ping)

@@ -15,20 +15,17 @@ from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
 
-from .flows import process
 from .flows.running import Running
-from .operation import Blocking, method, opens, operation
+from .operation import Blocking, method
 
 if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-    from .aioprocess import AsyncPopen
     from .flows.spool import Output
     from .flows.spoolinput import Input
     from .flows.steps import Flow
-    from .operation import Awaiting
 
     R = TypeVar("R")
 
@@ -211,16 +208,3 @@ class Popen(Blocking, ProgramMethods):
         except BaseException:
             self.perform(self._state.abandon())
             raise
-
-
-def _awaiting(client: Awaiting, running: Running) -> AsyncPopen:
-    from .aioprocess import AsyncPopen
-
-    return AsyncPopen(client, running)
-
-
-class ProgramOperations:
-    """The operations of every client that run programs."""
-
-    run = operation(process.run)
-    popen = opens(process.start, Popen, _awaiting)

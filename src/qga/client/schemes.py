@@ -7,9 +7,8 @@ is first used.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qga.errors import InvalidTarget
 
@@ -32,8 +31,7 @@ _PROXMOX = frozenset(("host", "port", "token", "user", "password", "otp", "ca", 
 _VSOCK_LIMIT = (1 << 32) - 1  # that number itself means "any"
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(NamedTuple):
     """A kind of targets.
 
     Attributes:

@@ -1,11 +1,11 @@
 r"""A terminal in the guest, as `Client.shell` and `AsyncClient.shell` give it.
 
 with client.shell() as shell:
-shell.write(b"ls -l\n")
-print(shell.read(timeout=1))
+    shell.write(b"ls -l\n")
+    print(shell.read(timeout=1))
 
 with client.shell(["top"]) as shell:
-shell.interact()  # the user's own terminal becomes that of the guest
+    shell.interact()  # the user's own terminal becomes that of the guest
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
 
-from .flows import shell as flows
 from .flows.shell import Session
-from .operation import Awaiting, Blocking, method, opens
+from .operation import Awaiting, Blocking, method
 from .process import Popen
 
 if TYPE_CHECKING:
@@ -63,6 +62,11 @@ class Shell(_Terminal, Blocking):
     A context manager: the end of the block hangs up. The terminal does what terminals do: what is
     written comes back as its echo, lines end with CR LF, `\x03` (Ctrl-C) interrupts the program in
     the foreground, `\x04` (Ctrl-D) ends the input. Standard error is among the output.
+
+        >>> with guest.shell(["cat"]) as shell:
+        ...     shell.write(b"\x04")
+        ...     shell.wait()
+        0
     """
 
     def __init__(self, client: Blocking, state: Session) -> None:
@@ -101,6 +105,11 @@ class Shell(_Terminal, Blocking):
     ) -> int | None:
         """Join the caller's terminal with that of the guest until the program ends.
 
+            >>> with open("/dev/null") as keys, open(f"{folder}/shown", "wb") as screen:
+            ...     with guest.shell(["cat"]) as shell:
+            ...         shell.interact(stdin=keys.fileno(), stdout=screen.fileno())
+            0
+
         Every key goes to the guest, Ctrl-C too; the window's size follows. After the start of a
         line, the escape character and `.` leave: the program goes on until the shell is closed. The
         escape character twice sends it once. When the input is no terminal, its end is typed
@@ -127,6 +136,10 @@ class AsyncShell(_Terminal, Awaiting):
     """A program in a terminal of the guest; `AsyncClient.shell` makes it.
 
     `Shell`, to be awaited. One task may read while others write.
+
+        >>> async with await aguest.shell(["sh", "-c", "exit 3"]) as shell:
+        ...     await shell.wait()
+        3
     """
 
     def __init__(self, client: Awaiting, state: Session) -> None:
@@ -161,9 +174,3 @@ class AsyncShell(_Terminal, Awaiting):
     resize = method(Session.resize)
     wait = method(Session.wait)
     close = method(Session.close)
-
-
-class ShellOperations:
-    """The operation of every client that opens terminals."""
-
-    shell = opens(flows.shell, Shell, AsyncShell)

@@ -7,14 +7,11 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentBusy, CommandError, QgaError, TransportError
+from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
-from .files import Files
-from .flows.steps import GetLimits, Leave, Timeout, Together, Wait
-from .frozen import Freeze
-from .guestfile import GuestFile
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
 from .operation import Blocking
 from .operations import Operations
 from .target import settled
@@ -27,14 +24,15 @@ if TYPE_CHECKING:
     from qga.protocol.model import Command
 
     from .channel import Channel
+    from .files import Files
+    from .flows.script import GuestPath
     from .flows.steps import Flow, Step
+    from .frozen import Freeze
+    from .guestfile import GuestFile
     from .target import Target
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
-
-# How long the close of a client may take to tidy up in the guest, in seconds.
-_TIDYING = 1.0
 
 
 def connect(
@@ -112,7 +110,7 @@ class Client(Blocking, Operations):
         self._dial = dial
         self._turns = Turns()
         self._channel: Channel | None = None
-        self._left: deque[Command[Any]] = deque()
+        self._left: deque[Command[Any]] = deque(maxlen=MOST_LEFT)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -129,14 +127,15 @@ class Client(Blocking, Operations):
         Traceback (most recent call last):
         qga.errors.TransportError: this client has been closed
         """
-        if self._left and not self._closed and self._channel is not None:
-            try:
-                with self._turn(Deadline(_TIDYING)):
+        try:
+            if self._left and not self._closed and self._channel is not None:
+                with self._turn(Deadline(TIDYING)):
                     pass
-            except QgaError:
-                pass  # it was worth a try
-        self._closed = True
-        self._drop()
+        except QgaError:
+            pass  # it was worth a try
+        finally:
+            self._closed = True
+            self._drop()
 
     def execute(self, command: Command[R], *, timeout: float | None = None) -> R:
         """Have the agent execute *command* and return its result.
@@ -230,7 +229,7 @@ class Client(Blocking, Operations):
             result: R = stop.value
             return result
 
-    def open(self, path: str, mode: str = "r") -> GuestFile:
+    def open(self, path: GuestPath, mode: str = "r") -> GuestFile:
         r"""Open a file of the guest, as a raw (unbuffered, binary) Python file.
 
             >>> with client.open("/tmp/notes", "w+") as file:
@@ -245,11 +244,15 @@ class Client(Blocking, Operations):
             path: full path in the guest.
             mode: one of fopen's: r, w or a, with + for both ways; b changes nothing.
         """
+        from .guestfile import GuestFile
+
         return GuestFile(self, path, mode)
 
     @property
     def files(self) -> Files:
         """The guest's files, and what can be done with them."""
+        from .files import Files
+
         return Files(self)
 
     def frozen(
@@ -291,6 +294,8 @@ class Client(Blocking, Operations):
                 has been thawed.
             TransportError: the channel cannot be opened, or broke; as for AgentTimeout.
         """
+        from .frozen import Freeze
+
         return Freeze(self, mountpoints, deadline, timeout)
 
     def open_channel(self) -> None:
@@ -361,12 +366,16 @@ class Client(Blocking, Operations):
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
         while self._left:
-            name, arguments, _ = results.request(self._left[0])
+            command = self._left[0]
+            name, arguments, _ = results.request(command)
             try:
                 open_channel.exchange(name, arguments, deadline)
-            except CommandError:
-                pass  # gone already
-            self._left.popleft()
+            except (AgentTimeout, TransportError):
+                raise
+            except QgaError:
+                pass  # gone already, or not for this channel
+            if self._left[0] is command:  # unless so many came meanwhile that it was forgotten
+                self._left.popleft()
 
     def _open(self, deadline: Deadline) -> Channel:
         if self._closed:

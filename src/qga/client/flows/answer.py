@@ -13,11 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qga.errors import GuestOSError
-from qga.protocol import Exec
 
 from .asking import ask, judged, run
-from .script import SHELL, quote
-from .steps import GetLimits, Leave
+from .script import later, quote
+from .steps import GetLimits
 
 if TYPE_CHECKING:
     from .script import GuestPath, Output
@@ -127,6 +126,6 @@ def _fetch(path: str, size: int) -> Flow[bytes]:
     except GeneratorExit:
         raise
     except BaseException:
-        yield Leave(Exec(path=SHELL, arg=["-c", 'rm -f "$1"', "sh", path]))
+        yield later('rm -f "$1"', path)
         raise
     return bytes(data)

@@ -12,14 +12,10 @@ from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, Unsupport
 from .script import script
 
 if TYPE_CHECKING:
-    from typing import NoReturn, TypeAlias
+    from typing import NoReturn
 
     from .script import GuestPath, Output
     from .steps import Flow
-
-    # A path in the guest as callers may give it. The names in a guest are bytes; a str stands for
-    # them as `os.fsencode` says, so that what is no UTF-8 has its place in it too.
-    AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 # What programs say in the C locale, by glibc and where musl differs.
 _REASONS = {
@@ -65,7 +61,7 @@ _WORDED = {
 }
 
 
-def full(path: AnyPath) -> bytes:
+def full(path: GuestPath) -> bytes:
     """The bytes of *path*, without doubled slashes.
 
     Raises:

@@ -9,7 +9,7 @@ from .asking import ask, full, told
 from .steps import Timeout
 
 if TYPE_CHECKING:
-    from .asking import AnyPath
+    from .script import GuestPath
     from .steps import Flow
 
 _SYMBOLIC = re.compile(r"[ugoa]*([-+=]([rwxXst]*|[ugo]))+(,[ugoa]*([-+=]([rwxXst]*|[ugo]))+)*")
@@ -43,7 +43,7 @@ fi"""
 
 
 def chmod(
-    path: AnyPath, mode: int | str, *, recursive: bool = False, timeout: float | None = None
+    path: GuestPath, mode: int | str, *, recursive: bool = False, timeout: float | None = None
 ) -> Flow[None]:
     r"""Set the permissions of a file, or of a directory and all below it.
 
@@ -74,7 +74,7 @@ def chmod(
 
 
 def chown(
-    path: AnyPath,
+    path: GuestPath,
     user: int | str | None = None,
     group: int | str | None = None,
     *,
@@ -113,7 +113,7 @@ def chown(
     yield from ask(f"change the owner of {told(where)}", _CHOWN, where, link, *names)
 
 
-def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
+def touch(path: GuestPath, *, timeout: float | None = None) -> Flow[None]:
     """Make an empty file; if it is there, set its times to now.
 
         >>> guest.files.touch(f"{folder}/new")
@@ -133,7 +133,7 @@ def touch(path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
 
 
 def utime(
-    path: AnyPath,
+    path: GuestPath,
     times: tuple[float, float] | None = None,
     *,
     ns: tuple[int, int] | None = None,

@@ -16,7 +16,7 @@ from .attributes import THERE, octal
 from .steps import Timeout
 
 if TYPE_CHECKING:
-    from .asking import AnyPath
+    from .script import GuestPath
     from .steps import Flow
 
 # $2 is the mode or nothing, $3 the directory above if it shall be made, $4 whether it may exist.
@@ -86,7 +86,7 @@ ln -s -- "$1" "$2"
 
 
 def mkdir(
-    path: AnyPath,
+    path: GuestPath,
     mode: int | None = None,
     *,
     parents: bool = False,
@@ -117,7 +117,7 @@ def mkdir(
 
 
 def remove(
-    path: AnyPath,
+    path: GuestPath,
     *,
     recursive: bool = False,
     missing_ok: bool = False,
@@ -153,7 +153,7 @@ def remove(
 
 
 def rename(
-    old: AnyPath, new: AnyPath, *, overwrite: bool = True, timeout: float | None = None
+    old: GuestPath, new: GuestPath, *, overwrite: bool = True, timeout: float | None = None
 ) -> Flow[None]:
     r"""Give a file or directory another name.
 
@@ -183,8 +183,8 @@ def rename(
 
 
 def copy(
-    old: AnyPath,
-    new: AnyPath,
+    old: GuestPath,
+    new: GuestPath,
     *,
     recursive: bool = False,
     preserve: bool = False,
@@ -219,7 +219,7 @@ def copy(
     yield from ask(f"copy {told(one)} to {told(other)}", _COPY, one, other, *flags)
 
 
-def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> Flow[None]:
+def symlink(target: GuestPath, path: GuestPath, *, timeout: float | None = None) -> Flow[None]:
     r"""Make a symlink.
 
         >>> guest.files.write(f"{folder}/file", b"data\n")
@@ -242,7 +242,7 @@ def symlink(target: AnyPath, path: AnyPath, *, timeout: float | None = None) -> 
 
 
 def mktemp(
-    directory: AnyPath = "/tmp",  # noqa: S108 - the guest's
+    directory: GuestPath = "/tmp",  # noqa: S108 - the guest's
     prefix: str = "qga.",
     *,
     timeout: float | None = None,
@@ -267,7 +267,7 @@ def mktemp(
 
 
 def mkdtemp(
-    directory: AnyPath = "/tmp",  # noqa: S108 - the guest's
+    directory: GuestPath = "/tmp",  # noqa: S108 - the guest's
     prefix: str = "qga.",
     *,
     timeout: float | None = None,
@@ -281,7 +281,7 @@ def mkdtemp(
     return (yield from _temporary(directory, prefix, "-d", timeout))
 
 
-def _temporary(directory: AnyPath, prefix: str, option: str, timeout: float | None) -> Flow[str]:
+def _temporary(directory: GuestPath, prefix: str, option: str, timeout: float | None) -> Flow[str]:
     yield Timeout(timeout)
     if "/" in prefix:
         raise ValueError(f"a prefix cannot hold a slash: {prefix!r}")

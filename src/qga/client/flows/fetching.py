@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from qga.errors import (
 )
 from qga.protocol import FileSeek
 
-from .alias import with_open
-from .asking import ask, full, run, shown, told
-from .moving import Memory, Meter, SparseFile, Tally, receive, receive_ranges
+from .asking import ask, full, run, told
+from .handle import with_file
+from .moving import Memory, Meter, SparseFile, Tally, beside, receive, receive_ranges
 from .placing import checksum
 from .sending import Transferred
 from .steps import CHUNK, Timeout, Wait
@@ -30,8 +29,8 @@ from .steps import CHUNK, Timeout, Wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .asking import AnyPath
     from .moving import TransferProgress
+    from .script import GuestPath
     from .steps import Flow
 
 # Type and permissions, length, what it occupies, time of the last change.
@@ -78,7 +77,7 @@ class _Look:
 
 
 def read(
-    path: AnyPath, *, limit: int | None = None, verify: bool = False, timeout: float | None = None
+    path: GuestPath, *, limit: int | None = None, verify: bool = False, timeout: float | None = None
 ) -> Flow[bytes]:
     r"""The content of a file of the guest.
 
@@ -105,14 +104,14 @@ def read(
     def transfer(handle: int) -> Flow[int]:
         return (yield from receive(handle, sink, tally, limit=limit))
 
-    size = yield from with_open(where, "r", transfer)
+    size = yield from with_file(where, "r", transfer)
     if verify:
         yield from _verify(where, size, tally, must=True)
     return bytes(sink.data)
 
 
 def download(
-    path: AnyPath,
+    path: GuestPath,
     local_path: str | os.PathLike[str],
     *,
     preserve: bool = False,
@@ -162,7 +161,7 @@ def download(
     if look is not None:
         _check_kind(where, look.mode)
     target = Path(local_path).resolve()
-    place = target.with_name(_beside(target.name, resume=resume))
+    place = target.with_name(beside(os.fsencode(target.name), resume=resume))
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
     descriptor = os.open(place, flags, 0o600)
     try:
@@ -196,7 +195,7 @@ def _look(path: bytes, *, must: bool) -> Flow[_Look | None]:
         done = yield from run(_LOOK, path)
         words = done.out.split()
         if done.code or len(words) != 5:
-            raise Unsupported(f"the guest does not tell what {shown(path)} is")
+            raise Unsupported(f"the guest does not tell what {told(path)} is")
     except (CommandDisabled, CommandNotFound, Unsupported):
         if must:
             raise
@@ -205,7 +204,7 @@ def _look(path: bytes, *, must: bool) -> Flow[_Look | None]:
     try:
         return _Look(int(mode, 16), int(size), int(blocks) * int(unit), int(mtime))
     except ValueError:
-        raise ProtocolError(f"stat in the guest says {shown(done.out)!r}") from None
+        raise ProtocolError(f"stat in the guest says {told(done.out)!r}") from None
 
 
 def _check_kind(path: bytes, mode: int) -> None:
@@ -235,13 +234,13 @@ def _fetch(
         left = look.size - start if look is not None else None
         return (yield from receive(handle, sink, tally, size=left))
 
-    return start + (yield from with_open(path, "r", transfer))
+    return start + (yield from with_file(path, "r", transfer))
 
 
 def _map(path: bytes) -> Flow[list[tuple[int, int]] | None]:
     """Where the file has data; None if the guest has no program that knows."""
     try:
-        out = yield from ask(f"read {shown(path)}", _MAP, path)
+        out = yield from ask(f"read {told(path)}", _MAP, path)
         words = [int(word) for word in out.split()]
     except (GuestOSError, Unsupported, ValueError):
         return None
@@ -256,13 +255,13 @@ def _verify(path: bytes, size: int, tally: Tally, *, must: bool) -> Flow[bool]:
         if must:
             raise
         return False
-    found = checksum(f"read {shown(path)}", done)
+    found = checksum(f"read {told(path)}", done)
     if found is None:
         if must:
-            raise Unsupported(f"cannot verify {shown(path)}: the guest has no sha256sum")
+            raise Unsupported(f"cannot verify {told(path)}: the guest has no sha256sum")
         return False
     if found != tally.hex():
-        raise QgaError(f"cannot read {shown(path)}: what arrived is not what is there now")
+        raise QgaError(f"cannot read {told(path)}: what arrived is not what is there now")
     return True
 
 
@@ -280,16 +279,10 @@ def _resumed(path: bytes, descriptor: int, tally: Tally, look: _Look | None) -> 
         tally.know(piece)
         at += len(piece)
         yield Wait(0)  # others in the event loop may be waiting
-    if checksum(f"read {shown(path)}", done) == tally.hex():
+    if checksum(f"read {told(path)}", done) == tally.hex():
         return there
     tally.restart()
     return 0
-
-
-def _beside(name: str, *, resume: bool) -> str:
-    """The name of the file that is filled first."""
-    known = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return f".qga-{known if resume else os.urandom(8).hex()}.partial"
 
 
 def _finish(descriptor: int, place: Path, target: Path, look: _Look | None) -> None:

@@ -16,7 +16,7 @@ from .asking import full, needs, shown, told
 from .steps import Timeout
 
 if TYPE_CHECKING:
-    from .asking import AnyPath
+    from .script import GuestPath
     from .steps import Flow
 
 # Each gets paths and prints others, each with a NUL behind it. What cannot be read has no files.
@@ -34,7 +34,7 @@ _SHOWN = '-name ".*" -prune -o '
 
 
 def glob(
-    pattern: AnyPath, *, include_hidden: bool = False, timeout: float | None = None
+    pattern: GuestPath, *, include_hidden: bool = False, timeout: float | None = None
 ) -> Flow[list[str]]:
     r"""The paths that fit a pattern, sorted.
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from .asking import AnyPath
-    from .script import Output
+    from .script import GuestPath, Output
     from .steps import Flow
 
     # A path, what stat says of it, and what it leads to.
@@ -47,7 +46,7 @@ _OWNERS = """printf '%s\\0' "$@" | xargs -0 stat -c '%u:%U:%g:%G' 2>/dev/null | 
 """
 
 
-def list_directory(path: AnyPath, *, timeout: float | None = None) -> Flow[list[FileEntry]]:
+def list_directory(path: GuestPath, *, timeout: float | None = None) -> Flow[list[FileEntry]]:
     r"""The files in a directory, with what is known of each; sorted by name.
 
     Hidden ones are among them; `.` and `..` are not. Files that go away meanwhile may be missing.
@@ -72,7 +71,7 @@ def list_directory(path: AnyPath, *, timeout: float | None = None) -> Flow[list[
 
 
 def walk(
-    path: AnyPath,
+    path: GuestPath,
     *,
     max_depth: int | None = None,
     one_file_system: bool = False,

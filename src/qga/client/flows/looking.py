@@ -22,7 +22,7 @@ from .transfer import download
 if TYPE_CHECKING:
     from qga.client.filestat import FileStat
 
-    from .asking import AnyPath
+    from .script import GuestPath
     from .steps import Flow
 
 _STAT = f"""{needs("stat")}
@@ -52,7 +52,7 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def stat(
-    path: AnyPath, *, follow_symlinks: bool = True, timeout: float | None = None
+    path: GuestPath, *, follow_symlinks: bool = True, timeout: float | None = None
 ) -> Flow[FileStat]:
     r"""What the guest knows of a file.
 
@@ -81,7 +81,7 @@ def stat(
         raise ProtocolError(f"cannot {what}: stat in the guest says {error}") from None
 
 
-def lstat(path: AnyPath, *, timeout: float | None = None) -> Flow[FileStat]:
+def lstat(path: GuestPath, *, timeout: float | None = None) -> Flow[FileStat]:
     """What the guest knows of a file; of a symlink itself. Otherwise as `stat`.
 
     >>> guest.files.symlink("elsewhere", f"{folder}/link")
@@ -92,7 +92,7 @@ def lstat(path: AnyPath, *, timeout: float | None = None) -> Flow[FileStat]:
 
 
 def exists(
-    path: AnyPath, *, follow_symlinks: bool = True, timeout: float | None = None
+    path: GuestPath, *, follow_symlinks: bool = True, timeout: float | None = None
 ) -> Flow[bool]:
     """Whether there is such a file. Arguments and errors are those of `stat`.
 
@@ -105,7 +105,7 @@ def exists(
     return found is not None
 
 
-def is_dir(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
+def is_dir(path: GuestPath, *, timeout: float | None = None) -> Flow[bool]:
     """Whether there is such a directory, or a symlink to one. Arguments are those of `stat`.
 
     >>> guest.files.is_dir(folder)
@@ -115,7 +115,7 @@ def is_dir(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
     return found is not None and found.is_dir()
 
 
-def is_file(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
+def is_file(path: GuestPath, *, timeout: float | None = None) -> Flow[bool]:
     """Whether there is such a regular file, or a symlink to one. Arguments are those of `stat`.
 
     >>> guest.files.is_file(folder)
@@ -125,7 +125,7 @@ def is_file(path: AnyPath, *, timeout: float | None = None) -> Flow[bool]:
     return found is not None and found.is_file()
 
 
-def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
+def readlink(path: GuestPath, *, timeout: float | None = None) -> Flow[str]:
     """What a symlink leads to, as it is written in it.
 
         >>> guest.files.symlink("elsewhere", f"{folder}/link")
@@ -145,7 +145,7 @@ def readlink(path: AnyPath, *, timeout: float | None = None) -> Flow[str]:
     return found.target
 
 
-def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage]:
+def disk_usage(path: GuestPath, *, timeout: float | None = None) -> Flow[DiskUsage]:
     """The space of the file system that a file is on.
 
         >>> usage = guest.files.disk_usage(folder)
@@ -170,7 +170,9 @@ def disk_usage(path: AnyPath, *, timeout: float | None = None) -> Flow[DiskUsage
     return DiskUsage(blocks * unit, (blocks - left) * unit, free * unit, inodes, inodes_free)
 
 
-def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = None) -> Flow[int]:
+def du(
+    path: GuestPath, *, one_file_system: bool = False, timeout: float | None = None
+) -> Flow[int]:
     r"""The bytes that a file occupies, or a directory with all below it.
 
     A file with several names counts once; symlinks are not followed.
@@ -200,7 +202,7 @@ def du(path: AnyPath, *, one_file_system: bool = False, timeout: float | None = 
 
 
 def checksum(
-    path: AnyPath, algorithm: str = "sha256", *, timeout: float | None = None
+    path: GuestPath, algorithm: str = "sha256", *, timeout: float | None = None
 ) -> Flow[str]:
     r"""The checksum of a file's content, in hexadecimal digits.
 
@@ -227,18 +229,15 @@ def checksum(
     try:
         out = yield from ask(f"read {told(where)}", _CHECKSUM, where, _SUMS[algorithm])
     except (CommandDisabled, CommandNotFound, Unsupported):
-        name = where.decode(errors="ignore")
-        if name.encode() != where:  # guest-file-open takes no such name
-            raise
         value = hashlib.new(algorithm)
-        yield from download(name, value.update, timeout=timeout)
+        yield from download(where, value.update, timeout=timeout)
         return value.hexdigest()
     # A backslash tells that the name behind it is escaped.
     return shown(out.split()[0].removeprefix(b"\\"))
 
 
 def _found(
-    path: AnyPath, *, follow_symlinks: bool = True, timeout: float | None
+    path: GuestPath, *, follow_symlinks: bool = True, timeout: float | None
 ) -> Flow[FileStat | None]:
     try:
         return (yield from stat(path, follow_symlinks=follow_symlinks, timeout=timeout))

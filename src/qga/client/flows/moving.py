@@ -54,7 +54,15 @@ _ZEROS = bytes(BLOCK)
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """How far a transfer has come.
+    r"""How far a transfer has come.
+
+        >>> seen = []
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> guest.files.download(f"{folder}/file", f"{folder}/here", progress=seen.append).size
+        5
+        >>> seen[-1].done, seen[-1].files
+        (5, 1)
 
     Attributes:
         done: bytes so far, those of holes and of an earlier, broken attempt included.
@@ -238,6 +246,17 @@ class SparseFile:
     def _write(self, view: memoryview) -> None:
         while view:
             view = view[os.write(self._descriptor, view) :]
+
+
+def beside(name: bytes, *, resume: bool = False) -> str:
+    """How the file or directory is called that is filled before it gets its *name*.
+
+    Args:
+        name: what it will be called.
+        resume: let a later attempt find it.
+    """
+    known = hashlib.sha256(name).hexdigest()[:16] if resume else os.urandom(8).hex()
+    return f".qga-{known}.partial"
 
 
 def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[None]:

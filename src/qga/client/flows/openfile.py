@@ -9,9 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandError, GuestOSError
-from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
+from qga.protocol import FileFlush, FileRead, FileSeek, FileWrite
 
-from .steps import GetLimits, Leave
+from .asking import told
+from .handle import close_file, open_file
+from .steps import GetLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from qga.protocol.files import FileChunk, FilePosition
 
+    from .script import GuestPath
     from .steps import Flow, Limits
 
     R = TypeVar("R")
@@ -42,7 +45,7 @@ class OpenFile:
         ValueError: *mode* is none of them.
     """
 
-    def __init__(self, name: str, mode: str) -> None:
+    def __init__(self, name: GuestPath, mode: str) -> None:
         self.handle: int | None = None
         if mode not in MODES:
             raise ValueError(f"invalid mode: {mode!r}")
@@ -55,7 +58,7 @@ class OpenFile:
 
     def open(self) -> Flow[None]:
         """Open it."""
-        self.handle = yield FileOpen(path=self.name, mode=self.mode)
+        self.handle = yield from open_file(self.name, self.mode)
 
     def read_some(self, count: int | None = None) -> Flow[bytes]:
         """Read at most *count* bytes, and at most what one command carries; b"" at the end."""
@@ -112,7 +115,7 @@ class OpenFile:
         True
         """
         handle, self.handle = self.handle, None
-        return _close(handle)
+        return _closing(handle)
 
     def _read(self, count: int | None) -> Flow[FileChunk]:
         handle = self._open(self.readable, "reading")
@@ -148,22 +151,15 @@ class OpenFile:
         return self.handle
 
 
-def _close(handle: int | None) -> Flow[None]:
-    if handle is None:
-        return
-    try:
-        yield FileClose(handle=handle)
-    except (CommandError, GeneratorExit):
-        raise
-    except BaseException:
-        yield Leave(FileClose(handle=handle))
-        raise
+def _closing(handle: int | None) -> Flow[None]:
+    if handle is not None:
+        yield from close_file(handle)
 
 
 class BufferedFile(OpenFile):
     """The same, with what has been read ahead: for lines, and for reads of any size."""
 
-    def __init__(self, name: str, mode: str) -> None:
+    def __init__(self, name: GuestPath, mode: str) -> None:
         super().__init__(name, mode)
         self._ahead = bytearray()
 
@@ -214,7 +210,9 @@ class BufferedFile(OpenFile):
         while view:
             count = yield from self.write_some(view)
             if count <= 0:
-                raise GuestOSError(f"no byte could be written to {self.name}", errno.ENOSPC)
+                raise GuestOSError(
+                    f"no byte could be written to {told(os.fsencode(self.name))}", errno.ENOSPC
+                )
             view = view[count:]
         return size
 

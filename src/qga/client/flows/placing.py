@@ -7,16 +7,13 @@ the old file or the new one. For `sending`.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandDisabled, CommandError, QgaError, Unsupported
-from qga.protocol import Exec
 
-from .asking import fail, run, shown
-from .script import SHELL, quote
-from .steps import Leave
+from . import moving
+from .asking import fail, run, told
+from .script import later
 
 if TYPE_CHECKING:
     from .script import Output
@@ -142,10 +139,7 @@ class Place:
         self.path = path
         self.beside = beside
         self.resume = resume
-        self._name = ""
-        if beside:
-            known = hashlib.sha256(path.rpartition(b"/")[2]).hexdigest()[:16]
-            self._name = f".qga-{known if resume else os.urandom(8).hex()}.partial"
+        self._name = moving.beside(path.rpartition(b"/")[2], resume=resume) if beside else ""
 
     def prepare(self, mode: str, owner: str, group: str) -> Flow[tuple[bytes, int]]:
         """Make the file to write to; return its path and how much it holds already."""
@@ -161,14 +155,14 @@ class Place:
             )
             raise
         if done.code:
-            fail(f"write {shown(self.path)}", done)
+            fail(f"write {told(self.path)}", done)
         path, _, size = done.out.rpartition(b"\0")
         return path, int(size)
 
     def prefix(self, count: int) -> Flow[str | None]:
         """The checksum of the first *count* bytes that are there; None if none can be had."""
         done = yield from run(_PREFIX, self.path, self._name, str(count))
-        return checksum(f"read {shown(self.path)}", done)
+        return checksum(f"read {told(self.path)}", done)
 
     def finish(
         self, size: int, digest: str, attributes: tuple[str, str, str, str], *, must: bool
@@ -188,11 +182,11 @@ class Place:
             *(self.path, self._name, str(size), digest, "" if must else "may"),
             *attributes,
         )
-        what = f"write {shown(self.path)}"
+        what = f"write {told(self.path)}"
         if done.code == MISMATCH:
             raise QgaError(f"cannot {what}: what arrived is not what was sent")
         if done.code == UNCHECKED:
-            raise Unsupported(f"cannot verify {shown(self.path)}: the guest has no sha256sum")
+            raise Unsupported(f"cannot verify {told(self.path)}: the guest has no sha256sum")
         if done.code:
             fail(what, done)
         return done.out == b"sha256"
@@ -217,10 +211,3 @@ def checksum(what: str, done: Output) -> str | None:
     if done.code:
         fail(what, done)
     return done.out[:64].decode("ascii", "replace")
-
-
-def later(text: str, *arguments: bytes | str) -> Leave:
-    """A step: run a script when there is time; nobody waits for it."""
-    words = b" ".join(quote(argument) for argument in arguments)
-    data = b'export PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"\nmain() {\n%s\n}\nmain %s\n'
-    return Leave(Exec(path=SHELL, arg=["-s"], input_data=data % (text.encode(), words)))

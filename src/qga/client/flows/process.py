@@ -9,19 +9,21 @@ from __future__ import annotations
 import errno
 import math
 import os
-import secrets
 import subprocess
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from qga.client.completed import Completed, ProgramTimeout
-from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError, Unsupported
+from qga.errors import AgentTimeout, GuestOSError, QgaError, Unsupported
 from qga.protocol import Exec, ExecGetStatus, FileClose, FileOpen, FileRead
 
 from . import wrapper
 from .bounds import Total, ignoring_errors, refused
-from .running import ENDING, LAST_PAUSE, LAST_WORDS, LEASE, Running
+from .kept import ENDING, LAST_WORDS, LEASE
+from .running import Running
 from .script import SHELL, quote
-from .steps import Leave, Timeout, Wait
+from .spoolinput import FIRST_PAUSE, LAST_PAUSE
+from .steps import Timeout, Wait
+from .timing import pauses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,20 +32,20 @@ if TYPE_CHECKING:
     from qga.protocol.exec import ExecStarted, ExecStatus
     from qga.protocol.files import FileChunk
 
+    from .script import GuestPath
     from .steps import Flow
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
-Word: TypeAlias = "str | bytes | os.PathLike[str]"
 
 
 def start(
-    args: str | Sequence[Word],
+    args: str | Sequence[GuestPath],
     *,
     stdin: int | None = DEVNULL,
     stdout: int | None = PIPE,
     stderr: int | None = PIPE,
     shell: bool = False,
-    cwd: Word | None = None,
+    cwd: GuestPath | None = None,
     env: Mapping[str, str | bytes | None] | None = None,
     user: str | None = None,
     lease: float = LEASE,
@@ -82,6 +84,8 @@ def start(
     modes = _mode(stdin, "stdin"), _mode(stdout, "stdout"), _mode(stderr, "stderr")
     if modes[2] == "o" and modes[1] == "n":
         modes = modes[0], "n", "n"
+    import secrets  # not light, and of no use to who starts no program
+
     name = secrets.token_hex(8)
     text = _starter(name, modes, words, user=user, cwd=cwd, env=env, lease=lease)
     yield Timeout(timeout)
@@ -105,24 +109,19 @@ def start(
         return running
     except GeneratorExit:
         raise
-    except CommandError:
-        if running.pid:
-            yield from running.abandon()
-        raise
-    except BaseException:
-        for command in running.left():
-            yield Leave(command)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
 
 
 def run(
-    args: str | Sequence[Word],
+    args: str | Sequence[GuestPath],
     *,
     input: bytes | str | None = None,
     stdout: int | None = PIPE,
     stderr: int | None = PIPE,
     shell: bool = False,
-    cwd: Word | None = None,
+    cwd: GuestPath | None = None,
     env: Mapping[str, str | bytes | None] | None = None,
     user: str | None = None,
     timeout: float | None = None,
@@ -184,31 +183,37 @@ def run(
     except ProgramTimeout as late:
         if isinstance(late.__cause__, AgentTimeout):
             # It is the agent that does not answer: no time is left to wait for it.
-            for command in running.left():
-                yield Leave(command)
+            yield from running.give_up(late)
             raise ProgramTimeout(args, end.seconds, late.stdout, late.stderr) from late.__cause__
-        yield Timeout(ENDING, despite=True)
-        yield from running.kill()
-        try:
-            so_far = yield from running.communicate(None, LAST_WORDS)
-        except ProgramTimeout as later:
-            # Something that it started is still there, and holds the output.
-            so_far = later.stdout or b"", later.stderr or b""
-        yield from running.abandon()
+        so_far = yield from _kill(running)
         raise ProgramTimeout(args, end.seconds, *so_far) from None
     except GeneratorExit:
         raise
-    except CommandError:
-        yield from running.abandon()
-        raise
-    except BaseException:
-        for command in running.left():
-            yield Leave(command)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
     done = Completed(args, running.returncode or 0, out, err)
     if check:
         done.check_returncode()
     return done
+
+
+def _kill(running: Running) -> Flow[tuple[bytes, bytes]]:
+    """Kill a program; return what it has put out."""
+    yield Timeout(ENDING, despite=True)
+    try:
+        yield from running.kill()
+        out, err = yield from running.communicate(None, LAST_WORDS)
+    except GeneratorExit:
+        raise
+    except ProgramTimeout as late:
+        # Something that it started is still there, and holds the output.
+        out, err = late.stdout or b"", late.stderr or b""
+    except BaseException as error:
+        yield from running.give_up(error)
+        raise
+    yield from running.abandon()
+    return out, err
 
 
 def _mode(how: int | None, which: str) -> str:
@@ -227,7 +232,7 @@ def _starter(
     words: list[Any],
     *,
     user: str | None,
-    cwd: Word | None,
+    cwd: GuestPath | None,
     env: Mapping[str, str | bytes | None] | None,
     lease: float,
 ) -> bytes:
@@ -260,15 +265,14 @@ def _check_user(user: str) -> None:
 
 def _what_came(running: Running, name: str) -> Flow[tuple[str, str]]:
     """Wait for the starter: the spool's place, and what it says."""
-    pause = 0.002
+    pause = pauses(FIRST_PAUSE, LAST_PAUSE)
     looks = 0
     last = math.inf
     handle = -1
     place = wrapper.PLACES[0]
     said = b""
     while b"\n" not in said:
-        yield Wait(pause)
-        pause = min(pause * 1.2, LAST_PAUSE)
+        yield Wait(next(pause))
         looks += 1
         if looks > last:
             raise _no_start(running.returncode)
@@ -300,7 +304,7 @@ def _no_start(code: int | None) -> QgaError:
     return QgaError(f"the guest's shell could not start the program: it ended with {code}")
 
 
-def _not_started(args: Any, said: str, cwd: Word | None, user: str | None) -> QgaError:
+def _not_started(args: Any, said: str, cwd: GuestPath | None, user: str | None) -> QgaError:
     name, _, what = said.partition(" ")
     if name == "NOUSER":
         return GuestOSError(f"the guest has no user {user!r}", errno.ENOENT)

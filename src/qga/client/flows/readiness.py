@@ -21,13 +21,15 @@ from qga.errors import (
     Unsupported,
     WaitTimeout,
 )
-from qga.protocol import Exec, FileClose, FileOpen, FsfreezeStatus, Info, Ping
+from qga.protocol import Exec, FsfreezeStatus, Info, Ping
 from qga.protocol.fsfreeze import FsfreezeState
 
 from . import facts
-from .script import Output, code_of, finish, script
+from .asking import told
+from .handle import close_file, open_file
+from .script import outcome, script
 from .steps import GetLimits, Limits, Timeout, Wait
-from .timing import within
+from .timing import pauses, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from qga.protocol.exec import ExecStarted
     from qga.protocol.session import AgentInfo
 
-    from .script import GuestPath
+    from .script import GuestPath, Output
     from .steps import Flow
 
 # What this library's operations rest on, and distributions like to disable.
@@ -242,7 +244,7 @@ def wait_for(
             raise ValueError("there is no command to wait for")
         wanted.append((f"{words[0]} did not succeed", lambda: _command(words)))
     if file is not None:
-        wanted.append((f"there is no {os.fsdecode(file)}", lambda: _file(file)))
+        wanted.append((f"there is no {told(os.fsencode(file))}", lambda: _file(file)))
     if condition is not None:
         wanted.append(("the condition did not come true", lambda: _condition(condition)))
     if len(wanted) != 1:
@@ -262,7 +264,7 @@ def _until(deadline: Deadline, look: Callable[[], Flow[Any]], what: str) -> Flow
         yield Timeout(_LOOK)
         return (yield from look())
 
-    pause = _FIRST_PAUSE
+    pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
     seen: QgaError | None = None
     while True:
         try:
@@ -273,8 +275,7 @@ def _until(deadline: Deadline, look: Callable[[], Flow[Any]], what: str) -> Flow
                 seen = error
         if not deadline.remaining():
             break
-        yield Wait(min(pause, deadline.remaining()))
-        pause = min(pause * 1.5, _LAST_PAUSE)
+        yield Wait(min(next(pause), deadline.remaining()))
     raise WaitTimeout(f"{what} after {deadline.seconds:g} s: {seen}") from seen
 
 
@@ -287,8 +288,7 @@ def _address(family: int | None) -> Flow[Any]:
 
 def _command(command: Sequence[str]) -> Flow[Output]:
     started: ExecStarted = yield Exec(path=command[0], arg=list(command[1:]), capture_output=True)
-    status = yield from finish(started.pid)
-    done = Output(code_of(status), status.out_data or b"", status.err_data or b"")
+    done = yield from outcome(started.pid)
     if done.code:
         said = (done.err.strip() or done.out.strip()).decode(errors="replace").splitlines()
         raise _NotYet(": ".join([f"exit code {done.code}", *said[-1:]]))
@@ -297,13 +297,11 @@ def _command(command: Sequence[str]) -> Flow[Output]:
 
 def _file(path: GuestPath) -> Flow[bool]:
     try:
-        name = os.fsencode(path).decode()
-        handle: int = yield FileOpen(path=name, mode="r")
-        yield FileClose(handle=handle)
-        return True
-    except (UnicodeDecodeError, CommandDisabled, CommandNotFound, Unsupported):
-        # Not a name for JSON, or no file commands.
         done = yield from script('test -e "$1"', path)
+    except (CommandDisabled, CommandNotFound, Unsupported):
+        # Only now: to open a FIFO wakes who waits to write to it, and agents may wait for that.
+        yield from close_file((yield from open_file(path, "r")))
+        return True
     if done.code:
         raise _NotYet("it is not there")
     return True

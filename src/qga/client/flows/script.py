@@ -16,6 +16,7 @@ from qga.errors import GuestOSError, QgaError, Unsupported
 from qga.protocol import Exec, ExecGetStatus
 
 from .steps import Leave, Wait
+from .timing import pauses
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -24,22 +25,27 @@ if TYPE_CHECKING:
 
     from .steps import Flow
 
-    # A path in the guest; str is encoded as `os.fsencode` does, so that every name can be told.
-    GuestPath: TypeAlias = str | bytes
+    # A path in the guest, or another word, as callers may give it. The names in a guest are bytes;
+    # a str stands for them as `os.fsencode` says, so that what is no UTF-8 has its place in it too.
+    GuestPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 SHELL = "/bin/sh"
 
 # Pauses between looks at a program that runs, in seconds: short ones first.
 _FIRST_PAUSE, _LAST_PAUSE = 0.002, 0.1
 
-# Texts of programs are in one language, and programs for root are found. The function keeps the
-# script away from what is executed in it.
-_FRAME = b"""export LC_ALL=C PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"
-main() {
+# The beginning of scripts: texts of programs are in one language, and programs for root are found.
+SURROUNDINGS = 'export LC_ALL=C PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"\n'
+
+# The function keeps the script away from what is executed in it.
+_FRAME = (
+    SURROUNDINGS.encode()
+    + b"""main() {
 %s
 }
 main %s </dev/null
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,7 @@ def script(text: str, *arguments: GuestPath) -> Flow[Output]:
         CommandDisabled: guest-exec is not allowed.
         QgaError: the output was cut.
     """
-    words = b" ".join(quote(argument) for argument in arguments)
-    data = _FRAME % (text.encode(), words)
+    data = _framed(text, arguments)
     try:
         started: ExecStarted = yield Exec(
             path=SHELL, arg=["-s"], input_data=data, capture_output=True
@@ -77,33 +82,46 @@ def script(text: str, *arguments: GuestPath) -> Flow[Output]:
         if error.errno == errno.ENOENT:
             raise Unsupported(f"the guest has no {SHELL}, which this operation needs") from error
         raise
-    status = yield from finish(started.pid)
+    return (yield from outcome(started.pid))
+
+
+def later(text: str, *arguments: GuestPath) -> Leave:
+    """A step: run *text* as `script` does, when there is time; nobody waits for it."""
+    return Leave(Exec(path=SHELL, arg=["-s"], input_data=_framed(text, arguments)))
+
+
+def _framed(text: str, arguments: tuple[GuestPath, ...]) -> bytes:
+    return _FRAME % (text.encode(), b" ".join(map(quote, arguments)))
+
+
+def outcome(pid: int) -> Flow[Output]:
+    """Wait until the program with guest-exec's *pid* has ended; return what it came to.
+
+    Raises:
+        QgaError: the output was cut.
+    """
+    status = yield from finish(pid)
     if status.out_truncated or status.err_truncated:
         raise QgaError("the guest's answer is longer than its agent keeps")
-    return Output(code_of(status), status.out_data or b"", status.err_data or b"")
+    code = 128 + status.signal if status.signal is not None else status.exitcode or 0
+    return Output(code, status.out_data or b"", status.err_data or b"")
 
 
 def finish(pid: int) -> Flow[ExecStatus]:
     """Wait until the program with guest-exec's *pid* has ended."""
-    pause = _FIRST_PAUSE
+    pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
     try:
         while True:
             status: ExecStatus = yield ExecGetStatus(pid=pid)
             if status.exited:
                 return status
-            yield Wait(pause)
-            pause = min(pause * 1.5, _LAST_PAUSE)
+            yield Wait(next(pause))
     except GeneratorExit:
         raise
     except BaseException:
         # Agents remember a program until its end has been asked for.
         yield Leave(ExecGetStatus(pid=pid))
         raise
-
-
-def code_of(status: ExecStatus) -> int:
-    """The exit code, as a shell counts signals."""
-    return 128 + status.signal if status.signal is not None else status.exitcode or 0
 
 
 def quote(argument: GuestPath) -> bytes:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from qga.errors import CommandDisabled, CommandNotFound, QgaError, Unsupported
 from qga.protocol import FileSeek
 
-from .alias import with_open
-from .asking import full, shown
+from .asking import full, told
+from .handle import with_file
 from .moving import Data, LocalFile, Meter, Tally, send
 from .placing import Place
 from .steps import CHUNK, Timeout, Wait
@@ -21,14 +21,20 @@ from .steps import CHUNK, Timeout, Wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .asking import AnyPath
     from .moving import Source, TransferProgress
+    from .script import GuestPath
     from .steps import Flow
 
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """What a transfer came to.
+    r"""What a transfer came to.
+
+        >>> guest.files.write(f"{folder}/file", b"data\n")
+        5
+        >>> done = guest.files.download(f"{folder}/file", f"{folder}/here", verify=True)
+        >>> done.size, done.verified
+        (5, True)
 
     Attributes:
         size: the bytes of the file.
@@ -63,7 +69,7 @@ class Attributes:
 
 
 def write(
-    path: AnyPath,
+    path: GuestPath,
     data: bytes | bytearray | memoryview,
     *,
     mode: int | None = None,
@@ -112,7 +118,7 @@ def write(
 
 
 def append(
-    path: AnyPath, data: bytes | bytearray | memoryview, *, timeout: float | None = None
+    path: GuestPath, data: bytes | bytearray | memoryview, *, timeout: float | None = None
 ) -> Flow[int]:
     r"""Add *data* to the end of a file of the guest, which is made if need be; return its length.
 
@@ -139,13 +145,13 @@ def append(
     def transfer(handle: int) -> Flow[None]:
         yield from send(handle, source, Tally(Meter(None)))
 
-    yield from with_open(full(path), "a", transfer)
+    yield from with_file(full(path), "a", transfer)
     return source.size
 
 
 def upload(
     local_path: str | os.PathLike[str],
-    path: AnyPath,
+    path: GuestPath,
     *,
     mode: int | None = None,
     owner: str | int | None = None,
@@ -223,11 +229,11 @@ def deliver(
             end = yield FileSeek(handle=handle, offset=0, whence=2)
             if end.position != source.size:
                 raise QgaError(
-                    f"{shown(place.path)} has {end.position} bytes after {source.size} were written"
+                    f"{told(place.path)} has {end.position} bytes after {source.size} were written"
                 )
 
         fresh = place.beside and not there
-        yield from with_open(target, "r+" if start or fresh else "w", transfer)
+        yield from with_file(target, "r+" if start or fresh else "w", transfer)
         known = "" if verify is False else tally.hex()
         if scripted:
             return (yield from place.finish(source.size, known, words, must=verify is True))
@@ -252,10 +258,10 @@ def _compare(size: int, known: str, place: Place, *, must: bool) -> Flow[bool]:
         return False
     if found is None:
         if must:
-            raise Unsupported(f"cannot verify {shown(place.path)}: the guest has no sha256sum")
+            raise Unsupported(f"cannot verify {told(place.path)}: the guest has no sha256sum")
         return False
     if found != known:
-        raise QgaError(f"cannot write {shown(place.path)}: what arrived is not what was sent")
+        raise QgaError(f"cannot write {told(place.path)}: what arrived is not what was sent")
     return True
 
 

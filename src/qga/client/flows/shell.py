@@ -15,13 +15,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandError, QgaError, Unsupported
+from qga.client.completed import StdinClosed
+from qga.errors import QgaError, Unsupported
 
 from . import process
+from .kept import LEASE
 from .pump import PUMP
-from .running import LEASE
 from .script import SHELL, quote, script
-from .spoolinput import StdinClosed
 from .steps import Leave, Timeout, Wait
 
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ class Session:
     # What users do.
 
     def read(self, *, timeout: float | None = None) -> Flow[bytes | None]:
-        """Wait until the terminal shows something.
+        r"""Wait until the terminal shows something.
+
+            >>> with guest.shell(["echo", "hi"]) as shell:
+            ...     shell.read(), shell.read()
+            (b'hi\r\n', b'')
 
         What comes is looked for every millisecond while something was read or written just now, and
         less often the longer nothing was, down to ten times a second.
@@ -159,7 +163,12 @@ class Session:
             yield Wait(pause)
 
     def write(self, data: bytes | bytearray | memoryview) -> Flow[None]:
-        """Type *data*. What is typed after the program's end is lost, as at every terminal.
+        r"""Type *data*. What is typed after the program's end is lost, as at every terminal.
+
+            >>> with guest.shell(["sh", "-c", "read code; exit $code"]) as shell:
+            ...     shell.write(b"3\n")
+            ...     shell.wait()
+            3
 
         Waits while more has been typed than the program takes; what the terminal shows in the
         meantime is kept for `read`.
@@ -180,7 +189,16 @@ class Session:
             pass  # its end is told by `read`
 
     def resize(self, rows: int, columns: int) -> Flow[None]:
-        """Change the terminal's size; the program in the foreground is told so by SIGWINCH."""
+        r"""Change the terminal's size; the program in the foreground is told so by SIGWINCH.
+
+        >>> with guest.shell(["sh", "-c", "read line; stty size"]) as shell:
+        ...     shell.resize(30, 100)
+        ...     shell.write(b"\n")
+        ...     shell.wait()
+        ...     shell.read()
+        0
+        b'\r\n30 100\r\n'
+        """
         _check(rows, columns)
         if self.returncode is None:
             words = (str(self.pid), self.terminal, str(rows), str(columns))
@@ -188,6 +206,10 @@ class Session:
 
     def wait(self) -> Flow[int]:
         """Wait for the program's end. What the terminal shows until then is kept for `read`.
+
+            >>> with guest.shell(["sh", "-c", "exit 3"]) as shell:
+            ...     shell.wait()
+            3
 
         Returns: `returncode`.
         """
@@ -199,6 +221,11 @@ class Session:
 
     def close(self) -> Flow[None]:
         """Hang up: SIGHUP for all programs of the terminal, and nothing is left in the guest.
+
+            >>> shell = guest.shell(["cat"])
+            >>> shell.close()
+            >>> shell.read()
+            b''
 
         What the first program has in its process group is killed if it does not end within 2
         seconds; jobs of an interactive shell may go on without the terminal if they ignore SIGHUP,
@@ -273,7 +300,7 @@ class Session:
 
 
 def shell(
-    command: Sequence[GuestPath] | GuestPath | None = None,
+    command: Sequence[GuestPath] | str | bytes | None = None,
     *,
     user: str | None = None,
     env: Mapping[str, str | bytes] | None = None,
@@ -342,12 +369,8 @@ def shell(
         yield from session.greeting()
     except GeneratorExit:
         raise
-    except CommandError:
-        yield from running.abandon()
-        raise
-    except BaseException:
-        for left in running.left():
-            yield Leave(left)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise
     return session
 
@@ -357,7 +380,7 @@ def _check(rows: int, columns: int) -> None:
         raise ValueError(f"no terminal has {rows} rows and {columns} columns")
 
 
-def _program(command: Sequence[GuestPath] | GuestPath | None) -> bytes:
+def _program(command: Sequence[GuestPath] | str | bytes | None) -> bytes:
     """The program as words of a shell's text."""
     if command is None:
         return b'"$shell" -l'

@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from qga.client.completed import SpoolLost
 from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
@@ -31,13 +32,6 @@ _LITTLE = 1 << 16
 _MOMENT = 0.002
 # How many full pieces are asked for at once of an output that comes quickly.
 _AHEAD = 2
-
-
-class SpoolLost(QgaError):
-    """The spool is gone, with what it may have held of the program's output.
-
-    Whoever keeps it in the guest has not heard of this client for too long, or was ended.
-    """
 
 
 class Control:

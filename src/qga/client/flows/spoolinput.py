@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
+from qga.client.completed import StdinClosed
+from qga.errors import BadArgument, CommandError, GuestOSError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
 from .steps import CHUNK, GetLimits, Limits, Together, Wait
+from .timing import pauses
 from .wrapper import SLOTS
 
 if TYPE_CHECKING:
@@ -19,12 +21,11 @@ if TYPE_CHECKING:
 
     from .steps import Flow
 
+# Pauses between looks at what the program has taken or put out, in seconds.
+FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
+
 # So many bytes are told to the feeder in octal and need no file: what is typed comes sooner.
 _SHORT = 128
-
-
-class StdinClosed(QgaError, BrokenPipeError):
-    """The program takes no more input: it has ended, or closed its standard input."""
 
 
 class Input:
@@ -56,19 +57,20 @@ class Input:
         """
         view = memoryview(data).cast("B")
         done = 0
-        pause = 0.001
+        pause = pauses(FIRST_PAUSE, LAST_PAUSE)
         while done < len(view):
             sent = yield from self.offer(view[done:])
             if sent:
                 done += sent
-                pause = 0.001
+                pause = pauses(FIRST_PAUSE, LAST_PAUSE)
             else:
-                yield Wait(pause)
-                pause = min(pause * 1.5, 0.05)
+                yield Wait(next(pause))
         return done
 
     def offer(self, data: memoryview) -> Flow[int]:
         """Write the beginning of *data* if there is room; return how much."""
+        if self.broken:
+            raise StdinClosed("the program takes no more input")
         if self.closed:
             raise ValueError("the program's standard input has been closed")
         again = True

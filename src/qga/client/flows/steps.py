@@ -17,8 +17,7 @@ The drivers are small: `sync.Client.perform` is one, `aio.AsyncClient.perform` t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from qga.protocol.model import Command  # noqa: TC001 - the names below are for users
 
@@ -33,9 +32,12 @@ Progress: TypeAlias = Callable[[int], None]
 # How much of a file one command carries, where the channel takes as much.
 CHUNK = 1 << 20
 
+# How many commands wait to tidy up at the most, as when an agent is gone for days; and how long the
+# close of a client may take to do them, in seconds.
+MOST_LEFT, TIDYING = 1000, 1.0
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+
+class Limits(NamedTuple):
     """What a channel can carry.
 
         >>> from qga.client import Limits
@@ -101,7 +103,8 @@ class Leave:
     """A step: have *command* executed before the next command of whatever caller, or at the close.
 
     It costs no time now, so it is what cancelled and late operations tidy up with. What comes of it
-    is ignored.
+    is ignored; where nobody answers it is tried again. Of more than 1000 that wait, the oldest are
+    forgotten.
     """
 
     __slots__ = ("command",)

@@ -1,4 +1,4 @@
-"""The time of a whole operation, where a caller gives one: `within` bounds all steps of a flow."""
+"""Time in flows: `within` bounds all steps of one, `pauses` are those between looks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .steps import Leave, Timeout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TypeVar
 
     from qga.client.deadline import Deadline
@@ -47,3 +48,10 @@ def within(deadline: Deadline, flow: Flow[T]) -> Flow[T]:
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+def pauses(first: float, last: float) -> Iterator[float]:
+    """For how many seconds to wait between looks at what comes: short ones first."""
+    while True:
+        yield first
+        first = min(first * 1.5, last)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandError, GuestOSError, QgaError
-from qga.protocol import FileClose, FileOpen, FileRead, FileWrite
+from qga.errors import GuestOSError
+from qga.protocol import FileRead, FileWrite
 
-from .steps import GetLimits, Leave, Limits, Timeout
+from .asking import told
+from .handle import with_file
+from .steps import GetLimits, Limits, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeVar
 
+    from .script import GuestPath
     from .steps import Flow, Progress
-
-    T = TypeVar("T")
 
 
 def download(
-    path: str,
+    path: GuestPath,
     sink: Callable[[bytes], object],
     *,
     progress: Progress | None = None,
@@ -65,7 +66,7 @@ def download(
 
 
 def upload(
-    path: str,
+    path: GuestPath,
     pieces: Iterable[bytes | bytearray | memoryview],
     *,
     append: bool = False,
@@ -104,7 +105,9 @@ def upload(
             while view:
                 written = yield FileWrite(handle=handle, data=view[: limits.write])
                 if written.count <= 0:
-                    raise GuestOSError(f"no byte could be written to {path}", errno.ENOSPC)
+                    raise GuestOSError(
+                        f"no byte could be written to {told(os.fsencode(path))}", errno.ENOSPC
+                    )
                 # An agent may take less than it was given.
                 view = view[written.count :]
                 done += written.count
@@ -117,7 +120,7 @@ def upload(
 
 
 def write_file(
-    path: str,
+    path: GuestPath,
     data: bytes | bytearray | memoryview,
     *,
     append: bool = False,
@@ -139,7 +142,7 @@ def write_file(
 
 
 def read_file(
-    path: str,
+    path: GuestPath,
     *,
     limit: int | None = None,
     progress: Progress | None = None,
@@ -180,39 +183,3 @@ def read_file(
 
     yield Timeout(timeout)
     return (yield from with_file(path, "r", transfer))
-
-
-def with_file(path: str, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
-    """Open *path*, do *transfer*, and close it whatever happens. The close tells of late errors."""
-    handle: int = yield FileOpen(path=path, mode=mode)
-    return (yield from closing(path, handle, transfer))
-
-
-def closing(path: str, handle: int, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
-    """Do *transfer* with the open file *path*, and close it whatever happens."""
-    try:
-        result = yield from transfer(handle)
-    except CommandError as error:
-        try:
-            yield FileClose(handle=handle)
-        except QgaError:
-            pass  # the first error is the one to tell
-        if isinstance(error, GuestOSError) and path not in error.desc:
-            raise _naming(path, error) from error
-        raise
-    except GeneratorExit:
-        raise  # nobody left to ask
-    except BaseException:
-        # The agent may not answer now, or the caller not wait.
-        yield Leave(FileClose(handle=handle))
-        raise
-    try:
-        yield FileClose(handle=handle)
-    except GuestOSError as error:
-        raise _naming(path, error) from error
-    return result
-
-
-def _naming(path: str, error: GuestOSError) -> GuestOSError:
-    """The error with the file's name: what an agent says of an open file lacks it."""
-    return GuestOSError(f"{path}: {error.desc}", error.errno, error.legacy)

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from qga.client.archive import END, Exclusion
 from qga.client.packing import Large, LocalTree
 from qga.client.unpacking import Unpacker
-from qga.errors import CommandError, QgaError, Unsupported
+from qga.errors import QgaError, Unsupported
 from qga.protocol import Exec
 
 from . import process
-from .asking import ask, fail, full, run, shown
-from .moving import LocalFile, Meter, Tally
-from .placing import Place, checksum, later
-from .script import SHELL, Output, code_of, finish
+from .asking import ask, fail, full, run, shown, told
+from .moving import LocalFile, Meter, Tally, beside
+from .placing import Place, checksum
+from .script import SHELL, SURROUNDINGS, Output, later, outcome
 from .sending import Attributes, deliver
-from .steps import CHUNK, GetLimits, Leave, Limits, Timeout
+from .steps import CHUNK, GetLimits, Limits, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from qga.client.packing import Owners, Piece
     from qga.protocol.exec import ExecStarted
 
-    from .asking import AnyPath
     from .moving import TransferProgress
+    from .script import GuestPath
     from .steps import Flow
 
     _Sum: TypeAlias = tuple[bytes, str]
@@ -96,6 +96,11 @@ exec tar -cf - "$@" .
 class TreeTransferred:
     """What the transfer of a tree came to.
 
+        >>> guest.files.mkdir(f"{folder}/empty")
+        >>> done = guest.files.download_tree(f"{folder}/empty", f"{folder}/here")
+        >>> done.files, done.skipped
+        (0, 0)
+
     Attributes:
         files: how many there are, of whatever kind; directories do not count.
         size: the bytes of the files.
@@ -114,7 +119,7 @@ class TreeTransferred:
 
 def upload_tree(
     local_dir: str | os.PathLike[str],
-    path: AnyPath,
+    path: GuestPath,
     *,
     exclude: Iterable[str] = (),
     owner: int | None = None,
@@ -176,12 +181,13 @@ def upload_tree(
     )
     meter = Meter(progress, tree.total() if progress else None)
     target = full(path).rstrip(b"/") or b"/"
-    what = f"copy to {shown(target)}"
-    name = f".qga-{os.urandom(8).hex()}.partial"
-    beside = target.rpartition(b"/")[0] + b"/" + name.encode()
+    what = f"copy to {told(target)}"
+    above, _, last = target.rpartition(b"/")
+    name = beside(last)
+    partial = above + b"/" + name.encode()
     try:
         base = yield from ask(what, _BEGIN, target, name)
-        new = base == beside
+        new = base == partial
         sums = _Sums(what, base)
         count = 0
         for piece in tree.pieces():
@@ -203,7 +209,7 @@ def upload_tree(
     except GeneratorExit:
         raise  # nobody left to ask
     except BaseException:
-        yield later(_REMOVE, beside)
+        yield later(_REMOVE, partial)
         raise
     return TreeTransferred(meter.files, meter.done, tree.skipped, verify)
 
@@ -222,15 +228,11 @@ def _send_large(
 
 def _unpack(what: str, base: bytes, piece: Piece) -> Flow[None]:
     """Have tar unpack *piece* in the directory *base*."""
-    text = (
-        'export LC_ALL=C PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"\n'
-        f'directory={_word(base)}\ncd "${{directory%x}}" && exec tar -xpf -'
-    )
+    text = f'{SURROUNDINGS}directory={_word(base)}\ncd "${{directory%x}}" && exec tar -xpf -'
     started: ExecStarted = yield Exec(
         path=SHELL, arg=["-c", text], input_data=piece.data + END, capture_output=True
     )
-    status = yield from finish(started.pid)
-    done = Output(code_of(status), status.out_data or b"", status.err_data or b"")
+    done = yield from outcome(started.pid)
     if done.code:
         fail(what, done)
 
@@ -276,11 +278,11 @@ class _Sums:
         found = [line[:64] for line in done.out.splitlines()]
         for (name, known), other in zip(sums, found, strict=False):
             if known.encode() != other:
-                raise QgaError(f"cannot {self._what}: {shown(name)} is not the same at both ends")
+                raise QgaError(f"cannot {self._what}: {told(name)} is not the same at both ends")
 
 
 def download_tree(
-    path: AnyPath,
+    path: GuestPath,
     local_dir: str | os.PathLike[str],
     *,
     exclude: Iterable[str] = (),
@@ -335,11 +337,11 @@ def download_tree(
     source = full(path)
     target = Path(local_dir).absolute()
     new = not target.is_dir()
-    root = target.with_name(f".qga-{os.urandom(8).hex()}.partial") if new else target
+    root = target.with_name(beside(os.fsencode(target.name))) if new else target
     if new:
         root.mkdir(0o700)
     meter = Meter(progress)
-    sums = _Sums(f"copy {shown(source)}", source)
+    sums = _Sums(f"copy {told(source)}", source)
     if owners is None:
         owners = os.geteuid() == 0
     unpacker = Unpacker(
@@ -372,7 +374,7 @@ def _same(uid: int, gid: int) -> tuple[int, int]:
 
 def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
     """Have tar pack *source*, and unpack what comes; return what tar has complained of."""
-    what = f"copy {shown(source)}"
+    what = f"copy {told(source)}"
     options = [f"--exclude={pattern}" for pattern in unpacker.patterns]
     running = yield from process.start(
         [SHELL, "-c", _PACK, "sh", *options], cwd=source, env={"LC_ALL": "C"}
@@ -391,10 +393,6 @@ def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
         return shown(complaints).strip()
     except GeneratorExit:
         raise  # nobody left to ask
-    except CommandError:
-        yield from running.abandon()
-        raise
-    except BaseException:
-        for command in running.left():
-            yield Leave(command)
+    except BaseException as error:
+        yield from running.give_up(error)
         raise

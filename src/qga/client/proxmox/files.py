@@ -13,6 +13,7 @@ import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
+from qga.client.flows.timing import pauses
 from qga.errors import (
     CommandDisabled,
     CommandError,
@@ -324,14 +325,13 @@ class Files:
         except CommandError as error:
             raise NoPrograms(error) from error
         pid = int(started["pid"])
-        pause = _FIRST_PAUSE
+        pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
         try:
             while True:
                 status = yield from self._session.agent("GET", "exec-status", {"pid": pid})
                 if status.get("exited"):
                     break
-                yield Pause(pause)
-                pause = min(pause * 1.5, _LAST_PAUSE)
+                yield Pause(next(pause))
         except (CommandDisabled, CommandNotFound, GeneratorExit):
             raise
         except BaseException:
