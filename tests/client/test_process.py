@@ -17,7 +17,7 @@ import pytest
 import qga
 from qga.client.flows import process, wrapper
 from qga.client.process import ProgramOutput
-from tests.support.stock import RunningAgent
+from tests.support.stock import BLOCKED_BUT_EXEC, RunningAgent, either
 
 from .spools import Spools
 
@@ -107,6 +107,20 @@ def test_what_the_kernel_cannot_start(client: qga.Client, exec_agent: RunningAge
     with pytest.raises(qga.GuestOSError) as raised:
         client.run(["true"], cwd="/etc/passwd")
     assert raised.value.errno == errno.ENOTDIR
+
+
+def test_a_keeper_that_starts_late_hears_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spools: Spools
+) -> None:
+    late = tmp_path / "setsid"
+    late.write_text('#!/bin/sh\nsleep 0.5\nexec /usr/bin/setsid "$@"\n')
+    late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with either("ours", BLOCKED_BUT_EXEC) as agent, qga.connect(agent.target) as client:
+        done = client.run(["true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert done.returncode == 0
+        spools.wait_gone()  # long before it would be given up
+        assert client.run(["cat"], input=b"short").stdout == b"short"
 
 
 def test_programs_are_looked_up_in_order(client: qga.Client, exec_agent: RunningAgent) -> None:

@@ -72,9 +72,13 @@ for qga_place in @places@ none; do
   ) && break
 done
 [ "$qga_place" != none ] || exit @no_spool@
+# Open before the client can know of them: a FIFO that everybody has closed forgets what it held.
+exec 8<>"$qga_spool/s/ctl"
+[ "$3" != p ] || exec 9<>"$qga_spool/s/i.ctl"
 # Its parent has ended: the program has no children that it does not know.
 (export PATH LC_ALL=C
 setsid @shell@ -c "$7" qga-keeper "$qga_spool" $$ "$2" "$3" "$4" "$5" >/dev/null &)
+exec 8<&- 9<&-
 [ "$3" = n ] || exec 0<"$qga_spool/s/i"
 [ "$4" = n ] || exec 1>"$qga_spool/s/o"
 case $5 in
@@ -178,7 +182,7 @@ exec "$@"
 exit 127
 """
 
-# Arguments: the spool, the program's pid, and STARTER's 2 to 5.
+# Arguments: the spool, the program's pid, and STARTER's 2 to 5. It has ctl as 8, and i.ctl as 9.
 KEEPER = _filled(
     r"""# qga-keeper: of a program that a client of the guest agent runs
 set -f
@@ -214,7 +218,7 @@ pump() {
   done
 }
 feed() {
-  exec 4<>i.ctl 5>>i.log
+  exec 4<&9 5>>i.log
   next=0
   trap '' PIPE
   while read -r number length text <&4; do
@@ -257,7 +261,6 @@ finish() {
   rm -rf "$spool"
   exit
 }
-exec 8<>ctl
 if [ "$5" = p ]; then
   pump o <o &
   output=$!
