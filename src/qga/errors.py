@@ -199,7 +199,11 @@ class CommandNotFound(CommandError):
 
     @classmethod
     def named(cls, name: str) -> "CommandNotFound":
-        """The error that tells the command's name; what the agent raises."""
+        """The error that tells the command's name; what the agent raises.
+
+        >>> print(qga.CommandNotFound.named("guest-x").desc)
+        The command guest-x has not been found
+        """
         return cls(
             f"The command {name} has not been found", legacy=("CommandNotFound", {"name": name})
         )
@@ -218,7 +222,11 @@ class CommandDisabled(CommandError):
 
     @classmethod
     def named(cls, name: str) -> "CommandDisabled":
-        """The error that tells the command's name; what the agent raises."""
+        """The error that tells the command's name; what the agent raises.
+
+        >>> print(qga.CommandDisabled.named("guest-x").desc)
+        Command guest-x has been disabled: the command is not allowed
+        """
         return cls(
             f"Command {name} has been disabled: the command is not allowed",
             legacy=("CommandDisabled", {"name": name}),
@@ -246,7 +254,11 @@ class BadArgument(CommandError):
 
     @classmethod
     def value(cls, member: str, value: object) -> "BadArgument":
-        """The error that tells which *value* an argument cannot have; what the agent raises."""
+        """The error that tells which *value* an argument cannot have; what the agent raises.
+
+        >>> print(qga.BadArgument.value("mode", "x").desc)
+        value 'x' is invalid for argument mode
+        """
         return cls(
             f"value '{value}' is invalid for argument {member}",
             legacy=("InvalidParameter", {"name": member}),

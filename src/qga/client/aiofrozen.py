@@ -56,10 +56,10 @@ class AsyncFreeze(FreezeState):
             self._watch = watch(self._client.target, self._deadline.seconds)
             if self._watch is not None:
                 self.watched = await asyncio.to_thread(self._watch.ready)
-            await self._client.perform(self.begin())
-            if math.isfinite(self.remaining()):
+            await self._client.perform(self._freeze_flow())
+            if math.isfinite(self._remaining()):
                 loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self.remaining(), self._expire)
+                self._timer = loop.call_later(self._remaining(), self._expire)
             return self
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
@@ -96,7 +96,7 @@ class AsyncFreeze(FreezeState):
                 self._timer.cancel()
             if self._expiry is not None:
                 await _finished(self._expiry)
-            await self._client.perform(self.finish())
+            await self._client.perform(self._thaw_flow())
         finally:
             if self._watch is not None:
                 await asyncio.to_thread(self._watch.end, over=not self.in_doubt)
@@ -106,7 +106,7 @@ class AsyncFreeze(FreezeState):
 
     async def _thaw(self) -> None:
         try:
-            await self._client.perform(self.expire())
+            await self._client.perform(self._expiry_flow())
         except QgaError:
             pass  # the end of the block tries again, and raises
 

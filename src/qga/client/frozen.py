@@ -62,7 +62,7 @@ class FreezeState:
         self.report = ""
         self.watched = False
 
-    def begin(self) -> Flow[None]:
+    def _freeze_flow(self) -> Flow[None]:
         """Freeze."""
         self._began = time.monotonic()
         self._deadline = Deadline(self._deadline.seconds)
@@ -76,11 +76,11 @@ class FreezeState:
             self.in_doubt = False  # the flow has thawed, if there was anything to thaw
             raise
 
-    def remaining(self) -> float:
+    def _remaining(self) -> float:
         """The seconds until the deadline."""
         return self._deadline.remaining()
 
-    def finish(self) -> Flow[None]:
+    def _thaw_flow(self) -> Flow[None]:
         """Thaw, and judge; nothing if that is done."""
         if not self.in_doubt:
             return
@@ -95,10 +95,10 @@ class FreezeState:
         if found.interrupt:
             raise found.interrupt
 
-    def expire(self) -> Flow[None]:
+    def _expiry_flow(self) -> Flow[None]:
         """Thaw, since the deadline has passed; nothing if it is thawed."""
         self.expired = self.in_doubt
-        yield from self.finish()
+        yield from self._thaw_flow()
 
     def _judge(self, found: freezing.End) -> tuple[bool, str]:
         frozen = _counted(self.frozen)
@@ -162,9 +162,9 @@ class Freeze(FreezeState):
             if self._guarded:
                 signals.deliver()
             self.watched = self._watch is not None and self._watch.ready()
-            self._client.perform(self.begin())
+            self._client.perform(self._freeze_flow())
             if math.isfinite(self._deadline.seconds):
-                self._timer = threading.Timer(self.remaining(), self._expire)
+                self._timer = threading.Timer(self._remaining(), self._expire)
                 self._timer.daemon = True
                 self._timer.start()
             return self
@@ -183,7 +183,7 @@ class Freeze(FreezeState):
             if self._timer is not None:
                 self._timer.cancel()
             with self._thawing:  # unless the timer is at it
-                self._client.perform(self.finish())
+                self._client.perform(self._thaw_flow())
         finally:
             if self._watch is not None:
                 self._watch.end(over=not self.in_doubt)
@@ -194,6 +194,6 @@ class Freeze(FreezeState):
     def _expire(self) -> None:
         with self._thawing:
             try:
-                self._client.perform(self.expire())
+                self._client.perform(self._expiry_flow())
             except QgaError:
                 pass  # the end of the block tries again, and raises
