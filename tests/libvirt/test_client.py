@@ -257,7 +257,7 @@ def test_errors_are_not_printed(pair: Pair) -> None:
         try:
             client.call("guest-x")
         except qga.CommandNotFound as error:
-            print(error)
+            print(error.text)
         client.close()
         import libvirt
         try:
