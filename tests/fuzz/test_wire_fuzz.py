@@ -12,7 +12,7 @@ from tests.wire.reading import BASE64_5000, feed, in_pieces, read_strictly, whol
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = 40
+SECONDS = 20
 SIZE_LIMIT = 30_000
 
 REQUESTS = [

@@ -57,7 +57,8 @@ def test_files_and_trees(
         for _ in range(down):
             file.write(os.urandom(MIB))
     with connect(guest, 300) as client:
-        done = client.files.download("/dev/null", back)
+        client.files.touch("/root/empty")
+        done = client.files.download("/root/empty", back)
         assert (done.size, done.verified) == (0, True)
         head = tmp_path / "head"
         head.write_bytes(source.read_bytes()[: up * MIB])
