@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import sites
 from benchmarks.contenders import Contender, Running, compile_package, contenders, versions
-from benchmarks.library import GROUPS, LIBVIRT_GROUPS
+from benchmarks.host import GROUPS, LIBVIRT_GROUPS
 from benchmarks.measures import CONTENT, MEASURES, MIB, PEAKS, RSS, RSS_AFTER, START, Sample, life
 from benchmarks.multitude import MULTITUDE, multitude
 from benchmarks.rounds import Group, Site, Sizes, lines, take_turns
@@ -42,12 +42,12 @@ def main() -> int:
     )
     tables = parser.add_argument_group("tables", "the first two, if none is named")
     tables.add_argument("--agents", action="store_true", help="the agents side by side")
-    tables.add_argument("--library", action="store_true", help="the library")
+    tables.add_argument("--host", action="store_true", help="the library")
     tables.add_argument("--vm", action="store_true", help="the library with a virtual machine")
     tables.add_argument("--libvirt", action="store_true", help="the library through libvirt")
     options = parser.parse_args()
-    if not (options.agents or options.library or options.vm or options.libvirt):
-        options.agents = options.library = True
+    if not (options.agents or options.host or options.vm or options.libvirt):
+        options.agents = options.host = True
     begin = time.monotonic()
     try:
         agents = contenders(options.python)
@@ -78,7 +78,7 @@ def _tables(options: argparse.Namespace, agents: list[Contender]) -> Iterator[st
     short = options.quick
     if options.agents:
         yield from _agents(agents, short=short)
-    if options.library:
+    if options.host:
         yield from _library(agents[:2], short=short)
     if options.vm:
         sizes, rounds = (sites.QUICK_GUEST, 1) if short else (sites.GUEST, 3)

@@ -1,4 +1,4 @@
-"""What people write by hand for the guest agent, to compare the library with: see `library`.
+"""What people write by hand for the guest agent, to compare the library with: see `host`.
 
 A socket, or one `virsh` for each request; json and base64, 4 KiB of a file at a time.
 """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.library import GROUPS
+from benchmarks.host import GROUPS
 from benchmarks.measures import MEASURES, PEAKS, RSS, RSS_AFTER, START
 from benchmarks.multitude import MULTITUDE
 from benchmarks.rounds import Group

@@ -17,6 +17,7 @@ operation is first used or looked at, so that a client is no heavier than what i
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -34,6 +35,7 @@ A = TypeVar("A")
 class Blocking:
     """What carries out flows, and returns when they are done."""
 
+    @abstractmethod
     def perform(self, flow: Flow[R]) -> R:
         """Carry out *flow*: an operation of several commands.
 
@@ -41,12 +43,12 @@ class Blocking:
         >>> client.files.perform(session.info()).version
         '10.2.0'
         """
-        raise NotImplementedError
 
 
 class Awaiting:
     """What carries out flows in an event loop."""
 
+    @abstractmethod
     async def perform(self, flow: Flow[R]) -> R:
         """Carry out *flow*: an operation of several commands.
 
@@ -54,7 +56,6 @@ class Awaiting:
         >>> (await aclient.files.perform(session.info())).version
         '10.2.0'
         """
-        raise NotImplementedError
 
 
 if TYPE_CHECKING:
