@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from qga import protocol
 from qga.testing import AgentProcess, FakeAgent
+from tests.support.need import need_module
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -197,8 +197,8 @@ def test_inventory(fake_agent: FakeAgent, target: str, tmp_path: Path) -> None:
     assert re.search(r"^db +no-channel +cannot open", said, re.MULTILINE)
 
 
-@pytest.mark.skipif(find_spec("libvirt") is None, reason="libvirt-python is not installed")
 def test_inventory_of_a_libvirt() -> None:
+    need_module("libvirt", "apt-get install gcc libvirt-dev pkg-config python3-dev; make test")
     # libvirt's own make-believe driver has one guest, without an agent.
     assert re.search(r"^test +no-agent", run("inventory", "libvirt+test:///default"), re.MULTILINE)
 

@@ -17,6 +17,7 @@ import pytest
 import qga
 from qga.client.flows import process, wrapper
 from qga.client.process import ProgramOutput
+from tests.support.need import need_program, need_root
 from tests.support.stock import BLOCKED_BUT_EXEC, RunningAgent, either
 
 from .spools import Spools
@@ -136,8 +137,8 @@ def test_programs_are_looked_up_in_order(client: qga.Client, exec_agent: Running
     assert client.run(["true"], env={"PATH": f"/usr/bin:/bin:{folder}"}).returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as others")
 def test_another_user(client: qga.Client) -> None:
+    need_root("to run programs as others")
     text = "id -u; id -g; id -G; echo $HOME $USER $LOGNAME; kill -9 $$"
     done = client.run(text, shell=True, user="nobody")
     expected = "".join(
@@ -174,8 +175,8 @@ def test_more_than_the_agent_keeps(client: qga.Client) -> None:
     assert done.stderr == bytes(3000)
 
 
-@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="there is no bash here")
 def test_bash_in_place_of_sh(client: qga.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_program("bash", "apt-get install bash")
     monkeypatch.setattr(process, "SHELL", "/bin/bash")
     for name in ("STARTER", "KEEPER", "PROGRAM"):
         text = getattr(wrapper, name).replace("/bin/sh", "/bin/bash")

@@ -14,6 +14,7 @@ import pytest
 import qga
 from qga import TransferProgress
 from qga.client.aio import aconnect
+from tests.support.need import need_root
 from tests.support.stock import RunningAgent
 
 MIB = 1 << 20
@@ -69,8 +70,8 @@ def test_small_files(client: qga.Client, guest: Path) -> None:
     assert files.read("/proc/version") == Path("/proc/version").read_bytes()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away takes root")
 def test_owners(client: qga.Client, guest: Path) -> None:
+    need_root("to give files away")
     files, path = client.files, guest / "file"
     files.write(path, b"", owner=1234, group=5678, mode=0o640)
     status = path.stat()

@@ -13,6 +13,7 @@ import pytest
 import qga
 from qga import TransferProgress
 from qga.client.aio import aconnect
+from tests.support.need import need_root
 from tests.support.stock import RunningAgent
 from tests.support.trees import listing, names, plant
 
@@ -42,7 +43,12 @@ def spools() -> set[Path]:
     }
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="keeping owners takes root")
+needs_root = pytest.mark.usefixtures("as_root")
+
+
+@pytest.fixture
+def as_root() -> None:
+    need_root("to keep owners")
 
 
 @needs_root

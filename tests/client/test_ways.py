@@ -14,6 +14,7 @@ import pytest
 import qga
 from qga.client import Deadline, Target
 from qga.client.ways import Attempts
+from tests.support.need import missing
 from tests.support.stock import RunningAgent
 
 
@@ -61,7 +62,7 @@ def forwarder(request: pytest.FixtureRequest, agent: RunningAgent) -> Iterator[F
     try:
         found = Forwarder(agent, request.param)
     except OSError:
-        pytest.skip(f"no {request.param} on this machine")
+        missing(f"the address {request.param}", "bring up IPv6 on the loopback interface")
     yield found
     found.close()
 

@@ -17,7 +17,7 @@ from tests.agent.harness import Peer, RunningAgent, request
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = 20.0
+SECONDS = 40.0
 ALLOWED = (
     "guest-sync,guest-sync-delimited,guest-ping,guest-info,guest-file-read,guest-file-write,"
     "guest-file-seek,guest-file-flush,guest-fsfreeze-status"

@@ -20,7 +20,7 @@ from tests.support.stock import BLOCKED, BLOCKED_BUT_EXEC
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = 20.0
+SECONDS = 30.0
 # By which something could be opened or started that the test does not know.
 GUARDED = ("guest-exec", "guest-file-open")
 PROGRAMS: list[dict[str, Any]] = [

@@ -12,7 +12,7 @@ from tests.wire.reading import BASE64_5000, feed, in_pieces, read_strictly, whol
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = 20
+SECONDS = 40
 SIZE_LIMIT = 30_000
 
 REQUESTS = [
