@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from qga import protocol
@@ -153,5 +154,6 @@ class Commands:
         self.guest.shut_down.append(mode)
         self._go_down(mode)
 
+    @abstractmethod
     def _go_down(self, mode: str) -> None:
-        raise NotImplementedError
+        """End the agent, as the guest's shutdown does."""
