@@ -10,9 +10,27 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from benchmarks import sites
-from benchmarks.contenders import Contender, Running, compile_package, contenders, versions
+from benchmarks.contenders import (
+    Contender,
+    Running,
+    compile_package,
+    contenders,
+    guest_python,
+    versions,
+)
 from benchmarks.host import GROUPS, LIBVIRT_GROUPS
-from benchmarks.measures import CONTENT, MEASURES, MIB, PEAKS, RSS, RSS_AFTER, START, Sample, life
+from benchmarks.measures import (
+    CONTENT,
+    MEASURES,
+    MIB,
+    PEAKS,
+    RSS,
+    RSS_AFTER,
+    START,
+    Measure,
+    Sample,
+    life,
+)
 from benchmarks.multitude import MULTITUDE, multitude
 from benchmarks.rounds import Group, Site, Sizes, lines, take_turns
 from benchmarks.table import head, row
@@ -38,8 +56,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, each shorter")
     parser.add_argument(
-        "--python", default=sys.executable, help="the Python for `bare qga` (default: this one)"
+        "--python", help="the one that our agent runs on (default: the system's, if it can)"
     )
+    parser.add_argument("--only", metavar="TEXT", default="", help="agents: rows with TEXT in them")
+    parser.add_argument("--rounds", type=int, help="agents: how many (default: 7, or 3 if quick)")
     tables = parser.add_argument_group("tables", "the first two, if none is named")
     tables.add_argument("--agents", action="store_true", help="the agents side by side")
     tables.add_argument("--host", action="store_true", help="the library")
@@ -50,8 +70,9 @@ def main() -> int:
         options.agents = options.host = True
     begin = time.monotonic()
     try:
-        agents = contenders(options.python)
-        compile_package(agents)
+        python = options.python or guest_python()
+        agents = contenders(python)
+        compile_package(python)
         print(f"{_machine()}\n{versions(agents)}", flush=True)
         for line in _tables(options, agents):
             print(line, flush=True)
@@ -77,7 +98,8 @@ def _machine() -> str:
 def _tables(options: argparse.Namespace, agents: list[Contender]) -> Iterator[str]:
     short = options.quick
     if options.agents:
-        yield from _agents(agents, short=short)
+        rounds = options.rounds or (3 if short else 7)
+        yield from _agents(agents, rounds, options.only, short=short)
     if options.host:
         yield from _library(agents[:2], short=short)
     if options.vm:
@@ -93,23 +115,30 @@ def _tables(options: argparse.Namespace, agents: list[Contender]) -> Iterator[st
 # The agents.
 
 
-def _agents(agents: list[Contender], *, short: bool) -> Iterator[str]:
-    rounds = 3 if short else 7
+def _agents(agents: list[Contender], rounds: int, only: str, *, short: bool) -> Iterator[str]:
     yield f"\n{_LEGEND.format(rounds=rounds)}\n"
     yield head([agent.name for agent in agents])
     with sites.in_memory() as folder:
         (folder / "content").write_bytes(CONTENT)
-        yield from _speeds(agents, folder, rounds, short=short)
-        yield from _lives(agents, folder, 2 if short else rounds)
+        measures = [measure for measure in MEASURES if only in measure.name]
+        yield from _speeds(agents, folder, measures, rounds, short=short)
+        yield from _lives(agents, folder, only, min(rounds, 2) if short else rounds)
 
 
-def _speeds(agents: list[Contender], folder: Path, rounds: int, *, short: bool) -> Iterator[str]:
+def _speeds(
+    agents: list[Contender],
+    folder: Path,
+    measures: list[Measure],
+    rounds: int,
+    *,
+    short: bool,
+) -> Iterator[str]:
     with ExitStack() as stack:
         running = [
             stack.enter_context(Running(agent, folder / agent.name.replace(" ", "-")))
             for agent in agents
         ]
-        for measure in MEASURES:
+        for measure in measures:
             times = max(1, measure.times // 8) if short else measure.times
             samples: list[list[Sample]] = [[] for _ in agents]
             for _ in range(rounds):
@@ -118,13 +147,16 @@ def _speeds(agents: list[Contender], folder: Path, rounds: int, *, short: bool) 
             yield row(measure.name, measure.unit, samples)
 
 
-def _lives(agents: list[Contender], folder: Path, rounds: int) -> Iterator[str]:
+def _lives(agents: list[Contender], folder: Path, only: str, rounds: int) -> Iterator[str]:
+    names = [name for name in (START, RSS, *PEAKS, RSS_AFTER) if only in name]
+    if not names:
+        return
     lives: list[list[dict[str, Sample]]] = [[] for _ in agents]
     for _ in range(rounds):
         for own, contender in zip(lives, agents, strict=True):
             with Running(contender, folder / contender.name.replace(" ", "-")) as agent:
                 own.append(life(agent, folder))
-    for name in (START, RSS, *PEAKS, RSS_AFTER):
+    for name in names:
         samples = [[samples[name] for samples in own] for own in lives]
         yield row(name, "ms" if name == START else "MiB", samples)
 

@@ -5,19 +5,18 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from benchmarks.client import Client
 from tests.support.stock import BLOCKED_BUT_EXEC
+from tests.vm.cache import Unavailable
 from tests.vm.debs import packages
 
-_SOURCE = Path(__file__).parents[1] / "src"
-_LAUNCH = (
-    f"import sys; sys.path.insert(0, {str(_SOURCE)!r}); "
-    "from qga.agent.__main__ import main; sys.exit(main())"
-)
+SOURCE = Path(__file__).parents[1] / "src"
+SYSTEM_PYTHON = "/usr/bin/python3"  # what guests have
 _PATIENCE = 10
 
 
@@ -27,18 +26,53 @@ class Contender:
     command: tuple[str, ...]
 
 
-def contenders(python: str) -> list[Contender]:
+def contenders(python: str, source: Path = SOURCE) -> list[Contender]:
     """qemu-ga first, to which the others are compared.
+
+    Args:
+        python: runs our agent.
+        source: where its package is.
 
     Raises:
         Unavailable: qemu-ga cannot be had here.
     """
     return [
         Contender("qemu-ga", tuple(packages().command("usr/sbin/qemu-ga"))),
-        Contender("qga", (sys.executable, "-I", "-m", "qga.agent")),
-        # Without site-packages, so without pybase64: what a bare guest has.
-        Contender("bare qga", (python, "-I", "-S", "-c", _LAUNCH)),
+        Contender("qga", ours(python, source, _accelerator())),
+        # What a guest has in which nothing was installed beside the agent.
+        Contender("bare qga", ours(python, source)),
     ]
+
+
+def ours(python: str, source: Path, *others: Path) -> tuple[str, ...]:
+    """Our agent as its package starts it: without site-packages, but for the folders *others*."""
+    path = [str(folder) for folder in (source, *others)]
+    launch = (
+        f"import sys; sys.path[:0] = {path!r}; "
+        "from qga.agent.__main__ import main; sys.exit(main())"
+    )
+    return python, "-ISB", "-c", launch
+
+
+def guest_python() -> str:
+    """The system's Python, if what is installed here runs on it; else this one."""
+    code = "import sys; print(sys.implementation.cache_tag)"
+    try:
+        asked = subprocess.run(
+            [SYSTEM_PYTHON, "-c", code], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return sys.executable
+    same = asked.stdout.strip() == sys.implementation.cache_tag
+    return SYSTEM_PYTHON if same else sys.executable
+
+
+def _accelerator() -> Path:
+    """The folder that pybase64 is in."""
+    found = find_spec("pybase64")
+    if found is None or found.origin is None:
+        raise Unavailable("pybase64", "install with pip install 'qga[fast]'")
+    return Path(found.origin).parents[1]
 
 
 class Running:
@@ -109,11 +143,9 @@ class Running:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
-def compile_package(agents: list[Contender]) -> None:
+def compile_package(python: str, source: Path = SOURCE) -> None:
     """Compile the agent's modules, as an installation does; a running agent writes nothing."""
-    for agent in agents[1:]:
-        command = [agent.command[0], "-m", "compileall", "-q", str(_SOURCE)]
-        subprocess.run(command, check=True)
+    subprocess.run([python, "-m", "compileall", "-q", str(source)], check=True)
 
 
 def versions(agents: list[Contender]) -> str:
