@@ -41,19 +41,22 @@ class Measure:
     take: Callable[[Running, Path, int], Sample]
 
 
-def _request(command: str, **arguments: Any) -> bytes:
+def request(command: str, **arguments: Any) -> bytes:
+    """What asks for that."""
     return json.dumps({"execute": command, "arguments": arguments}).encode()
 
 
-def _each(agent: Running, request: bytes, times: int) -> Sample:
+def each(agent: Running, asking: bytes, times: int) -> Sample:
+    """The same again and again."""
     before = agent.cpu()
-    durations = agent.client.each(request, times)
+    durations = agent.client.each(asking, times)
     return Sample(statistics.median(durations), (agent.cpu() - before) / times)
 
 
-def _alone(command: str, **arguments: Any) -> Callable[[Running, Path, int], Sample]:
-    request = _request(command, **arguments) + b"\n"
-    return lambda agent, _, times: _each(agent, request, times)
+def alone(command: str, **arguments: Any) -> Callable[[Running, Path, int], Sample]:
+    """A command that needs no other before it."""
+    asking = request(command, **arguments) + b"\n"
+    return lambda agent, _, times: each(agent, asking, times)
 
 
 def _together(end: bytes) -> Callable[[Running, Path, int], Sample]:
@@ -66,7 +69,8 @@ def _together(end: bytes) -> Callable[[Running, Path, int], Sample]:
 
 
 @contextmanager
-def _opened(agent: Running, path: Path, mode: str) -> Iterator[int]:
+def opened(agent: Running, path: Path, mode: str) -> Iterator[int]:
+    """A handle."""
     handle = agent.client.result("guest-file-open", path=str(path), mode=mode)
     yield handle
     agent.client.result("guest-file-close", handle=handle)
@@ -74,8 +78,8 @@ def _opened(agent: Running, path: Path, mode: str) -> Iterator[int]:
 
 def _reading(size: int) -> Callable[[Running, Path, int], Sample]:
     def take(agent: Running, folder: Path, times: int) -> Sample:
-        with _opened(agent, folder / "content", "r") as handle:
-            sample = _each(agent, _request("guest-file-read", handle=handle, count=size), times)
+        with opened(agent, folder / "content", "r") as handle:
+            sample = each(agent, request("guest-file-read", handle=handle, count=size), times)
             agent.client.check_read(CONTENT[(times - 1) * size : times * size])
         return sample
 
@@ -87,9 +91,9 @@ def _writing(size: int) -> Callable[[Running, Path, int], Sample]:
 
     def take(agent: Running, folder: Path, times: int) -> Sample:
         path = folder / "written"
-        with _opened(agent, path, "w") as handle:
-            request = _request("guest-file-write", **{"handle": handle, "buf-b64": text})
-            sample = _each(agent, request, times)
+        with opened(agent, path, "w") as handle:
+            writing = request("guest-file-write", **{"handle": handle, "buf-b64": text})
+            sample = each(agent, writing, times)
         if path.read_bytes() != CONTENT[:size] * times:
             raise RuntimeError("an agent wrote other bytes than it was sent")
         path.unlink()
@@ -99,22 +103,22 @@ def _writing(size: int) -> Callable[[Running, Path, int], Sample]:
 
 
 def _open_and_close(agent: Running, folder: Path, times: int) -> Sample:
-    opening = _request("guest-file-open", path=str(folder / "content"))
+    opening = request("guest-file-open", path=str(folder / "content"))
     handle = agent.client.result("guest-file-open", path=str(folder / "content"))
     agent.client.result("guest-file-close", handle=handle)
     before = agent.cpu()
     durations = []
     for following in range(handle + 1, handle + 1 + times):
-        closing = _request("guest-file-close", handle=following)
+        closing = request("guest-file-close", handle=following)
         durations += agent.client.each(opening, 1)
         durations[-1] += agent.client.each(closing, 1)[0]
     agent.client.result("guest-ping")
     return Sample(statistics.median(durations), (agent.cpu() - before) / times)
 
 
-def _program(program: str, *words: str, printed: int = 0) -> Callable[[Running, Path, int], Sample]:
+def program(path: str, *words: str, printed: int = 0) -> Callable[[Running, Path, int], Sample]:
     """From the start of a program until its end is told, with what it has printed."""
-    starting: dict[str, Any] = {"path": program, "arg": words}
+    starting: dict[str, Any] = {"path": path, "arg": words}
     if printed:
         starting["capture-output"] = True
 
@@ -124,7 +128,7 @@ def _program(program: str, *words: str, printed: int = 0) -> Callable[[Running, 
         while len(durations) < times:
             begin = time.perf_counter()
             pid = agent.client.result("guest-exec", **starting)["pid"]
-            asking = _request("guest-exec-status", pid=pid)
+            asking = request("guest-exec-status", pid=pid)
             while b'"exited": false' in (reply := agent.client.ask(asking)):
                 time.sleep(_PAUSE)
             durations.append(time.perf_counter() - begin)
@@ -136,9 +140,9 @@ def _program(program: str, *words: str, printed: int = 0) -> Callable[[Running, 
 
 
 MEASURES = (
-    Measure("guest-ping", "us", 2000, _alone("guest-ping")),
-    Measure("guest-sync-delimited", "us", 2000, _alone("guest-sync-delimited", id=123456789)),
-    Measure("guest-info", "us", 400, _alone("guest-info")),
+    Measure("guest-ping", "us", 2000, alone("guest-ping")),
+    Measure("guest-sync-delimited", "us", 2000, alone("guest-sync-delimited", id=123456789)),
+    Measure("guest-info", "us", 400, alone("guest-info")),
     Measure("guest-ping, pipelined", "us", 10_000, _together(b"")),
     Measure("guest-ping, pipelined lines", "us", 10_000, _together(b"\n")),
     *(
@@ -150,12 +154,12 @@ MEASURES = (
         for (name, size), times in zip(_SIZES.items(), (1000, 100, 12, 2), strict=True)
     ),
     Measure("guest-file-open and -close", "us", 400, _open_and_close),
-    Measure("guest-exec /bin/true", "us", 100, _program("/bin/true")),
+    Measure("guest-exec /bin/true", "us", 100, program("/bin/true")),
     Measure(
         "guest-exec, 8 MiB printed",
         "ms",
         8,
-        _program("/usr/bin/head", "-c", str(8 * MIB), "/dev/zero", printed=8 * MIB),
+        program("/usr/bin/head", "-c", str(8 * MIB), "/dev/zero", printed=8 * MIB),
     ),
 )
 
