@@ -17,8 +17,11 @@ from .state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from qga.protocol.session import AgentInfo
+
     from .commands.files import OpenFile
     from .config import Config
+    from .later import Text
     from .processes import Processes
     from .system import System
 
@@ -49,6 +52,7 @@ class Agent:
             system.freezer, self.policy, self.log, self.state.marker, config.fsfreeze_timeout
         )
         self.files: dict[int, OpenFile] = {}
+        self.info: dict[bool, Text[AgentInfo]] = {}
         self.programs = Programs()
         self._processes: Processes | None = None
         self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)

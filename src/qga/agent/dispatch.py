@@ -7,12 +7,12 @@ arguments, return typed results and may let OSError rise. What a request contain
 from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFound, GuestOSError
 from qga.protocol import COMMANDS
 from qga.protocol.codec import Mismatch, decoder, encode
-from qga.protocol.model import version
+from qga.protocol.model import Later, version
 from qga.wire import text
 from qga.wire.envelope import NO_ID, check_request, failure, success
 
 from . import commands
-from .accounting import ACCOUNTS
+from .accounting import ACCOUNTS, NOTHING
 from .later import Pending, Stream, Text
 
 TYPE_CHECKING = False
@@ -47,11 +47,16 @@ class Deferred:
 class Entry:
     """A command that this agent has: how to decode its arguments, what to call, how to reply."""
 
-    __slots__ = ("account", "command", "decode", "handler", "prefix", "replies")
+    __slots__ = (
+        "called", "command", "decode", "failed", "handler", "known", "prefix", "replies",
+        "returned",
+    )  # fmt: skip
 
     def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
         self.command = command
-        self.account = ACCOUNTS.get(command.NAME)
+        account = ACCOUNTS.get(command.NAME, NOTHING)
+        self.called, self.returned, self.failed = account.called, account.returned, account.failed
+        self.known: Command[Any] | None = None  # without arguments, if it was ever called so
         self.handler: Callable[[Any, Any], Any] | None = command.HANDLER
         self.decode: Callable[[Any], Any] = decoder(command, compat)
         # Agents before 1.1 answered every command.
@@ -90,6 +95,9 @@ class Dispatcher:
             # Agents before 9.1 had those of other platforms too, as disabled ones.
             and (not command.PLATFORM or compat < (9, 1))
         }
+        # Requests by their bytes. Those without arguments are the same each time, and nothing is
+        # found out about one twice.
+        self.known: dict[bytes, Entry] = {}
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The reply to *message*, empty for a command that sends none.
@@ -97,40 +105,92 @@ class Dispatcher:
         *message* is a decoded value, or the exception that it ended in.
         """
         request_id: object = NO_ID
-        entry = command = None
+        entry = None
         try:
             if isinstance(message, Exception):
                 raise message
             if type(message) is dict and self._ids:
                 request_id = message.get("id", NO_ID)
             name, arguments = check_request(message, ids=self._ids)
-            entry = self._entry(name)
+            entry = self.entries.get(name)
+            if entry is None:
+                raise CommandNotFound.named(name)
+            if not self._policy.allows(entry.command):
+                raise self._refusal(name)
             command = entry.decode(arguments)
-            self._log.command(entry.command)
-            if entry.account is not None and entry.account.called is not None:
-                self._log.account(entry.account.called(command))
+        except Exception as error:  # noqa: BLE001 - whatever was sent, the agent goes on
+            return self._failure(entry, None, error, request_id)
+        if not arguments:
+            self._get_to_know(entry, command)
+        return self._perform(entry, command, request_id)
+
+    def _get_to_know(self, entry: Entry, command: "Any") -> None:
+        entry.known = command
+        name = entry.command.NAME
+        for request in (f'{{"execute": "{name}"}}', f'{{"execute":"{name}"}}'):
+            self.known[request.encode()] = entry
+            self.known[request.encode() + b"\n"] = entry
+
+    def answer_known(self, entry: Entry) -> "Reply | Deferred | Iterator[bytes]":
+        """The same for a request that is one of `known`."""
+        if self._policy.allows(entry.command):
+            return self._perform(entry, entry.known, NO_ID)
+        return self._failure(entry, None, self._refusal(entry.command.NAME), NO_ID)
+
+    def answer_short(self, data: bytes) -> "Reply | Deferred | Iterator[bytes] | None":
+        """The same if *data* is one short request; None for anything else, or anything unusual.
+
+        Together with `_perform` this is the way of nearly every request: one table look-up if it
+        has no arguments, one look at the text if it has some. What is refused here, the long way
+        refuses too, and says why.
+        """
+        entry = self.known.get(data)
+        if entry is not None:
+            return self.answer_known(entry)
+        request = text.short_request(data)
+        if request is None:
+            return None
+        name, arguments = request
+        entry = self.entries.get(name)
+        if entry is None or not self._policy.allows(entry.command):
+            return None
+        try:
+            command = entry.decode(arguments)
+        except (Mismatch, CommandError):
+            return None
+        return self._perform(entry, command, NO_ID)
+
+    def _refusal(self, name: str) -> CommandError:
+        return (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
+
+    def _perform(
+        self, entry: Entry, command: "Any", request_id: object
+    ) -> "Reply | Deferred | Iterator[bytes]":
+        try:
+            log = self._log
+            if log.verbose:
+                log.command(entry.command)
+            if entry.called is not None:
+                log.account(entry.called, command)
             result = (entry.handler or entry.load())(self._agent, command)
-            if isinstance(result, Pending):
-                pending = result
-                self._policy.begins(entry.command, pending)
-                return Deferred(
-                    pending, lambda: self._outcome(entry, command, pending.result, request_id)
-                )
-            if isinstance(result, Stream):
-                return self._streamed(result.pieces, request_id)
-            if isinstance(result, Text):
-                return [b"".join(self._streamed((result.json,), request_id))]
+            if isinstance(result, Later):
+                return self._later(entry, command, result, request_id)
             return self._success(entry, command, result, request_id)
         except Exception as error:  # noqa: BLE001 - whatever a handler does, the agent goes on
             return self._failure(entry, command, error, request_id)
 
-    def _entry(self, name: str) -> Entry:
-        entry = self.entries.get(name)
-        if entry is None:
-            raise CommandNotFound.named(name)
-        if not self._policy.allows(entry.command):
-            raise (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
-        return entry
+    def _later(
+        self, entry: Entry, command: "Any", result: "Any", request_id: object
+    ) -> "Reply | Deferred | Iterator[bytes]":
+        if isinstance(result, Text):
+            if request_id is NO_ID:
+                return [b'{"return": ', result.json, b"}\n"]
+            return [b"".join(self._streamed((result.json,), request_id))]
+        if isinstance(result, Stream):
+            return self._streamed(result.pieces, request_id)
+        pending: Pending[Any] = result
+        self._policy.begins(entry.command, pending)
+        return Deferred(pending, lambda: self._outcome(entry, command, pending.result, request_id))
 
     def _outcome(
         self, entry: Entry, command: "Any", result: "Callable[[], Any]", request_id: object
@@ -141,13 +201,13 @@ class Dispatcher:
             return self._failure(entry, command, error, request_id)
 
     def _success(self, entry: Entry, command: "Any", result: "Any", request_id: object) -> "Reply":
-        if entry.account is not None and entry.account.returned is not None:
-            self._log.account(entry.account.returned(command, result))
+        if entry.returned is not None:
+            self._log.account(entry.returned, command, result)
         if not entry.replies:
             return []
         reply = success(None if result is None else encode(result, self._compat), request_id)
         if entry.prefix:
-            reply.insert(0, entry.prefix)
+            reply[0] = entry.prefix + reply[0]
         return reply
 
     def _streamed(self, pieces: "Iterable[bytes]", request_id: object) -> "Iterator[bytes]":
@@ -160,10 +220,13 @@ class Dispatcher:
     def _failure(
         self, entry: "Entry | None", command: "Any", error: Exception, request_id: object
     ) -> "Reply":
-        if entry is not None and entry.account is not None and command is not None:
-            event = entry.account.failure(command, error)
-            if event is not None:
-                self._log.account(event)
+        if (
+            command is not None
+            and entry is not None
+            and entry.failed is not None
+            and isinstance(error, GuestOSError | OSError)
+        ):
+            self._log.account(entry.failed, command)
         if isinstance(error, Mismatch):
             error = error.error()
         elif isinstance(error, MemoryError):

@@ -24,16 +24,25 @@ class Policy:
         # While file systems are frozen only what cannot touch them may run, and that even if it is
         # blocked: a guest that nobody may thaw would be lost. As upstream since 9.1.
         self.frozen = False
+        self._usable: dict[type[Command[Any]], bool] = {}
         self._under_way: list[tuple[str, Pending[Any]]] = []
 
     def allows(self, command: "type[Command[Any]]") -> bool:
         """Whether *command* may be used now."""
         if self.frozen:
             return command.WHILE_FROZEN
+        usable = self._usable.get(command)
+        return self._decide(command) if usable is None else usable
+
+    def _decide(self, command: "type[Command[Any]]") -> bool:
         name = command.NAME
-        if command.PLATFORM:
-            return False
-        return name not in self._blocked and (not self._allowed or name in self._allowed)
+        usable = (
+            not command.PLATFORM
+            and name not in self._blocked
+            and (not self._allowed or name in self._allowed)
+        )
+        self._usable[command] = usable
+        return usable
 
     def begins(self, command: "type[Command[Any]]", pending: "Pending[Any]") -> None:
         """*command* is under way until *pending* has ended."""

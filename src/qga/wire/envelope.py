@@ -32,9 +32,13 @@ def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, 
         raise CommandError(
             "QMP input must be a JSON object", legacy=("QMPBadInputObject", {"expected": "object"})
         )
+    name, arguments = message.get("execute"), message.get("arguments")
+    if type(name) is str:  # nearly always
+        if len(message) == 1:
+            return name, {}
+        if len(message) == 2 and type(arguments) is dict:
+            return name, arguments
     name = arguments = None
-    if len(message) == 1 and type(name := message.get("execute")) is str:
-        return name, {}
     for key, value in message.items():
         if key == "execute":
             name = value.text if type(value) is Blob else value

@@ -54,8 +54,8 @@ class Splitter:
 
     __slots__ = (
         "_blob", "_blobs", "_braces", "_brackets", "_cleared", "_discarding", "_escaped", "_events",
-        "_harmless", "_idle", "_length", "_parts", "_quote", "_size", "_size_limit", "_skipping",
-        "_text", "_tokens",
+        "_harmless", "_length", "_parts", "_quote", "_size", "_size_limit", "_skipping",
+        "_text", "_tokens", "idle",
     )  # fmt: skip
 
     def __init__(self, size_limit: int = SIZE_LIMIT) -> None:
@@ -68,7 +68,7 @@ class Splitter:
         self._reset()
 
     def _reset(self) -> None:
-        self._idle = not (self._skipping or self._cleared)
+        self.idle = not (self._skipping or self._cleared)
         self._braces = self._brackets = 0
         self._quote = 0  # the quote that ends the string we are in
         self._length = 0  # how much of that string there is so far
@@ -91,7 +91,7 @@ class Splitter:
         Each item is a decoded JSON value, in which strings of more than 4096 characters may be
         `Blob`s, or a `CommandError` that describes input that is not JSON.
         """
-        if self._idle and data[:1] == b"{":
+        if self.idle and data[:1] == b"{":
             return self._whole(data)
         return self._scan(data)
 
@@ -153,7 +153,7 @@ class Splitter:
                 at = self._outside(data, at)
             elif self._text or self._discarding:
                 at = self._word(data, at)
-            elif quickly and at and self._idle and data[at] == _BRACE:
+            elif quickly and at and self.idle and data[at] == _BRACE:
                 return events + self._whole(data[at:])
             else:
                 at = self._between(data, at)
@@ -167,12 +167,12 @@ class Splitter:
             return at + 1
         self._cleared = False
         if byte == _BRACE or (byte == _BRACKET and not self._skipping):
-            self._idle = False
+            self.idle = False
             return self._outside(data, at)
         if byte == _NEWLINE:
             self._skipping = False
         if byte in _SPACE:
-            self._idle = not self._skipping
+            self.idle = not self._skipping
             return at + 1
         if self._skipping and byte != _RESET:
             end = min(at + _AHEAD, len(data))
@@ -182,10 +182,10 @@ class Splitter:
             self._events.append(strict.parse_error("expecting value"))
             return at + 1
         if byte in _QUOTES:
-            self._idle = False
+            self.idle = False
             return self._open_string(byte, at)
         if byte in _WORD and byte not in b"+.E":
-            self._idle = False
+            self.idle = False
             return self._word(data, at)
         return self._lexical_error(data, at)
 
