@@ -28,7 +28,7 @@ _READ_SIZE = 64 * 1024
 _PAGE = 4096
 
 # Requests answered before the next client has its turn.
-_TURN = 64
+_TURN = 256
 
 # More than the name of any command and what is around it.
 _LONGEST_KNOWN = 80
@@ -193,22 +193,33 @@ class Connection:
     # Answering.
 
     def _answer(self) -> None:
-        left = _TURN
-        if self._splitter.idle:
-            left = self._answer_known(left)
-        if self._ahead and left and not self._must_wait():
-            messages, self._ahead = self._split(self._ahead), b""
-            messages.reverse()
-            self._inbox = messages
-        gathered = 0
-        while self._inbox and left and gathered <= _GATHER:
-            left -= 1
-            reply = self._dispatcher.answer(self._inbox.pop())
-            self._enqueue(reply)
-            if not isinstance(reply, list):
+        left, gathered = _TURN, 0
+        while left and gathered <= _GATHER and not self._must_wait():
+            if self._inbox:
+                left -= 1
+                reply = self._dispatcher.answer(self._inbox.pop())
+                self._enqueue(reply)
+                if isinstance(reply, list):
+                    gathered += sum(map(len, reply))
+            elif self._ahead:
+                left = self._look_ahead(left)
+            else:
                 break
-            gathered += sum(map(len, reply))
         self._flush()
+
+    def _look_ahead(self, left: int) -> int:
+        """Answer what is known, or fill the inbox; return how many may be answered after that."""
+        data, end = self._ahead, len(self._ahead)
+        if not self._splitter.idle:
+            # A row of small requests that was cut in two by the end of a read: the one that has
+            # begun ends here, and those behind it may be known.
+            end = data.find(b"}", 0, _LONGEST_KNOWN) + 1 or end
+        elif (after := self._answer_known(left)) < left:
+            return after
+        self._ahead = data[end:]
+        self._inbox = self._split(data[:end])
+        self._inbox.reverse()
+        return left
 
     def _answer_known(self, left: int) -> int:
         """Answer requests that are known by their bytes; return how many *left* there may be yet.
@@ -220,20 +231,25 @@ class Connection:
         known, answer, out = self._dispatcher.known, self._dispatcher.answer_known, self._out
         later = None
         try:
-            while left and at < end and later is None:
+            while left and later is None:
+                while at < end and data[at] in _SPACE:
+                    at += 1
                 brace = data.find(b"}", at, at + _LONGEST_KNOWN) + 1
                 entry = known.get(data[at:brace])
                 if entry is None:
                     break
-                left -= 1
-                at = brace
-                while at < end and data[at] in _SPACE:
-                    at += 1
-                reply = answer(entry)
-                if isinstance(reply, list):
-                    out += reply
-                else:
-                    later = reply
+                following = brace
+                while following < end and data[following] in _SPACE:
+                    following += 1
+                request = data[at:following]
+                while left and later is None and data.startswith(request, at):  # again and again
+                    left -= 1
+                    at += len(request)
+                    reply = answer(entry)
+                    if isinstance(reply, list):
+                        out += reply
+                    else:
+                        later = reply
         finally:
             self._ahead = data[at:]
         if later is not None:

@@ -205,10 +205,9 @@ class Dispatcher:
             self._log.account(entry.returned, command, result)
         if not entry.replies:
             return []
-        reply = success(None if result is None else encode(result, self._compat), request_id)
-        if entry.prefix:
-            reply[0] = entry.prefix + reply[0]
-        return reply
+        if result is not None and type(result) is not int:
+            result = encode(result, self._compat)
+        return success(result, request_id, entry.prefix)
 
     def _streamed(self, pieces: "Iterable[bytes]", request_id: object) -> "Iterator[bytes]":
         yield b'{"return": '

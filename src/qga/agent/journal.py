@@ -94,6 +94,8 @@ class Daemon:
 
     def listens(self) -> bool:
         """Whether there is one, as far as is known."""
+        if self._socket is None and time.monotonic() < self._look_again:
+            return False
         return (self._socket or self._connect()) is not None
 
     def send(self, event: Event, seconds: "float | None" = None) -> bool:

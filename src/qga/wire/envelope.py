@@ -69,19 +69,20 @@ def _bad_member(name: str, expected: str) -> CommandError:
     )
 
 
-def success(value: "Any", request_id: object = NO_ID) -> "list[bytes]":
-    """The reply that returns *value* (None: nothing), in pieces."""
+def success(value: "Any", request_id: object = NO_ID, prefix: bytes = b"") -> "list[bytes]":
+    """The reply that returns *value* (None: nothing), in pieces, with *prefix* before it."""
     if request_id is NO_ID:
         if value is None:
-            return [_DONE]
+            return [prefix + _DONE]
         if type(value) is int:
-            return [b'{"return": %d}\n' % value]
+            return [b'%b{"return": %d}\n' % (prefix, value)]
     if value is None:
         value = {}
     reply = {"return": value}
     if request_id is not NO_ID:
         reply["id"] = request_id
     pieces = text.encode(reply)
+    pieces[0] = prefix + pieces[0]
     pieces[-1] += b"\n"
     return pieces
 
