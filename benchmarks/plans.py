@@ -1,0 +1,37 @@
+"""Everything that can be measured, in the order of the report. A new part is registered here."""
+
+from benchmarks import agents, library
+from benchmarks.report import Plan
+
+PLANS = (
+    Plan(
+        "agents",
+        "The agents side by side",
+        agents.legend,
+        agents.tables,
+        seconds=(180, 20),
+    ),
+    Plan(
+        "host",
+        "The library on this machine",
+        library.here_legend,
+        library.here,
+        seconds=(150, 20),
+    ),
+    Plan(
+        "vm",
+        "The library with a virtual machine",
+        library.guest_legend,
+        library.guest,
+        seconds=(300, 60),
+        default=False,
+    ),
+    Plan(
+        "libvirt",
+        "The library through libvirt",
+        library.libvirt_legend,
+        library.libvirt,
+        seconds=(300, 60),
+        default=False,
+    ),
+)
