@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import text
+from benchmarks import markdown, text
 from benchmarks.contenders import compile_package, contenders, guest_python, versions
 from benchmarks.plans import PLANS
 from benchmarks.report import Part, Plan, Setting
@@ -24,14 +24,19 @@ def main() -> int:
         python = options.python or guest_python()
         agents = contenders(python)
         compile_package(python)
-        print(f"{machine()}\n{versions(agents)}")
+        about = f"{machine()}\n{versions(agents)}"
+        print(about)
         print(duration(chosen, short=options.quick), flush=True)
         setting = Setting(agents, options.quick, options.rounds, options.only, tell)
         parts = list(measured(chosen, setting))
     except Unavailable as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"\n{summary(parts)}\n{time.monotonic() - begin:.0f} seconds")
+    print(f"\n{summary(parts)}")
+    if options.page is not None:
+        for path in markdown.write(options.page, about, summary(parts), parts):
+            print(path)
+    print(f"{time.monotonic() - begin:.0f} seconds")
     return 0
 
 
@@ -43,6 +48,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="TEXT", default="", help="agents: rows with TEXT in them")
     parser.add_argument("--rounds", type=int, help="agents: how many (default: 7, or 3 if quick)")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        metavar="FOLDER",
+        help=f"write {markdown.PAGE} there, and {markdown.PICTURE} if throughput is measured",
+    )
     usual = ", ".join(plan.option for plan in PLANS if plan.default)
     parts = parser.add_argument_group("parts", f"without any: {usual}")
     for plan in PLANS:
@@ -80,8 +91,12 @@ def duration(plans: Sequence[Plan], *, short: bool) -> str:
 
 
 def summary(parts: Sequence[Part]) -> str:
-    missed = [f"  {line}" for part in parts for line in part.missed()]
-    return "\n".join(["Missed targets:", *missed]) if missed else "No target is missed."
+    """Which targets are missed. It is no failure: a machine may be busy."""
+    if missed := [f"- {line}" for part in parts for line in part.missed()]:
+        return "\n".join(["Missed targets:", "", *missed])
+    tables = [table for part in parts for table in part.tables]
+    judged = any(column.name == "holds" for table in tables for column in table.columns)
+    return "No target is missed." if judged else "Nothing in it has a target."
 
 
 def machine() -> str:

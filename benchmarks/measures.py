@@ -35,13 +35,17 @@ class Sample:
     cpu: float
 
 
+# Measures an agent, in a folder, by so many operations.
+Take = Callable[[Running, Path, int], Sample]
+
+
 @dataclass(frozen=True)
 class Measure:
     name: str
     unit: str
     times: int
     """How often the operation is done for one sample; an eighth of that in the short form."""
-    take: Callable[[Running, Path, int], Sample]
+    take: Take
 
 
 def request(command: str, **arguments: Any) -> bytes:
@@ -56,13 +60,13 @@ def each(agent: Running, asking: bytes, times: int) -> Sample:
     return Sample(statistics.median(durations), (agent.cpu() - before) / times)
 
 
-def alone(command: str, **arguments: Any) -> Callable[[Running, Path, int], Sample]:
+def alone(command: str, **arguments: Any) -> Take:
     """A command that needs no other before it."""
     asking = request(command, **arguments) + b"\n"
     return lambda agent, _, times: each(agent, asking, times)
 
 
-def _together(end: bytes) -> Callable[[Running, Path, int], Sample]:
+def _together(end: bytes) -> Take:
     def take(agent: Running, _: Path, times: int) -> Sample:
         before = agent.cpu()
         duration = agent.client.together(b'{"execute": "guest-ping"}' + end, times)
@@ -79,7 +83,7 @@ def opened(agent: Running, path: Path, mode: str) -> Iterator[int]:
     agent.client.result("guest-file-close", handle=handle)
 
 
-def reading(size: int) -> Callable[[Running, Path, int], Sample]:
+def reading(size: int) -> Take:
     def take(agent: Running, folder: Path, times: int) -> Sample:
         with opened(agent, folder / "content", "r") as handle:
             sample = each(agent, request("guest-file-read", handle=handle, count=size), times)
@@ -89,7 +93,7 @@ def reading(size: int) -> Callable[[Running, Path, int], Sample]:
     return take
 
 
-def writing(size: int) -> Callable[[Running, Path, int], Sample]:
+def writing(size: int) -> Take:
     text = base64.b64encode(CONTENT[:size]).decode()
 
     def take(agent: Running, folder: Path, times: int) -> Sample:
@@ -120,7 +124,7 @@ def _open_and_close(agent: Running, folder: Path, times: int) -> Sample:
     return Sample(statistics.median(durations), (agent.cpu() - before) / times)
 
 
-def program(path: str, *words: str, printed: int = 0) -> Callable[[Running, Path, int], Sample]:
+def program(path: str, *words: str, printed: int = 0) -> Take:
     """From the start of a program until its end is told, with what it has printed."""
     starting: dict[str, Any] = {"path": path, "arg": words}
     if printed:

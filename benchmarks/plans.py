@@ -1,6 +1,6 @@
 """Everything that can be measured, in the order of the report. A new part is registered here."""
 
-from benchmarks import agents, library
+from benchmarks import agents, library, throughput
 from benchmarks.report import Plan
 
 PLANS = (
@@ -10,6 +10,13 @@ PLANS = (
         agents.legend,
         agents.tables,
         seconds=(180, 20),
+    ),
+    Plan(
+        "throughput",
+        "Throughput over the size of pieces",
+        throughput.legend,
+        throughput.tables,
+        seconds=(70, 8),
     ),
     Plan(
         "host",
