@@ -32,7 +32,7 @@ bench: .venv/.ready ## measure speed and size, of the agents and of the library;
 
 REV ?= HEAD
 bench-compare: .venv/.ready ## the same beside an earlier commit's agent: make bench-compare REV=v0.1
-	@$(BIN)/python -m benchmarks.compare $(REV)
+	@$(BIN)/python -m benchmarks.compare $(REV) $(OPTIONS)
 
 docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs
 	@$(BIN)/python -m docs.build

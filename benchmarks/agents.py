@@ -22,7 +22,7 @@ _FACTORS = {"us": 1e6, "ms": 1e3}
 
 def legend(setting: Setting) -> str:
     return (
-        f"Medians of {_rounds(setting)} rounds, the agents in turns. wall: of one operation, as "
+        f"Medians of {rounds(setting)} rounds, the agents in turns. wall: of one operation, as "
         "the client sees it (its own part and the kernel's included); CPU: what the agent's "
         "process used for it. Client and agents are on one processor: to wake up another one can "
         f"take longer than the operation. x: {setting.agents[0].name}'s figure divided by the "
@@ -51,7 +51,7 @@ def one_processor() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _rounds(setting: Setting) -> int:
+def rounds(setting: Setting) -> int:
     return setting.rounds or (3 if setting.short else 7)
 
 
@@ -82,7 +82,7 @@ def _take_turns(
 ) -> list[list[Sample]]:
     times = max(1, measure.times // 8) if setting.short else measure.times
     taken: list[list[Sample]] = [[] for _ in running]
-    for _ in range(_rounds(setting)):
+    for _ in range(rounds(setting)):
         for own, agent in zip(taken, running, strict=True):
             own.append(measure.take(agent, folder, times))
     return taken
@@ -111,9 +111,9 @@ def request_row(
     missed = []
     for agent, own in zip(agents[1:], taken[1:], strict=True):
         # In each round the machine was the same for both.
-        rounds = list(zip(taken[0], own, strict=True))
-        cells.append(statistics.median(peer.wall / sample.wall for peer, sample in rounds))
-        ratio = statistics.median(peer.cpu / sample.cpu for peer, sample in rounds)
+        pairs = list(zip(taken[0], own, strict=True))
+        cells.append(statistics.median(peer.wall / sample.wall for peer, sample in pairs))
+        ratio = statistics.median(peer.cpu / sample.cpu for peer, sample in pairs)
         cells.append(ratio)
         if agent.name not in RATIOS:
             continue
@@ -134,8 +134,8 @@ def request_row(
 def _lives(setting: Setting, folder: Path, names: Sequence[str]) -> Table:
     agents = setting.agents
     lives: list[list[dict[str, float]]] = [[] for _ in agents]
-    rounds = _rounds(setting)
-    for number in range(min(rounds, 2) if setting.short else rounds):
+    times = rounds(setting)
+    for number in range(min(times, 2) if setting.short else times):
         for own, contender in zip(lives, agents, strict=True):
             setting.tell(f"start and memory of {contender.name}, {number + 1}")
             with Running(contender, _own(folder, contender)) as running:

@@ -46,6 +46,25 @@ def contenders(python: str, source: Path = SOURCE) -> list[Contender]:
     ]
 
 
+def compared(python: str, name: str, source: Path) -> list[Contender]:
+    """Another state of our agent, the one that is here, and qemu-ga.
+
+    Args:
+        python: runs both of ours.
+        name: of the other one.
+        source: where its package is.
+
+    Raises:
+        Unavailable: qemu-ga cannot be had here.
+    """
+    accelerator = _accelerator()
+    return [
+        Contender(name, ours(python, source, accelerator)),
+        Contender("this", ours(python, SOURCE, accelerator)),
+        Contender(STOCK, tuple(packages().command("usr/sbin/qemu-ga"))),
+    ]
+
+
 def ours(python: str, source: Path, *others: Path) -> tuple[str, ...]:
     """Our agent as its package starts it: without site-packages, but for the folders *others*."""
     path = [str(folder) for folder in (source, *others)]

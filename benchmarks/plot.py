@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 _WIDTH, _HEIGHT = 760, 460
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 24, 92, 60
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 32, 92, 60
 
 _STYLE = """\
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 16px; font-weight: 600 }
 .grid { stroke: #d0d7de; stroke-width: 1 }
-.fine { stroke: #eaeef2; stroke-width: 1 }
 .curve { fill: none; stroke-width: 2.25; stroke-linejoin: round }
 .dashed { stroke-dasharray: 7 4 }
 .of0 { stroke: #b35900 } .mark.of0 { fill: #b35900 }
@@ -20,7 +19,6 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 @media (prefers-color-scheme: dark) {
   text { fill: #d1d7e0 }
   .grid { stroke: #3d444d }
-  .fine { stroke: #2a3038 }
   .of0 { stroke: #f0a35e } .mark.of0 { fill: #f0a35e }
   .of1 { stroke: #6cb6ff } .mark.of1 { fill: #6cb6ff }
 }"""
@@ -62,11 +60,8 @@ def svg(
     curves: Sequence[Curve],
 ) -> str:
     """The picture. *labels* are those of the axes; *ticks* are on the one across."""
-    values = [value for curve in curves for _, value in curve.points]
-    decades = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    axes = Axes(
-        (min(ticks.values()), max(ticks.values())), (10.0 ** decades[0], 10.0 ** decades[1])
-    )
+    steps = _steps([value for curve in curves for _, value in curve.points])
+    axes = Axes((min(ticks.values()), max(ticks.values())), (steps[0], steps[-1]))
     size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
@@ -74,7 +69,7 @@ def svg(
         f"<desc>{escape(description)}</desc>",
         f"<style>\n{_STYLE}\n</style>",
         _text(_LEFT, 24, title, "title"),
-        *_grid(axes, decades, ticks),
+        *_grid(axes, steps, ticks),
         _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 14, labels[0], anchor="middle"),
         _text(_LEFT - 52, _TOP - 14, labels[1]),
         *_key(curves),
@@ -84,14 +79,20 @@ def svg(
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _grid(axes: Axes, decades: tuple[int, int], ticks: Mapping[str, float]) -> Iterator[str]:
-    left, right = _LEFT, _WIDTH - _RIGHT
-    for decade in range(decades[0], decades[1] + 1):
-        for step in range(1, 10 if decade < decades[1] else 2):
-            y = axes.down(step * 10.0**decade)
-            style = "grid" if step == 1 else "fine"
-            yield f'<path class="{style}" d="M{left} {y:.1f}H{right}"/>'
-        yield _text(left - 10, axes.down(10.0**decade) + 4, f"{10.0**decade:,g}", anchor="end")
+def _steps(values: Sequence[float]) -> list[float]:
+    """1, 2, 5, 10 and so on, from below the smallest value to above the largest one."""
+    decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    steps = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    first = max(step for step in steps if step <= min(values))
+    last = min(step for step in steps if step >= max(values) and step > first)
+    return [step for step in steps if first <= step <= last]
+
+
+def _grid(axes: Axes, steps: Sequence[float], ticks: Mapping[str, float]) -> Iterator[str]:
+    for step in steps:
+        y = axes.down(step)
+        yield f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
+        yield _text(_LEFT - 10, y + 4, f"{step:,g}", anchor="end")
     for name, value in ticks.items():
         x = axes.across(value)
         yield f'<path class="grid" d="M{x:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>'

@@ -109,7 +109,7 @@ def curves(part: Part) -> list[Curve]:
             points = [(SIZES[row.name], row.cells[index]) for row in table.rows]
             found.append(
                 Curve(
-                    f"{agent}, {table.name}",
+                    f"{agent}, {table.name.removeprefix('guest-file-')}",
                     AGENTS.index(agent),
                     table.name == "guest-file-write",
                     tuple((size, speed) for size, speed in points if isinstance(speed, float)),
