@@ -18,6 +18,7 @@ from benchmarks.contenders import (
     guest_python,
     versions,
 )
+from benchmarks.facts import FACTS
 from benchmarks.host import GROUPS, LIBVIRT_GROUPS
 from benchmarks.measures import (
     CONTENT,
@@ -132,7 +133,7 @@ def _agents(agents: list[Contender], rounds: int, only: str, *, short: bool) -> 
     yield head([agent.name for agent in agents])
     with one_processor(), sites.in_memory() as folder:
         (folder / "content").write_bytes(CONTENT)
-        measures = [measure for measure in MEASURES if only in measure.name]
+        measures = [measure for measure in (*MEASURES, *FACTS) if only in measure.name]
         yield from _speeds(agents, folder, measures, rounds, short=short)
         yield from _lives(agents, folder, only, min(rounds, 2) if short else rounds)
 
