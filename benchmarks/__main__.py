@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks import sites
+from benchmarks import abuse, sites
 from benchmarks.contenders import (
     Contender,
     Running,
@@ -63,11 +63,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="agents: how many (default: 7, or 3 if quick)")
     tables = parser.add_argument_group("tables", "the first two, if none is named")
     tables.add_argument("--agents", action="store_true", help="the agents side by side")
+    tables.add_argument("--abuse", action="store_true", help="what no client should send")
     tables.add_argument("--host", action="store_true", help="the library")
     tables.add_argument("--vm", action="store_true", help="the library with a virtual machine")
     tables.add_argument("--libvirt", action="store_true", help="the library through libvirt")
     options = parser.parse_args()
-    if not (options.agents or options.host or options.vm or options.libvirt):
+    if not (options.agents or options.abuse or options.host or options.vm or options.libvirt):
         options.agents = options.host = True
     begin = time.monotonic()
     try:
@@ -112,6 +113,10 @@ def _tables(options: argparse.Namespace, agents: list[Contender]) -> Iterator[st
     if options.agents:
         rounds = options.rounds or (3 if short else 7)
         yield from _agents(agents, rounds, options.only, short=short)
+    if options.abuse:
+        with one_processor(), sites.in_memory() as folder:
+            rounds = options.rounds or (1 if short else 3)
+            yield from abuse.rows(agents[:2], folder, rounds, options.only, short=short)
     if options.host:
         yield from _library(agents[:2], short=short)
     if options.vm:
