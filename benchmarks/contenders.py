@@ -101,7 +101,7 @@ class Running:
 
     def __init__(self, contender: Contender, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        path = folder / "socket"
+        self.path = path = folder / "socket"
         path.unlink(missing_ok=True)
         options = ["-m", "unix-listen", "-p", str(path), "-t", str(folder)]
         begin = time.perf_counter()
