@@ -18,7 +18,7 @@ from tests.vm.cache import Unavailable
 def main() -> int:
     options = _options()
     chosen = [plan for plan in PLANS if getattr(options, plan.option)]
-    chosen = chosen or [plan for plan in PLANS if plan.default]
+    chosen = chosen or [plan for plan in PLANS if plan.usual(short=options.quick)]
     begin = time.monotonic()
     try:
         python = options.python or guest_python()
@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
         "--python", help="the one that our agent runs on (default: the system's, if it can)"
     )
     parser.add_argument("--only", metavar="TEXT", default="", help="agents: rows with TEXT in them")
-    parser.add_argument("--rounds", type=int, help="agents: how many (default: 7, or 3 if quick)")
+    parser.add_argument("--rounds", type=int, help="agents: how many (default: 7, or 2 if quick)")
     parser.add_argument(
         "--page",
         type=Path,

@@ -1,6 +1,6 @@
 """Streams that no client should send, for both agents: what they cost, and that the agent goes on.
 
-Used by `__main__`. Each stream is sent to an agent that was just started, and its replies are taken
+Each stream is sent to an agent that was just started, and its replies are taken
 meanwhile; then the agent has to answer a guest-sync-delimited.
 """
 
@@ -13,16 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import Contender, Running
+from benchmarks.agents import one_processor
+from benchmarks.contenders import OURS, STOCK, Contender, Running
 from benchmarks.measures import MIB
-
-LEGEND = """\
-Abuse: one stream each, medians of {rounds} rounds, the agents in turns on one processor, each
-started anew. errors: how many error replies it was worth (qemu-ga sends one for each byte or token
-that is wrong, ours one for a line or a run of them). CPU: what the agent used for it. peak: of its
-memory. x: qemu-ga's figure divided by ours, so above 1 ours is better; x each: the same for one
-error reply. After each stream the agents have answered a guest-sync-delimited; the 0xFF before it
-is one of the errors."""
+from benchmarks.report import Cell, Column, Row, Setting, Table
+from benchmarks.sites import in_memory
+from benchmarks.targets import ABUSE, MISSED
 
 _PATIENCE = 300
 _CHUNK = 1 << 20
@@ -125,28 +121,39 @@ class Silent(RuntimeError):
     """An agent does not answer any more."""
 
 
-def rows(
-    agents: Sequence[Contender], folder: Path, rounds: int, only: str = "", *, short: bool = False
-) -> Iterator[str]:
-    """The table, line by line.
+def legend(setting: Setting) -> str:
+    return (
+        f"One stream each, medians of {_rounds(setting)} rounds, the agents in turns on one "
+        "processor, each started anew. errors: how many error replies it was worth (qemu-ga sends "
+        "one for each byte or token that is wrong, ours one for a line or a run of them). CPU: "
+        "what the agent used for it, in ms. peak: of its memory, in MiB. x: qemu-ga's figure divided by "
+        "ours, so above 1 ours is better; x each: the same for one error reply. It must not be "
+        "below 1. After each stream the agents have answered a guest-sync-delimited; the 0xFF "
+        "before it is one of the errors."
+    )
 
-    Args:
-        agents: qemu-ga and ours.
-        folder: where their sockets are to be.
-        rounds: how often each stream is sent to each.
-        only: a part of the names of the kinds to measure.
-        short: without those that keep qemu-ga busy for long.
-    """
-    yield f"\n{LEGEND.format(rounds=rounds)}\n"
-    yield _head([agent.name for agent in agents])
-    for kind in KINDS:
-        if only in kind.name and not (short and kind.slow):
-            stream = kind.make()
-            costs: list[list[Cost]] = [[] for _ in agents]
-            for _ in range(rounds):
-                for own, agent in zip(costs, agents, strict=True):
-                    own.append(cost(agent, folder, stream))
-            yield _row(kind.name, costs)
+
+def tables(setting: Setting) -> Iterator[Table]:
+    agents = [agent for agent in setting.agents if agent.name in (STOCK, OURS)]
+    rows = []
+    with one_processor(), in_memory() as folder:
+        for kind in KINDS:
+            # Short: without those that keep qemu-ga busy for long.
+            if setting.only in kind.name and not (setting.short and kind.slow):
+                setting.tell(kind.name)
+                stream = kind.make()
+                costs: list[list[Cost]] = [[] for _ in agents]
+                for _ in range(_rounds(setting)):
+                    for own, agent in zip(costs, agents, strict=True):
+                        own.append(cost(agent, folder, stream))
+                rows.append(row(kind.name, *costs))
+    columns = [Column(name, agent) for agent in (STOCK, OURS) for name in ("errors", "CPU", "peak")]
+    columns += [Column(name, OURS) for name in ("x CPU", "x each", "holds")]
+    yield Table("abuse", tuple(columns), tuple(rows))
+
+
+def _rounds(setting: Setting) -> int:
+    return setting.rounds or (1 if setting.short else 3)
 
 
 def cost(contender: Contender, folder: Path, stream: bytes) -> Cost:
@@ -197,26 +204,17 @@ def _ready(poll: select.poll) -> list[tuple[int, int]]:
     return ready
 
 
-def _head(names: Sequence[str]) -> str:
-    first = second = " " * 32
-    for name in names:
-        first += f"{name:>27}"
-        second += f"{'errors':>9}{'CPU ms':>10}{'peak MiB':>10}"[2:]
-    for name in names[1:]:
-        first += f"{name:>16}"
-        second += f"{'x CPU':>8}{'x each':>8}"
-    return f"{first}\n{second}"
-
-
-def _row(name: str, costs: Sequence[Sequence[Cost]]) -> str:
-    cells = [f"{name:<32}"]
-    for own in costs:
-        cells.append(f"{own[0].errors:9}"[2:])
-        cells.append(f"{statistics.median(one.cpu for one in own) * 1e3:10.1f}")
-        cells.append(f"{statistics.median(one.peak for one in own):10.1f}")
-    for own in costs[1:]:
-        pairs = list(zip(costs[0], own, strict=True))
-        cells.append(f"{statistics.median(a.cpu / b.cpu for a, b in pairs):8.2f}")
-        each = [a.cpu / a.errors / (b.cpu / b.errors) for a, b in pairs if a.errors and b.errors]
-        cells.append(f"{statistics.median(each):8.2f}" if each else "")
-    return "".join(cells).rstrip()
+def row(name: str, stock: Sequence[Cost], ours: Sequence[Cost]) -> Row:
+    """Of the costs in each round."""
+    cells: list[Cell] = []
+    for own in (stock, ours):
+        cells.append(str(own[0].errors))
+        cells.append(1e3 * statistics.median(one.cpu for one in own))
+        cells.append(statistics.median(one.peak for one in own))
+    pairs = list(zip(stock, ours, strict=True))
+    ratio = statistics.median(a.cpu / b.cpu for a, b in pairs)
+    each = [a.cpu / a.errors / (b.cpu / b.errors) for a, b in pairs if a.errors and b.errors]
+    verdict = ABUSE.at_least(ratio)
+    cells += [ratio, statistics.median(each) if each else None, verdict]
+    missed = (f"{name}: {ratio:.2f}, must be {ABUSE.must:g}",) if verdict == MISSED else ()
+    return Row(name, tuple(cells), missed)

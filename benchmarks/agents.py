@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.contenders import BARE, Contender, Running
+from benchmarks.facts import FACTS
 from benchmarks.measures import CONTENT, LIFE, MEASURES, Measure, Sample, life
 from benchmarks.report import Cell, Column, Row, Setting, Table
 from benchmarks.sites import in_memory
@@ -15,6 +16,7 @@ from benchmarks.targets import LIMITS, MISSED, RATIOS
 # What is measured of requests, a table each. Further ones: here.
 REQUESTS: dict[str, Sequence[Measure]] = {
     "requests, files and programs": MEASURES,
+    "the guest": FACTS,
 }
 
 _FACTORS = {"us": 1e6, "ms": 1e3}
@@ -52,7 +54,7 @@ def one_processor() -> Iterator[None]:
 
 
 def rounds(setting: Setting) -> int:
-    return setting.rounds or (3 if setting.short else 7)
+    return setting.rounds or (2 if setting.short else 7)
 
 
 # Requests.
@@ -134,8 +136,7 @@ def request_row(
 def _lives(setting: Setting, folder: Path, names: Sequence[str]) -> Table:
     agents = setting.agents
     lives: list[list[dict[str, float]]] = [[] for _ in agents]
-    times = rounds(setting)
-    for number in range(min(times, 2) if setting.short else times):
+    for number in range(1 if setting.short else rounds(setting)):
         for own, contender in zip(lives, agents, strict=True):
             setting.tell(f"start and memory of {contender.name}, {number + 1}")
             with Running(contender, _own(folder, contender)) as running:

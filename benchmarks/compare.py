@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, each shorter")
     parser.add_argument("--python", help="the one that our agents run on")
     parser.add_argument("--only", metavar="TEXT", default="", help="rows with TEXT in them")
-    parser.add_argument("--rounds", type=int, help="how many (default: 7, or 3 if quick)")
+    parser.add_argument("--rounds", type=int, help="how many (default: 7, or 2 if quick)")
     options = parser.parse_args(arguments)
     begin = time.monotonic()
     try:

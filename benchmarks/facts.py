@@ -1,4 +1,4 @@
-"""What an agent tells about the guest that it is in; `__main__` measures it after `measures`.
+"""What an agent tells about the guest that it is in; `agents` measures it after `measures`.
 
 Only commands that change nothing, whatever machine this is. What qemu-ga 7.2 lacks is not among
 them: there would be nothing to compare.

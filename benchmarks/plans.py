@@ -1,6 +1,6 @@
 """Everything that can be measured, in the order of the report. A new part is registered here."""
 
-from benchmarks import agents, library, throughput
+from benchmarks import abuse, agents, library, throughput
 from benchmarks.report import Plan
 
 PLANS = (
@@ -17,6 +17,14 @@ PLANS = (
         throughput.legend,
         throughput.tables,
         seconds=(70, 8),
+    ),
+    Plan(
+        "abuse",
+        "What no client should send",
+        abuse.legend,
+        abuse.tables,
+        seconds=(200, 60),
+        in_short=False,
     ),
     Plan(
         "host",

@@ -66,7 +66,12 @@ class Plan:
     seconds: tuple[int, int]
     """About how long it takes, in full and in short."""
     default: bool = True
-    """Whether it is measured when nothing is chosen."""
+    """Whether it is measured when nothing is chosen,"""
+    in_short: bool = True
+    """and in the short form, too."""
+
+    def usual(self, *, short: bool) -> bool:
+        return self.default and (self.in_short or not short)
 
 
 @dataclass

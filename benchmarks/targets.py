@@ -1,4 +1,4 @@
-"""What the agent has to reach, and what it aims for. Used by `agents`."""
+"""What the agent has to reach, and what it aims for. Used by `agents` and `abuse`."""
 
 import math
 from dataclasses import dataclass
@@ -45,6 +45,13 @@ RATIOS = {
         "guest-exec /bin/true": Target(2, 2.8),
         "guest-exec, 8 MiB printed": Target(8, 12),
         "guest-info": Target(8, 13),
+        "guest-get-fsinfo": Target(2, 12),
+        "guest-get-osinfo": Target(1.8, 3),
+        "guest-get-disks": Target(1, 2),
+        "guest-get-cpustats": Target(1, 2),
+        "guest-get-diskstats": Target(1, 2),
+        "guest-get-memory-blocks": Target(1, 2),
+        "guest-get-users": Target(1, 2),
     },
     BARE: {
         "guest-file-read 1 MiB": Target(3.5, 5),
@@ -66,3 +73,6 @@ LIMITS = {
     "RSS afterwards": Target(16),
     "48 MiB written, ms": Target(math.inf),  # it works
 }
+
+# The same as `RATIOS`, whatever the stream.
+ABUSE = Target(1)
