@@ -124,12 +124,12 @@ class Silent(RuntimeError):
 def legend(setting: Setting) -> str:
     return (
         f"One stream each, medians of {_rounds(setting)} rounds, the agents in turns on one "
-        "processor, each started anew. errors: how many error replies it was worth (qemu-ga sends "
-        "one for each byte or token that is wrong, ours one for a line or a run of them). CPU: "
-        "what the agent used for it, in ms. peak: of its memory, in MiB. x: qemu-ga's figure divided by "
-        "ours, so above 1 ours is better; x each: the same for one error reply. It must not be "
-        "below 1. After each stream the agents have answered a guest-sync-delimited; the 0xFF "
-        "before it is one of the errors."
+        "processor, each started anew. errors: how many error replies it was worth (qemu-ga "
+        "sends one for each byte or token that is wrong, ours one for a line or a run of "
+        "them). CPU: what the agent used for it, in ms. peak: of its memory, in MiB. x: qemu- "
+        "ga's figure divided by ours, so above 1 ours is better, and less is a target missed; "
+        "x each: the same for one error reply. After each stream the agents have answered a "
+        "guest-sync-delimited; the 0xFF before it is one of the errors."
     )
 
 

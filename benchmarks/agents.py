@@ -168,7 +168,8 @@ def life_row(name: str, agents: Sequence[Contender], taken: Sequence[Sequence[fl
             continue
         verdict = MISSED if figure is None else target.at_most(figure)
         cells += [target.must, target.aim, verdict]
-        if verdict == MISSED:
-            value = "refused" if figure is None else f"{figure:.2f}"
-            missed.append(f"{name}: {agent.name} {value}, must be at most {target.must:g}")
+        if figure is None:
+            missed.append(f"{name}: {agent.name} refuses it")
+        elif verdict == MISSED:
+            missed.append(f"{name}: {agent.name} {figure:.2f}, must be at most {target.must:g}")
     return Row(name, tuple(cells), tuple(missed))

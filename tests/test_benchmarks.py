@@ -11,6 +11,7 @@ from benchmarks.multitude import MULTITUDE
 from benchmarks.rounds import Group
 from tests.conftest import BENCHMARKS
 from tests.support.need import missing
+from tests.test_benchmarks_shown import check_picture, check_tables
 from tests.vm.cache import Unavailable
 from tests.vm.debs import stock_agent
 
@@ -18,9 +19,11 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.bench
-def test_the_short_form_completes_with_every_row(request: pytest.FixtureRequest) -> None:
+def test_the_short_form_completes_with_every_row(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     need_stock()
-    command = [sys.executable, "-m", "benchmarks", "--quick"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--page", str(tmp_path)]
     # How fast is not asserted: other tests may be running.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -35,6 +38,32 @@ def test_the_short_form_completes_with_every_row(request: pytest.FixtureRequest)
     for group in GROUPS:
         check_group(group, lines, sites=2)
     check_group(MULTITUDE, lines, sites=1)
+    check_tables((tmp_path / "performance.md").read_text())
+    check_picture((tmp_path / "throughput.svg").read_text())
+
+
+@pytest.mark.bench
+def test_a_commit_beside_the_working_tree() -> None:
+    need_stock()
+    if not (ROOT / ".git").exists():
+        missing("the repository of this project", "clone it with git")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.compare",
+        "HEAD",
+        "--quick",
+        "--only",
+        "guest-ping",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (names,) = (line.split() for line in lines if line.startswith("    ") and "HEAD" in line)
+    assert names == ["HEAD", "this", "qemu-ga", "this", "qemu-ga"]
+    figures = line_of("guest-ping", lines)[1:]
+    assert len(figures) == 10
+    assert all(float(figure) > 0 for figure in figures)
 
 
 def need_stock() -> None:
