@@ -26,9 +26,9 @@ lint: .venv/.ready ## check format, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-# Without all of the parts: `make bench PARTS="--agents --host"`; the page then has these alone.
+# `make bench OPTIONS="--agents --host"` measures these parts, and the page has them alone.
 bench: .venv/.ready ## measure speed and size, of the agents and of the library; writes docs/performance.md
-	@$(BIN)/python -m benchmarks $(PARTS) --page docs
+	@$(BIN)/python -m benchmarks $(OPTIONS) --page docs
 
 REV ?= HEAD
 bench-compare: .venv/.ready ## the same beside an earlier commit's agent: make bench-compare REV=v0.1

@@ -32,6 +32,8 @@ def main() -> int:
     except Unavailable as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"\n{summary(parts)}")
     if options.page is not None:
         for path in markdown.write(options.page, about, summary(parts), parts):
@@ -58,7 +60,10 @@ def _options() -> argparse.Namespace:
     parts = parser.add_argument_group("parts", f"without any: {usual}")
     for plan in PLANS:
         parts.add_argument(f"--{plan.option}", action="store_true", help=plan.title)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.only and options.page:
+        parser.error("--page is of whole tables, without --only")
+    return options
 
 
 def measured(plans: Sequence[Plan], setting: Setting) -> Iterator[Part]:

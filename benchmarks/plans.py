@@ -23,7 +23,7 @@ PLANS = (
         "What no client should send",
         abuse.legend,
         abuse.tables,
-        seconds=(200, 60),
+        seconds=(330, 70),
         in_short=False,
     ),
     Plan(
