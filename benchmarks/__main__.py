@@ -39,7 +39,7 @@ def main() -> int:
         for path in markdown.write(options.page, about, summary(parts), parts):
             print(path)
     print(f"{time.monotonic() - begin:.0f} seconds")
-    return 0
+    return 1 if any(part.lacks for part in parts) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -71,10 +71,14 @@ def measured(plans: Sequence[Plan], setting: Setting) -> Iterator[Part]:
     for plan in plans:
         part = Part(plan.title, plan.legend(setting))
         print(text.heading(part.title, part.legend), flush=True)
-        for table in plan.tables(setting):
-            tell("")
-            part.tables.append(table)
-            print(f"\n{text.table(table)}", flush=True)
+        try:
+            for table in plan.tables(setting):
+                tell("")
+                part.tables.append(table)
+                print(f"\n{text.table(table)}", flush=True)
+        except Unavailable as error:
+            part.lacks = f"Not measured: {error}."
+            print(f"\n{part.lacks}", flush=True)
         yield part
 
 

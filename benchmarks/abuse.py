@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.agents import one_processor
 from benchmarks.contenders import OURS, STOCK, Contender, Running
 from benchmarks.measures import MIB
-from benchmarks.report import Cell, Column, Row, Setting, Table
+from benchmarks.report import Cell, Column, Row, Setting, Table, medians
 from benchmarks.sites import in_memory
 from benchmarks.targets import ABUSE, MISSED
 
@@ -123,7 +123,7 @@ class Silent(RuntimeError):
 
 def legend(setting: Setting) -> str:
     return (
-        f"One stream each, medians of {_rounds(setting)} rounds, the agents in turns on one "
+        f"{medians(_rounds(setting))}, one stream each, the agents in turns on one "
         "processor, each started anew. errors: how many error replies it was worth (qemu-ga "
         "sends one for each byte or token that is wrong, ours one for a line or a run of "
         "them). CPU: what the agent used for it, in ms. peak: of its memory, in MiB. x: qemu- "

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.contenders import BARE, Contender, Running
 from benchmarks.facts import FACTS
 from benchmarks.measures import CONTENT, LIFE, MEASURES, Measure, Sample, life
-from benchmarks.report import Cell, Column, Row, Setting, Table
+from benchmarks.report import Cell, Column, Row, Setting, Table, medians
 from benchmarks.sites import in_memory
 from benchmarks.targets import LIMITS, MISSED, RATIOS
 
@@ -24,7 +24,7 @@ _FACTORS = {"us": 1e6, "ms": 1e3}
 
 def legend(setting: Setting) -> str:
     return (
-        f"Medians of {rounds(setting)} rounds, the agents in turns. wall: of one operation, as "
+        f"{medians(rounds(setting))}, the agents in turns. wall: of one operation, as "
         "the client sees it (its own part and the kernel's included); CPU: what the agent's "
         "process used for it. Client and agents are on one processor: to wake up another one can "
         f"take longer than the operation. x: {setting.agents[0].name}'s figure divided by the "

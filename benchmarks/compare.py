@@ -19,11 +19,11 @@ from pathlib import Path
 from benchmarks import agents, text
 from benchmarks.__main__ import machine, tell
 from benchmarks.contenders import SOURCE, compared, compile_package, guest_python, versions
-from benchmarks.report import Setting
+from benchmarks.report import Setting, medians
 from tests.vm.cache import Unavailable
 
 _LEGEND = """\
-Medians of {rounds} rounds, the agents in turns, with client and agents on one processor. wall: of
+{medians}, the agents in turns, with client and agents on one processor. wall: of
 one operation, as the client sees it; CPU: what the agent's process used for it. x: the figure of
 {other} divided by the other one's, so above 1 the other one is better.
 
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             found = compared(python, options.revision[:12], source)
             print(f"{machine()}\n{versions(found)}")
             setting = Setting(found, options.quick, options.rounds, options.only, tell)
-            legend = _LEGEND.format(rounds=agents.rounds(setting), other=found[0].name)
+            legend = _LEGEND.format(medians=medians(agents.rounds(setting)), other=found[0].name)
             print(text.heading("This agent beside an earlier one", legend), flush=True)
             for table in agents.tables(setting):
                 tell("")

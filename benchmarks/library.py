@@ -7,7 +7,7 @@ from benchmarks import sites
 from benchmarks.host import GROUPS, LIBVIRT_GROUPS
 from benchmarks.measures import MIB
 from benchmarks.multitude import MULTITUDE, multitude
-from benchmarks.report import Setting, Table
+from benchmarks.report import Setting, Table, medians
 from benchmarks.rounds import Group, Site, Sizes, tabulated, take_turns
 
 _NAMES = ("qemu-ga", "qga")
@@ -82,7 +82,7 @@ def _guests(
 
 def _legend(where: str, hand: str, sizes: Sizes, rounds: int, more: str = "") -> str:
     return (
-        f"The library {where}: ways to do the same in turns, medians of {rounds} rounds. For each "
+        f"{medians(rounds)}, ways to do the same {where} in turns. For each "
         "agent: how fast; the CPU time that this process used; x: how fast compared with what "
         f"people write by hand, in the same round. By hand is {hand}, json and base64, 4 KiB of a "
         "file at a time, a program's status asked for without a pause. What Client.files copies "

@@ -54,7 +54,8 @@ def page(about: str, summary: str, parts: Sequence[Part]) -> str:
 def _part(part: Part) -> str:
     picture = [f"![{_DESCRIPTION}]({PICTURE})"] if _curves(part) else []
     tables = [table(found) for found in part.tables]
-    return "\n\n".join([f"## {part.title}", part.legend, *picture, *tables])
+    lacks = [part.lacks] if part.lacks else []
+    return "\n\n".join([f"## {part.title}", part.legend, *picture, *tables, *lacks])
 
 
 def _curves(part: Part) -> list[Curve]:

@@ -81,9 +81,16 @@ class Part:
     title: str
     legend: str
     tables: list[Table] = field(default_factory=list)
+    lacks: str = ""
+    """What this machine lacks for it, and the remedy."""
 
     def missed(self) -> list[str]:
         return [text for table in self.tables for row in table.rows for text in row.missed]
+
+
+def medians(rounds: int) -> str:
+    """What the figures are, for a legend."""
+    return "One round" if rounds == 1 else f"Medians of {rounds} rounds"
 
 
 def shown(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from benchmarks.client import Refused
 from benchmarks.contenders import OURS, STOCK, Contender, Running
 from benchmarks.measures import CONTENT, KIB, MIB, Sample, reading, writing
 from benchmarks.plot import Curve
-from benchmarks.report import Cell, Column, Part, Row, Setting, Table
+from benchmarks.report import Cell, Column, Part, Row, Setting, Table, medians
 from benchmarks.sites import in_memory
 
 OPERATIONS = {"guest-file-read": reading, "guest-file-write": writing}
@@ -30,7 +30,7 @@ _Taken = dict[tuple[str, str, str], list[Sample]]
 
 def legend(setting: Setting) -> str:
     return (
-        f"MB/s, medians of {_rounds(setting)} rounds, the agents in turns, for each size of the "
+        f"{medians(_rounds(setting))} in MB/s, the agents in turns, for each size of the "
         "pieces in which a file is read or written. of CPU: megabytes for each second that the "
         "agent's process computed, client and agents on one processor, as in the other tables. "
         "wall: for each second that went by, on all processors, so that the client works "

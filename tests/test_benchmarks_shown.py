@@ -1,20 +1,23 @@
 import re
 import subprocess
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import abuse, compare, markdown, text, throughput
-from benchmarks.__main__ import summary
+from benchmarks.__main__ import duration, measured, summary
 from benchmarks.agents import REQUESTS, life_row, request_columns, request_row
 from benchmarks.contenders import BARE, OURS, STOCK, Contender
 from benchmarks.measures import LIFE, MEASURES, Sample
 from benchmarks.plans import PLANS
 from benchmarks.plot import Curve, svg
-from benchmarks.report import Column, Part, Row, Setting, Table, shown
+from benchmarks.report import Column, Part, Plan, Row, Setting, Table, shown
 from benchmarks.targets import AIM, LIMITS, MISSED, OK, RATIOS, Target
 from docs import build
+from tests.vm.cache import Unavailable
 
 AGENTS = [Contender(name, ()) for name in (STOCK, OURS, BARE)]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -31,6 +34,8 @@ some | rows                           unit     wall    CPU     x
   first                                 us     1234  12.35  0.50
   *second*                              ms  refused  0.012
 """
+
+PLAN = Plan("small", "Small", lambda _: "A legend.", lambda _: iter([SMALL]), (60, 1))
 
 
 def samples(*cpu: float) -> list[Sample]:
@@ -107,6 +112,19 @@ def test_the_page_has_all_parts_and_is_rendered(tmp_path: Path) -> None:
 def test_the_page_without_curves_has_no_picture(tmp_path: Path) -> None:
     (written,) = markdown.write(tmp_path, "", "", [Part("Small", "A legend.", [SMALL])])
     assert "throughput.svg" not in written.read_text()
+
+
+def test_a_part_that_cannot_be_measured_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    def tables(_: Setting) -> Iterator[Table]:
+        yield SMALL
+        raise Unavailable("a machine", "build one")
+
+    plans = [Plan("a", "A", lambda _: "Of it.", tables, (1, 1)), replace(PLAN, title="B")]
+    first, second = measured(plans, Setting(AGENTS))
+    assert (first.lacks, second.lacks) == ("Not measured: a machine not found: build one.", "")
+    assert first.lacks in capsys.readouterr().out
+    assert markdown.page("", "", [first, second]).count(first.lacks) == 1
+    assert first.tables == second.tables == [SMALL]
 
 
 def check_tables(page: str) -> None:
@@ -221,6 +239,11 @@ def test_the_summary_names_what_is_missed() -> None:
     assert summary([Part("p", "", [judged])]) == "Missed targets:\n\n- r: qga 1, must be 2"
     assert summary([Part("p", "", [Table("t", judged.columns, ())])]) == "No target is missed."
     assert summary([Part("p", "", [SMALL])]) == "Nothing in it has a target."
+
+
+def test_how_long_it_takes_is_said_before() -> None:
+    assert duration([PLAN, PLAN], short=False) == "It takes about 2 minutes."
+    assert duration([PLAN, PLAN], short=True) == "It takes about 2 seconds."
 
 
 def test_every_part_has_a_legend() -> None:
