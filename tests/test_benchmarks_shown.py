@@ -242,8 +242,8 @@ def test_the_summary_names_what_is_missed() -> None:
 
 
 def test_how_long_it_takes_is_said_before() -> None:
-    assert duration([PLAN, PLAN], short=False) == "It takes about 2 minutes."
-    assert duration([PLAN, PLAN], short=True) == "It takes about 2 seconds."
+    assert duration([PLAN, PLAN], short=False) == "This takes about 2 minutes."
+    assert duration([PLAN, PLAN], short=True) == "This takes about 2 seconds."
 
 
 def test_every_part_has_a_legend() -> None:
