@@ -27,7 +27,7 @@ def main() -> int:
         about = f"{machine()}\n{versions(agents)}"
         print(about)
         print(duration(chosen, short=options.quick), flush=True)
-        setting = Setting(agents, options.quick, options.rounds, options.only, tell)
+        setting = Setting(agents, python, options.quick, options.rounds, options.only, tell)
         parts = list(measured(chosen, setting))
     except Unavailable as error:
         print(error, file=sys.stderr)

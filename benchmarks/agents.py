@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.contenders import BARE, Contender, Running
 from benchmarks.facts import FACTS
 from benchmarks.measures import CONTENT, LIFE, MEASURES, Measure, Sample, life
+from benchmarks.network import NETWORK
 from benchmarks.report import Cell, Column, Row, Setting, Table, medians
 from benchmarks.sites import in_memory
 from benchmarks.targets import LIMITS, MISSED, RATIOS
@@ -17,6 +18,7 @@ from benchmarks.targets import LIMITS, MISSED, RATIOS
 REQUESTS: dict[str, Sequence[Measure]] = {
     "requests, files and programs": MEASURES,
     "the guest": FACTS,
+    "the network": NETWORK,
 }
 
 _FACTORS = {"us": 1e6, "ms": 1e3}

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
                 compile_package(python, package)
             found = compared(python, options.revision[:12], source)
             print(f"{machine()}\n{versions(found)}")
-            setting = Setting(found, options.quick, options.rounds, options.only, tell)
+            setting = Setting(found, python, options.quick, options.rounds, options.only, tell)
             legend = _LEGEND.format(medians=medians(agents.rounds(setting)), other=found[0].name)
             print(text.heading("This agent beside an earlier one", legend), flush=True)
             for table in agents.tables(setting):

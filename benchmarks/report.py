@@ -1,6 +1,7 @@
 """What was measured, as data: `text`, `markdown` and `plot` show it."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -44,6 +45,8 @@ class Setting:
 
     agents: list[Contender]
     """The first one is what the others are compared with."""
+    python: str = sys.executable
+    """What runs ours."""
     short: bool = False
     """As a test does it: whether all of it works, not how fast it is."""
     rounds: int | None = None

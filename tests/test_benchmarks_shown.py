@@ -249,7 +249,7 @@ def test_how_long_it_takes_is_said_before() -> None:
 def test_every_part_has_a_legend() -> None:
     for plan in PLANS:
         for short in (True, False):
-            legend = plan.legend(Setting(AGENTS, short))
+            legend = plan.legend(Setting(AGENTS, short=short))
             assert legend.strip() == legend != "", plan.option
 
 
