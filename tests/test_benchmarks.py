@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.bench
+@pytest.mark.timeout(900)
 def test_the_short_form_completes_with_every_row(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
