@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def agent(make: AgentFactory, root: Path) -> Agent:
-    return make(FakeSystem(memory=LinuxMemory(f"{root}/")))
+    return make(FakeSystem(memory=LinuxMemory(f"{root}/", "5.5.19-amd64")))
 
 
 def blocks(agent: Agent) -> dict[int, tuple[bool, bool]]:

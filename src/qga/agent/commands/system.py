@@ -1,5 +1,6 @@
 """Handlers of `qga.protocol.system`."""
 
+from qga.agent.later import LastText, Text
 from qga.protocol.system import GetHostName, GetOsInfo, HostName, OsInfo
 
 TYPE_CHECKING = False
@@ -12,6 +13,9 @@ def get_host_name(agent: "Agent", command: GetHostName) -> HostName:
     return HostName(host_name=agent.system.identity.host_name())
 
 
+_OS_INFO = LastText(lambda info: info)
+
+
 @GetOsInfo.handler
-def get_os_info(agent: "Agent", command: GetOsInfo) -> OsInfo:
-    return agent.system.identity.os_info()
+def get_os_info(agent: "Agent", command: GetOsInfo) -> Text[OsInfo]:
+    return _OS_INFO.of(agent.system.identity.os_info(), agent.config.compat)

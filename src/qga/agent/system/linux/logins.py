@@ -4,7 +4,7 @@ import os
 import sys
 from _struct import Struct
 
-from .reading import read_file, text
+from .reading import KeptFile, read_file, text
 
 _USER_PROCESS = 7
 
@@ -39,16 +39,18 @@ class LinuxLogins:
         sessions: str = "/run/systemd/sessions",
         machine: str = "",
     ) -> None:
-        self._utmp = utmp
+        self._utmp = KeptFile(utmp, self._records)
         self._sessions = sessions
         large = (machine or os.uname().machine) in _ARCHITECTURES_64 and sys.maxsize > 1 << 32
         self._record = _UTMP_64 if large else _UTMP
 
     def current(self) -> list[tuple[str, float]]:
         """The user's name of each login, and when it was, in seconds since the epoch."""
-        if not os.access(self._utmp, os.F_OK):
+        if not os.access(self._utmp.path, os.F_OK):
             return self._logind()
-        records = read_file(self._utmp)
+        return self._utmp.read()
+
+    def _records(self, records: bytes) -> list[tuple[str, float]]:
         size = self._record.size
         whole = memoryview(records)[: len(records) // size * size]
         return [
