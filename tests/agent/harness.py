@@ -1,7 +1,7 @@
 """Agents for tests: in this process, to call their handlers, or running on a private socket."""
 
-import json
 import gc
+import json
 import os
 import resource
 import signal
