@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from qga.agent.app import Agent
 
 
-@GetHostName.handler
-def get_host_name(agent: "Agent", command: GetHostName) -> HostName:
-    return HostName(host_name=agent.system.identity.host_name())
-
-
+_HOST_NAME = LastText(lambda name: HostName(host_name=name))
 _OS_INFO = LastText(lambda info: info)
+
+
+@GetHostName.handler
+def get_host_name(agent: "Agent", command: GetHostName) -> Text[HostName]:
+    return _HOST_NAME.of(agent.system.identity.host_name(), agent.config.compat)
 
 
 @GetOsInfo.handler

@@ -165,7 +165,7 @@ if TYPE_CHECKING:
 
         @abstractmethod
         def host_name(self) -> str:
-            """Its name, which may change at any time."""
+            """Its name; the same object as the last time, if it is the same."""
 
         @abstractmethod
         def os_info(self) -> OsInfo:

@@ -33,14 +33,18 @@ class LinuxIdentity:
         named = os.environ.get("QGA_OS_RELEASE")
         places = (f"{etc}/os-release", f"{lib}/os-release") if named is None else (named,)
         self._releases = [KeptFile(path, parse_os_release, _LONGEST) for path in places]
+        self._name = ""
         # What was found the last time, and what it was made into.
         self._kernel: os.uname_result | None = None
         self._release = _NO_RELEASE
         self._info = OsInfo()
 
     def host_name(self) -> str:
-        """Its name, which may change at any time."""
-        return shown(os.uname().nodename)
+        """Its name; the same object as the last time, if it is the same."""
+        name = shown(os.uname().nodename)
+        if name != self._name:
+            self._name = name
+        return self._name
 
     def os_info(self) -> OsInfo:
         """Its kernel, and what is known of its operating system."""

@@ -97,24 +97,17 @@ class KernelFile:
             os.close(self._fd)
 
 
-class KeptFile(Generic[T]):
-    """A file that is read again only when stat() tells that it is another, or that it has changed.
+class _Kept(Generic[T]):
+    """Something that is read again only when stat() tells that it is another, or has changed.
 
-    A file that has changed just now may change again without another time than it has, and be as
-    long as before: it is read each time, until its times are old enough.
-
-    Args:
-        path: where it is.
-        understand: what it means.
-        most: as for `read_file`.
+    What has changed just now may change again without another time than it has, and be as long as
+    before: it is read each time, until its times are old enough.
     """
 
-    __slots__ = ("_meaning", "_most", "_seen", "_understand", "path")
+    __slots__ = ("_meaning", "_seen", "path")
 
-    def __init__(self, path: str, understand: "Callable[[bytes], T]", most: int = _MOST) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._understand = understand
-        self._most = most
         self._seen: tuple[int, ...] = ()
         self._meaning: T
 
@@ -130,13 +123,46 @@ class KeptFile(Generic[T]):
         seen = (changed, found.st_ino, found.st_size, found.st_dev)
         if seen != self._seen:
             self._seen = ()
-            content = read_file(self.path, self._most)
-            self._meaning = self._understand(content)
-            # What has no size, or another, is no file that somebody writes.
-            written = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
-            if written and time.time_ns() - changed > _SETTLED:
+            self._meaning, shows = self._load(found)
+            if shows and time.time_ns() - changed > _SETTLED:
                 self._seen = seen
         return self._meaning
+
+    def _load(self, found: os.stat_result) -> "tuple[T, bool]":
+        """What it means, and whether a change of what *found* describes shows."""
+        raise NotImplementedError
+
+
+class KeptFile(_Kept[T]):
+    """A file of which the meaning is kept.
+
+    Args:
+        path: where it is.
+        understand: what its content means.
+        most: as for `read_file`.
+    """
+
+    __slots__ = ("_most", "_understand")
+
+    def __init__(self, path: str, understand: "Callable[[bytes], T]", most: int = _MOST) -> None:
+        super().__init__(path)
+        self._understand = understand
+        self._most = most
+
+    def _load(self, found: os.stat_result) -> "tuple[T, bool]":
+        content = read_file(self.path, self._most)
+        # What has no size, or another, is no file that somebody writes.
+        shows = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
+        return self._understand(content), shows
+
+
+class KeptListing(_Kept["list[str]"]):
+    """A directory, not of /proc or /sys, of which the names are kept."""
+
+    __slots__ = ()
+
+    def _load(self, _: os.stat_result) -> "tuple[list[str], bool]":
+        return os.listdir(self.path), True
 
 
 def read_short(path: str) -> bytes:
