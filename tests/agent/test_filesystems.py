@@ -15,6 +15,7 @@ from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
 from qga.protocol.codec import reader
 from qga.protocol.storage import FilesystemInfo, GetFsinfo
+from tests.agent.loopdevices import in_namespace, make_image
 from tests.support.devices import Devices, every_controller
 
 
@@ -182,3 +183,10 @@ def test_the_file_systems_of_this_machine() -> None:
         assert [info.mountpoint for info in told(linux)] == [
             mount.path for mount in LinuxFreezer().mounts()
         ]
+
+
+def test_mounts_that_come_and_go(tmp_path: Path) -> None:
+    """What is kept is never too old, and the work grows no faster than the mount table."""
+    make_image(tmp_path / "image", 16)
+    make_image(tmp_path / "other", 24)
+    in_namespace("tests.agent.on_mounts", tmp_path, str(tmp_path))
