@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     from qga.protocol.clock import Timezone as TimezoneNow
     from qga.protocol.cpu import LogicalProcessor
-    from qga.protocol.memory import MemoryBlock, MemoryBlockResponse
+    from qga.protocol.memory import MemoryBlockResponse
     from qga.protocol.network import NetworkInterface, NetworkRoute
-    from qga.protocol.stats import CpuStats, LoadAverage
-    from qga.protocol.storage import DiskInfo, FilesystemInfo
+    from qga.protocol.stats import LoadAverage
+    from qga.protocol.storage import DiskInfo
     from qga.protocol.system import OsInfo
 
-    from .mounts import Mount
+    from .mounts import Filesystem, Mount
 
     class Freezer(Protocol):
         """Freezing of file systems."""
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
             """
 
         @abstractmethod
-        def filesystems(self) -> list[FilesystemInfo]:
+        def filesystems(self) -> list[Filesystem]:
             """The mounted file systems that are on block devices, in the order of the mount table.
 
             Raises:
@@ -135,8 +135,10 @@ if TYPE_CHECKING:
         """What the kernel counts."""
 
         @abstractmethod
-        def cpus(self) -> list[CpuStats]:
-            """How each processor that is online has spent its time.
+        def cpus(self) -> list[list[int]]:
+            """How each processor that is online has spent its time: its number, then milliseconds.
+
+            Those are in the order of the kernel's columns, of which there may be fewer or more.
 
             Raises:
                 OSError: the kernel does not tell.
@@ -163,11 +165,14 @@ if TYPE_CHECKING:
 
         @abstractmethod
         def host_name(self) -> str:
-            """Its name, which may change at any time."""
+            """Its name; the same object as the last time, if it is the same."""
 
         @abstractmethod
         def os_info(self) -> OsInfo:
-            """Its kernel, and what is known of its operating system."""
+            """Its kernel, and what is known of its operating system.
+
+            The same object as the last time, if nothing has changed.
+            """
 
     class Logins(Protocol):
         """Who is logged in."""
@@ -175,6 +180,8 @@ if TYPE_CHECKING:
         @abstractmethod
         def current(self) -> list[tuple[str, float]]:
             """The user's name of each login, and when it was, in seconds since the epoch.
+
+            The same object as the last time, if that is certain to be the same.
 
             Raises:
                 OSError: the records of logins cannot be read.
@@ -185,7 +192,7 @@ if TYPE_CHECKING:
 
         @abstractmethod
         def now(self) -> TimezoneNow:
-            """The one at this moment, which may be another the next time."""
+            """The one at this moment; the same object as the last time, if it is the same."""
 
     class Processors(Protocol):
         """The processors."""
@@ -210,8 +217,10 @@ if TYPE_CHECKING:
         """The memory, in blocks that can be taken offline."""
 
         @abstractmethod
-        def blocks(self) -> list[MemoryBlock]:
-            """All blocks; none where the kernel does not tell.
+        def blocks(self) -> list[tuple[int, bool, bool]]:
+            """The number of each block, whether it is online, and whether it can be taken offline.
+
+            None where the kernel does not tell.
 
             Raises:
                 CommandError: they cannot be listed.
