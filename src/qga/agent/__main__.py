@@ -64,6 +64,8 @@ def _configure(options: "list[tuple[str, str]]") -> "Config":
 
 
 def _run(config: "Config", program: str) -> int:
+    from qga.wire.splitter import DEPTH_LIMIT
+
     from . import daemon, descriptors
     from .app import Agent
     from .channels import ChannelError
@@ -71,6 +73,8 @@ def _run(config: "Config", program: str) -> int:
     from .system.linux import LinuxSystem
 
     descriptors.keep_private()
+    # Otherwise the C decoder leaves the deepest messages that are allowed to the slow one.
+    sys.setrecursionlimit(2 * DEPTH_LIMIT)
     try:
         if config.daemon:
             config.make_absolute()

@@ -7,11 +7,6 @@ by C code it is not.
 # Fewer strings than this in a piece are not worth the attempt.
 _MANY = 32
 
-# How many levels `flattened` may hide.
-FLATTENED = 8
-
-_NOT_NESTING = bytes(byte for byte in range(256) if byte not in b"{}[]")
-
 
 def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list[bytes]] | None":
     """Look for strings in *data* from *at*, which is outside of strings.
@@ -27,27 +22,18 @@ def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list
         the strings, with something else for escaped characters. None where this is of no use:
         there are few strings, or long ones.
     """
-    if data.count(b'"', at) < 2 * _MANY:
+    # Strings in both kinds of quotes are not found at once.
+    quote = b"'" if data.find(b'"', at) < 0 else b'"'
+    if data.count(quote, at) < 2 * _MANY:
         return None
     piece = data[at:]
     if b"\\" in piece:
         # An escaped quote is no quote, but one after an escaped backslash is.
-        piece = piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
-    if piece.count(b'"') % 2:
-        piece = piece[: piece.rindex(b'"')]
-    parts = piece.split(b'"')
+        piece = piece.replace(b"\\\\", b"__").replace(b"\\" + quote, b"__")
+    if piece.count(quote) % 2:
+        piece = piece[: piece.rindex(quote)]
+    parts = piece.split(quote)
     strings = parts[1::2]
     if not strings or max(map(len, strings)) > longest:
         return None
     return at + len(piece), b" ".join(parts[::2]), strings
-
-
-def flattened(outside: bytes) -> bytes:
-    """The braces and brackets of *outside*, but for those that close what has just been opened.
-
-    Inside of a message they change nothing, and an array of objects consists of them.
-    """
-    nesting = outside.translate(None, _NOT_NESTING)
-    for _ in range(FLATTENED // 2):
-        nesting = nesting.replace(b"{}", b"").replace(b"[]", b"")
-    return nesting

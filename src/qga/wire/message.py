@@ -1,6 +1,6 @@
 """The value of one message whose long strings have been cut out of its text, by the splitter."""
 
-from . import strict, text
+from . import quoting, strict, text
 from .blob import Blob
 
 TYPE_CHECKING = False
@@ -16,14 +16,27 @@ def decode(parts: "list[bytes | bytearray]") -> "Any":
     """
     try:
         decoded = _join([part.decode() for part in parts])
-        if "\\ud" in decoded or "\\uD" in decoded:
-            raise text.Refused
-        value, end = text.scan(decoded, 0)
-        if end < len(decoded):
-            raise text.Refused
-    except (UnicodeDecodeError, text.Refused):
-        value = strict.parse(_join([strict.to_text(part) for part in parts]))
-    return value
+    except UnicodeDecodeError:
+        return strict.parse(_join([strict.to_text(part) for part in parts]))
+    for quoted in (decoded, quoting.double_quoted(decoded)):
+        if quoted is not None and "\\ud" not in quoted and "\\uD" not in quoted:
+            try:
+                value, end = text.scan(quoted, 0)
+            except text.Refused:
+                continue
+            if end == len(quoted):
+                return value
+    return strict.parse(decoded)
+
+
+def string(quoted: bytes) -> "Any":
+    """The value of one long string, with its quotes.
+
+    Raises:
+        CommandError: it is not a string.
+    """
+    value = quoting.unescaped(quoted[1:-1])
+    return decode([quoted]) if value is None else value
 
 
 def _join(parts: "list[str]") -> str:
