@@ -15,6 +15,9 @@ THRESHOLD = 4096
 # Decoding has a fixed price for each call, and a virtio port hands over 4 KiB at a time.
 _GATHER = 96 * 1024
 
+# A piece of this length is worth a call of its own.
+_AT_ONCE = 16 * 1024
+
 
 class Blob:
     """One string value; `data` are the bytes that its base64 text stands for.
@@ -30,42 +33,66 @@ class Blob:
         self._quote = quote
         # In bytes; and room for a piece with which the message turns out to be too long.
         self._limit = limit * 3 // 4 + _GATHER
-        self._raw = bytearray()  # not decoded yet
+        self._raw: bytes | bytearray = bytearray()  # not decoded yet
         self._decoded = Buffer(self._limit)
         self._is_text = False
 
-    def feed(self, piece: bytes) -> None:
-        """Take the next piece of the JSON string's text, without its quotes."""
-        if self._is_text or len(self._raw) + len(piece) < _GATHER:
-            self._raw += piece
-            return
-        if self._raw:
-            self._raw += piece
-            piece = bytes(self._raw)
-        # The last group is left for the end: only there may padding stand.
-        length = (len(piece) - 1) & ~3
-        self._raw = bytearray(piece[length:])
-        self._decode(piece[:length])
+    @classmethod
+    def of(cls, text: bytes) -> "Blob | None":
+        """A string that is there as a whole; None if it is not plain base64."""
+        blob = cls(b"", len(text))
+        blob._raw = text
+        return blob if blob.finish() is None else None
 
-    def _decode(self, text: bytes) -> None:
+    def take(self, piece: bytes) -> bool:
+        """Take the next piece of the JSON string's text, without its quotes, if all is base64.
+
+        Whether it is may show later: True says only that nothing is in it that ends a message.
+        """
+        if self._is_text:
+            return False
+        if len(piece) >= _AT_ONCE or len(self._raw) + len(piece) >= _GATHER:
+            return self._decode(piece)
+        if b"\n" in piece or not piece.isascii():
+            return False
+        self._raw += piece
+        return True
+
+    def _decode(self, piece: bytes) -> bool:
+        # What was left before becomes whole groups. The last group is left for the end: only there
+        # may padding stand.
+        missing = -len(self._raw) % 4
+        first = self._raw + piece[:missing]
+        end = missing + ((len(piece) - missing - 1) & ~3)
         try:
-            chunk = base64.decode_strict(text)
+            chunks = (
+                base64.decode_strict(first),
+                base64.decode_strict(memoryview(piece)[missing:end]),
+            )
         except ValueError:
-            chunk = b""
-        if 4 * len(chunk) == 3 * len(text):
+            return False
+        if 4 * sum(map(len, chunks)) != 3 * (len(first) + end - missing):
+            return False  # there is padding
+        for chunk in chunks:
             self._decoded.append(chunk)
-        else:  # not base64, or padding before the end
-            self._raw[:0] = base64.encode(self.data) + text
+        self._raw = bytearray(piece[end:])
+        return True
+
+    def take_text(self, piece: bytes) -> None:
+        """Take the next piece, which is not base64."""
+        if not self._is_text:
             self._become_text()
+        self._raw += piece
 
     def _become_text(self) -> None:
+        self._raw = bytearray(base64.encode(self.data)) + self._raw
         self._decoded = Buffer(self._limit)
         self._is_text = True
 
     def finish(self) -> "bytes | None":
         """The string is complete: return its JSON text when that is not plain base64."""
         if not self._is_text:
-            raw = bytes(self._raw)
+            raw = self._raw
             chunk = b""
             try:
                 chunk = base64.decode_strict(raw)
@@ -77,7 +104,6 @@ class Blob:
                 self._decoded.append(chunk)
                 self._raw = bytearray()
                 return None
-            self._raw[:0] = base64.encode(self.data)
             self._become_text()
         return self._quote + self._raw + self._quote
 

@@ -4,8 +4,13 @@ A message of a million short strings is slow to follow string by string; cut apa
 by C code it is not.
 """
 
-# Fewer strings than this in a piece are not worth the attempt.
+# With fewer strings than this in a piece, only its start is looked at: those before a long string,
+# which is the rest of the piece.
 _MANY = 32
+_START = 1024
+
+# Fewer than this are not worth the attempt.
+_FEW = 3
 
 # How many levels `flattened` may hide.
 FLATTENED = 8
@@ -27,9 +32,7 @@ def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list
         the strings, with something else for escaped characters. None where this is of no use:
         there are few strings, or long ones.
     """
-    if data.count(b'"', at) < 2 * _MANY:
-        return None
-    piece = data[at:]
+    piece = data[at:] if _has_many(data, at) else data[at : at + _START]
     if b"\\" in piece:
         # An escaped quote is no quote, but one after an escaped backslash is.
         piece = piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
@@ -37,9 +40,18 @@ def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list
         piece = piece[: piece.rindex(b'"')]
     parts = piece.split(b'"')
     strings = parts[1::2]
-    if not strings or max(map(len, strings)) > longest:
+    if len(strings) < _FEW or max(map(len, strings)) > longest:
         return None
     return at + len(piece), b" ".join(parts[::2]), strings
+
+
+def _has_many(data: bytes, at: int) -> bool:
+    # One by one: to count them looks at each byte, and in most long pieces they are few.
+    for _ in range(2 * _MANY):
+        at = data.find(b'"', at) + 1
+        if not at:
+            return False
+    return True
 
 
 def flattened(outside: bytes) -> bytes:
