@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+
 def mostly_base64(data: bytes, most: int) -> "Any":
     """The value of *data* if that is one message with one long string, of base64; else None.
 
