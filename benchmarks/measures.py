@@ -22,6 +22,9 @@ CONTENT = os.urandom(48 * MIB)
 _PAUSE = 0.002
 
 _SIZES = {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "16 MiB": 16 * MIB}
+# The largest that qemu-ga can.
+_TO_READ = _SIZES | {"48 MiB": 48 * MIB}
+_TO_WRITE = _SIZES | {"47 MiB": 47 * MIB}
 
 
 @dataclass(frozen=True)
@@ -87,19 +90,33 @@ def _reading(size: int) -> Callable[[Running, Path, int], Sample]:
 
 
 def _writing(size: int) -> Callable[[Running, Path, int], Sample]:
-    text = base64.b64encode(CONTENT[:size]).decode()
-
     def take(agent: Running, folder: Path, times: int) -> Sample:
         path = folder / "written"
         with opened(agent, path, "w") as handle:
-            writing = request("guest-file-write", **{"handle": handle, "buf-b64": text})
-            sample = each(agent, writing, times)
+            sample = each(agent, _request_to_write(handle, size), times)
         if path.read_bytes() != CONTENT[:size] * times:
             raise RuntimeError("an agent wrote other bytes than it was sent")
         path.unlink()
         return sample
 
     return take
+
+
+def _request_to_write(handle: int, size: int) -> bytes:
+    text = base64.b64encode(CONTENT[:size]).decode()
+    return request("guest-file-write", **{"handle": handle, "buf-b64": text})
+
+
+def largest_write(agent: Running, folder: Path) -> str:
+    """What becomes of a request to write as much as can be read at once."""
+    path = folder / "written"
+    with opened(agent, path, "w") as handle:
+        reply = json.loads(agent.client.ask(_request_to_write(handle, len(CONTENT))))
+    if "error" in reply:
+        return f"refused ({reply['error']['desc']})"
+    if path.read_bytes() != CONTENT:
+        raise RuntimeError("an agent wrote other bytes than it was sent")
+    return "done"
 
 
 def _open_and_close(agent: Running, folder: Path, times: int) -> Sample:
@@ -147,11 +164,11 @@ MEASURES = (
     Measure("guest-ping, pipelined lines", "us", 10_000, _together(b"\n")),
     *(
         Measure(f"guest-file-read {name}", "us" if size < MIB else "ms", times, _reading(size))
-        for (name, size), times in zip(_SIZES.items(), (2000, 400, 32, 2), strict=True)
+        for (name, size), times in zip(_TO_READ.items(), (2000, 400, 32, 2, 1), strict=True)
     ),
     *(
         Measure(f"guest-file-write {name}", "us" if size < MIB else "ms", times, _writing(size))
-        for (name, size), times in zip(_SIZES.items(), (1000, 100, 12, 2), strict=True)
+        for (name, size), times in zip(_TO_WRITE.items(), (1000, 100, 12, 2, 1), strict=True)
     ),
     Measure("guest-file-open and -close", "us", 400, _open_and_close),
     Measure("guest-exec /bin/true", "us", 100, program("/bin/true")),
@@ -164,7 +181,12 @@ MEASURES = (
 )
 
 START, RSS = "start to first reply", "RSS idle"
-PEAKS = ("RSS peak, read 16 MiB", "RSS peak, write 16 MiB", "RSS peak, read 48 MiB")
+PEAKS = {
+    "RSS peak, read 16 MiB": _reading(16 * MIB),
+    "RSS peak, write 16 MiB": _writing(16 * MIB),
+    "RSS peak, read 48 MiB": _reading(48 * MIB),
+    "RSS peak, write 47 MiB": _writing(47 * MIB),
+}
 RSS_AFTER = "RSS afterwards"
 
 
@@ -174,8 +196,7 @@ def life(agent: Running, folder: Path) -> dict[str, Sample]:
         START: Sample(agent.started, agent.started_cpu),
         RSS: Sample(agent.memory("VmRSS")),
     }
-    steps = (_reading(16 * MIB), _writing(16 * MIB), _reading(48 * MIB))
-    for name, step in zip(PEAKS, steps, strict=True):
+    for name, step in PEAKS.items():
         agent.forget_peak()
         step(agent, folder, 1)
         samples[name] = Sample(agent.memory("VmHWM"))

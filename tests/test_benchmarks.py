@@ -31,6 +31,9 @@ def test_the_short_form_completes_with_every_row() -> None:
         figures = line.removeprefix(name).split()[1:]
         assert len(figures) in (5, 10), line
         assert all(float(figure) > 0 for figure in figures), line
+    (line,) = (line for line in lines if line.startswith("guest-file-write 48 MiB  "))
+    assert "qemu-ga: refused" in line
+    assert "; qga: done; bare qga: done" in line
     for group in GROUPS:
         check_group(group, lines, sites=2)
     check_group(MULTITUDE, lines, sites=1)

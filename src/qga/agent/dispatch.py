@@ -119,7 +119,7 @@ class Dispatcher:
             if isinstance(result, Stream):
                 return self._streamed(result.pieces, request_id)
             if isinstance(result, Text):
-                return [b"".join(self._streamed((result.json,), request_id))]
+                return list(self._streamed(result.pieces, request_id))
             return self._success(entry, command, result, request_id)
         except Exception as error:  # noqa: BLE001 - whatever a handler does, the agent goes on
             return self._failure(entry, command, error, request_id)

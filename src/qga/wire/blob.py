@@ -20,29 +20,33 @@ _AT_ONCE = 16 * 1024
 
 
 class Blob:
-    """One string value; `data` are the bytes that its base64 text stands for.
+    """One string value; `data` are the bytes that its base64 text stands for, at its end.
 
     Args:
         quote: the quote that encloses it in the message.
         limit: how many characters it may have.
     """
 
-    __slots__ = ("_decoded", "_is_text", "_limit", "_quote", "_raw")
+    __slots__ = ("_decoded", "_is_text", "_limit", "_quote", "_raw", "data")
 
     def __init__(self, quote: bytes, limit: int) -> None:
         self._quote = quote
         # In bytes; and room for a piece with which the message turns out to be too long.
         self._limit = limit * 3 // 4 + _GATHER
-        self._raw: bytes | bytearray = bytearray()  # not decoded yet
+        self._raw = bytearray()  # not decoded yet
         self._decoded = Buffer(self._limit)
         self._is_text = False
+        self.data: bytes | memoryview = b""
 
     @classmethod
     def of(cls, text: bytes) -> "Blob | None":
         """A string that is there as a whole; None if it is not plain base64."""
-        blob = cls(b"", len(text))
-        blob._raw = text
-        return blob if blob.finish() is None else None
+        data = _plain(text)
+        if data is None:
+            return None
+        blob = cls.__new__(cls)
+        blob.data = data
+        return blob
 
     def take(self, piece: bytes) -> bool:
         """Take the next piece of the JSON string's text, without its quotes, if all is base64.
@@ -85,34 +89,36 @@ class Blob:
         self._raw += piece
 
     def _become_text(self) -> None:
-        self._raw = bytearray(base64.encode(self.data)) + self._raw
+        self._raw = bytearray(base64.encode(self._decoded.data)) + self._raw
         self._decoded = Buffer(self._limit)
         self._is_text = True
 
     def finish(self) -> "bytes | None":
         """The string is complete: return its JSON text when that is not plain base64."""
         if not self._is_text:
-            raw = self._raw
-            chunk = b""
-            try:
-                chunk = base64.decode_strict(raw)
-                # Bits that stand for nothing would be lost: `text` has zeros for them.
-                plain = base64.encode(base64.decode_strict(raw[-4:])) == raw[-4:]
-            except ValueError:
-                plain = False
-            if plain:
-                self._decoded.append(chunk)
+            rest = _plain(self._raw)
+            if rest is not None:
+                self._decoded.append(rest)
                 self._raw = bytearray()
+                self.data = self._decoded.data
                 return None
             self._become_text()
         return self._quote + self._raw + self._quote
 
     @property
-    def data(self) -> memoryview:
-        """The bytes that the string stands for."""
-        return self._decoded.data
-
-    @property
     def text(self) -> str:
         """The string itself."""
         return base64.encode(self.data).decode("ascii")
+
+
+def _plain(text: "bytes | bytearray") -> "bytes | None":
+    """What *text* stands for; None if it is not base64, or not what encoding that would give."""
+    try:
+        data = base64.decode_strict(text)
+        # Bits that stand for nothing would be lost: encoding makes zeros of them.
+        last = text[-4:]
+        if last.endswith(b"=") and base64.encode(base64.decode_strict(last)) != last:
+            return None
+    except ValueError:
+        return None
+    return data

@@ -23,7 +23,7 @@ def mostly_base64(data: bytes, most: int) -> "Any":
     if head.endswith(b"\\"):
         return None
     try:
-        around = _join([head.decode(), data[end + 1 :].decode()])
+        around = f'{head.decode()}"{text.PLACEHOLDER}0"{data[end + 1 :].decode()}'
         if "\\ud" in around or "\\uD" in around:
             return None
         value, stop = text.scan(around, 0)
