@@ -108,10 +108,14 @@ def _request_to_write(handle: int, size: int) -> bytes:
 
 
 def largest_write(agent: Running, folder: Path) -> str:
-    """What becomes of a request to write as much as can be read at once."""
+    """What becomes of a request to write as much as can be read at once.
+
+    Nothing else can be asked afterwards: qemu-ga goes on to complain.
+    """
     path = folder / "written"
-    with opened(agent, path, "w") as handle:
-        reply = json.loads(agent.client.ask(_request_to_write(handle, len(CONTENT))))
+    handle = agent.client.result("guest-file-open", path=str(path), mode="w")
+    first, _, _ = agent.client.ask(_request_to_write(handle, len(CONTENT))).partition(b"\n")
+    reply = json.loads(first)
     if "error" in reply:
         return f"refused ({reply['error']['desc']})"
     if path.read_bytes() != CONTENT:
