@@ -35,7 +35,7 @@ def told(storage: LinuxStorage) -> dict[str, dict[str, Any]]:
     agent: Any = SimpleNamespace(system=FakeSystem(storage=storage), config=config)
     reply = filesystems(agent, GetFsinfo())
     assert isinstance(reply, Text)
-    return {info["mountpoint"]: info for info in json.loads(reply.json)}
+    return {info["mountpoint"]: info for info in json.loads(b"".join(reply.pieces))}
 
 
 def added(folder: Path) -> dict[str, dict[str, Any]]:

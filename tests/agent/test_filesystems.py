@@ -36,7 +36,7 @@ def told(linux: LinuxStorage, compat: tuple[int, ...] = (10, 2)) -> list[Filesys
     agent: Any = SimpleNamespace(system=FakeSystem(storage=linux), config=config)
     reply = filesystems(agent, GetFsinfo())
     assert isinstance(reply, Text)
-    found: list[FilesystemInfo] = reader(list[FilesystemInfo])(json.loads(reply.json))
+    found: list[FilesystemInfo] = reader(list[FilesystemInfo])(json.loads(b"".join(reply.pieces)))
     return found[::-1]
 
 

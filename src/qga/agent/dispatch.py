@@ -183,9 +183,7 @@ class Dispatcher:
         self, entry: Entry, command: "Any", result: "Any", request_id: object
     ) -> "Reply | Deferred | Iterator[bytes]":
         if isinstance(result, Text):
-            if request_id is NO_ID:
-                return [b'{"return": ', result.json, b"}\n"]
-            return [b"".join(self._streamed((result.json,), request_id))]
+            return list(self._streamed(result.pieces, request_id))
         if isinstance(result, Stream):
             return self._streamed(result.pieces, request_id)
         pending: Pending[Any] = result

@@ -94,10 +94,10 @@ class Stream(Later[R]):
 
 
 class Text(Later[R]):
-    """A result that is JSON text already."""
+    """A result that is JSON text already, in pieces."""
 
-    def __init__(self, json: bytes) -> None:
-        self.json = json
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
 
 
 class LastText:

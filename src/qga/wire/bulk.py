@@ -4,8 +4,13 @@ A message of a million short strings is slow to follow string by string; cut apa
 by C code it is not.
 """
 
-# Fewer strings than this in a piece are not worth the attempt.
+# With fewer strings than this in a piece, only its start is looked at: those before a long string,
+# which is the rest of the piece.
 _MANY = 32
+_START = 1024
+
+# Fewer than this are not worth the attempt.
+_FEW = 3
 
 
 def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list[bytes]] | None":
@@ -24,9 +29,7 @@ def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list
     """
     # Strings in both kinds of quotes are not found at once.
     quote = b"'" if data.find(b'"', at) < 0 else b'"'
-    if data.count(quote, at) < 2 * _MANY:
-        return None
-    piece = data[at:]
+    piece = data[at:] if _has_many(data, at, quote) else data[at : at + _START]
     if b"\\" in piece:
         # An escaped quote is no quote, but one after an escaped backslash is.
         piece = piece.replace(b"\\\\", b"__").replace(b"\\" + quote, b"__")
@@ -34,6 +37,15 @@ def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list
         piece = piece[: piece.rindex(quote)]
     parts = piece.split(quote)
     strings = parts[1::2]
-    if not strings or max(map(len, strings)) > longest:
+    if len(strings) < _FEW or max(map(len, strings)) > longest:
         return None
     return at + len(piece), b" ".join(parts[::2]), strings
+
+
+def _has_many(data: bytes, at: int, quote: bytes) -> bool:
+    # One by one: to count them looks at each byte, and in most long pieces they are few.
+    for _ in range(2 * _MANY):
+        at = data.find(quote, at) + 1
+        if not at:
+            return False
+    return True

@@ -103,6 +103,10 @@ class Splitter:
         return self._scan(data)
 
     def _whole(self, data: bytes) -> "list[Any]":
+        if THRESHOLD < len(data) <= self._size_limit:
+            value = message.mostly_base64(data, self._harmless)
+            if value is not None:
+                return [value]
         values, length = self._quickly(data)
         if length < len(data):
             values += self._scan(data[length:], stuck=0)
@@ -290,24 +294,41 @@ class Splitter:
     def _string(self, data: bytes, at: int) -> int:
         end = self._string_end(data, at)
         segment = data[at:end]
+        if not self._base64(segment):
+            foreign = self._foreign_inside(segment)
+            if foreign:
+                end = at + segment.index(foreign)
+                self._escaped = False
+                segment = data[at:end]
+            self._grow(segment)
+            self._length += len(segment)
+            if foreign:
+                return self._lexical_error(data, end)
+        if end == len(data):
+            return end
+        self._close_string()
+        return end + 1
+
+    def _base64(self, segment: bytes) -> bool:
+        """Take *segment* if it goes on with base64: then nothing in it is foreign."""
+        if (
+            self._blob is None
+            or self._size + len(segment) > self._size_limit
+            or not self._blob.take(segment)
+        ):
+            return False
+        self._size += len(segment)
+        return True
+
+    def _foreign_inside(self, segment: bytes) -> bytes:
+        """The first bytes of *segment* that no string can hold; none if there are no such."""
         foreign = b""
         if self._length < THRESHOLD:
             foreign = segment[: THRESHOLD - self._length].translate(None, _LEGAL_INSIDE)
         # The alphabet of a blob is checked when it is decoded; only what resets must not wait.
         if not foreign and (_NEWLINE in segment or not segment.isascii()):
             foreign = segment.translate(None, _LEGAL_IN_BLOB)
-        if foreign:
-            end = at + segment.index(foreign[0])
-            self._escaped = False
-            segment = data[at:end]
-        self._grow(segment)
-        self._length += len(segment)
-        if foreign:
-            return self._lexical_error(data, end)
-        if end == len(data):
-            return end
-        self._close_string()
-        return end + 1
+        return foreign[:1]
 
     def _string_end(self, data: bytes, at: int) -> int:
         """Where the quote is that ends the string, or the end of *data*."""
@@ -352,12 +373,14 @@ class Splitter:
         elif self._tokens > TOKEN_LIMIT:
             self._discard(CommandError("JSON token count limit exceeded"))
         elif self._blob is not None:
-            self._blob.feed(segment)
+            self._blob.take_text(segment)
         elif self._quote and self._length + len(segment) > THRESHOLD:
             # The string so far, and the quote before it, leave the text.
             start = len(self._text) - self._length
             self._blob = Blob(bytes((self._quote,)), self._size_limit)
-            self._blob.feed(bytes(self._text[start:]) + segment)
+            beginning = bytes(self._text[start:]) + segment
+            if not self._blob.take(beginning):
+                self._blob.take_text(beginning)
             del self._text[start - 1 :]
             self._parts.append(self._text)
             self._text = bytearray()
