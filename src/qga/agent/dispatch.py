@@ -8,8 +8,9 @@ from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFou
 from qga.protocol import COMMANDS
 from qga.protocol.codec import Mismatch, decoder, encode
 from qga.protocol.model import version
+from qga.protocol.writer import writer
 from qga.wire import text
-from qga.wire.envelope import NO_ID, check_request, failure, success
+from qga.wire.envelope import NO_ID, check_request, failure, success, written
 
 from . import commands
 from .accounting import ACCOUNTS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qga.protocol.model import Command
+    from qga.protocol.writer import Write
 
     from .app import Agent
     from .log import Log
@@ -83,6 +85,8 @@ class Dispatcher:
         self._compat = compat
         self._legacy = compat < (1, 2)  # errors as class and data
         self._ids = compat >= (4, 0)
+        # Of the commands that were answered; None for what only `encode` can.
+        self._writers: dict[type[Command[Any]], Write | None] = {}
         self.entries = {
             command.NAME: Entry(command, compat)
             for command in COMMANDS
@@ -145,10 +149,22 @@ class Dispatcher:
             self._log.account(entry.account.returned(command, result))
         if not entry.replies:
             return []
-        reply = success(None if result is None else encode(result, self._compat), request_id)
+        if result is None:
+            reply = success(None, request_id)
+        elif (write := self._writer(entry.command)) is not None:
+            reply = written(write(result), request_id)
+        else:
+            reply = success(encode(result, self._compat), request_id)
         if entry.prefix:
             reply.insert(0, entry.prefix)
         return reply
+
+    def _writer(self, command: "type[Command[Any]]") -> "Write | None":
+        try:
+            return self._writers[command]
+        except KeyError:
+            made = self._writers[command] = writer(command.result(), self._compat)
+            return made
 
     def _streamed(self, pieces: "Iterable[bytes]", request_id: object) -> "Iterator[bytes]":
         yield b'{"return": '
