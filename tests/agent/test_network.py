@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qga.agent.app import Agent
 from qga.agent.system.fake import FakeSystem
 from qga.agent.system.linux import netlink
 from qga.agent.system.linux.network import LinuxNetwork
@@ -88,6 +89,12 @@ class Stream:
         self._kernel = kernel
         self._waiting: list[bytes] = []
         self.closed = False
+
+    def setsockopt(self, *_: int) -> None:
+        pass
+
+    def bind(self, _: tuple[int, int]) -> None:
+        raise OSError(errno.EPERM, "this kernel tells nothing by itself")
 
     def send(self, data: bytes) -> None:
         assert not self.closed
@@ -399,15 +406,18 @@ def test_a_kernel_without_one_version_of_ip_has_the_routes_of_the_other(
     tmp_path: Path, make: AgentFactory
 ) -> None:
     write_routes(tmp_path, "little")
-    agent = make(FakeSystem(network=LinuxNetwork(str(tmp_path))))
     (tmp_path / "net/ipv6_route").rename(tmp_path / "later")
-    assert call(agent, "guest-network-get-route") == ROUTES
+
+    def agent() -> Agent:
+        return make(FakeSystem(network=LinuxNetwork(str(tmp_path))))
+
+    assert call(agent(), "guest-network-get-route") == ROUTES
     (tmp_path / "net/route").unlink()
-    assert call(agent, "guest-network-get-route") == []
+    assert call(agent(), "guest-network-get-route") == []
     (tmp_path / "later").rename(tmp_path / "net/ipv6_route")
-    assert call(agent, "guest-network-get-route") == ROUTES6
+    assert call(agent(), "guest-network-get-route") == ROUTES6
     (tmp_path / "net/route").mkdir()
-    assert refusal(agent, "guest-network-get-route") == (
+    assert refusal(agent(), "guest-network-get-route") == (
         f'open("{tmp_path}/net/route"): Is a directory'
     )
 

@@ -9,6 +9,10 @@ _SHORT = 1 << 14
 # The files of /proc give a few KiB at a time, whatever the buffer.
 _CHUNK = 1 << 16
 
+# The kernel fills a page, of 4 KiB or more, with as many lines as go into it. Where there was room
+# for the longest of those that are read by `KeptFile`, there are no more.
+_FULL = 3 << 10
+
 # More than any of the files has that are read; /dev/zero has no end.
 _MOST = 32 << 20
 
@@ -49,6 +53,43 @@ def read_short(path: str) -> bytes:
         return os.read(fd, _SHORT)
     finally:
         os.close(fd)
+
+
+class KeptFile:
+    """A file of /proc with short lines, kept open: read again and again, always from its beginning.
+
+    It is opened when first read. What it tells is of the moment.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+
+    def read(self) -> bytes:
+        """All that is in it.
+
+        Raises:
+            OSError: it cannot be read; the text names the file.
+        """
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            piece = os.pread(self._fd, _CHUNK, 0)
+            if len(piece) < _FULL:
+                return piece
+            pieces = [piece]
+            length = 0
+            while len(piece) >= _FULL:
+                length += len(piece)
+                piece = os.pread(self._fd, _CHUNK, length)
+                pieces.append(piece)
+        except OSError as error:
+            raise OSError(error.errno, f'open("{self.path}"): {error.strerror}') from None
+        return b"".join(pieces)
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def text(data: bytes) -> str:
