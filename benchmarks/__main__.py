@@ -32,6 +32,7 @@ from benchmarks.measures import (
     life,
 )
 from benchmarks.multitude import MULTITUDE, multitude
+from benchmarks.network import NETWORK
 from benchmarks.rounds import Group, Site, Sizes, lines, take_turns
 from benchmarks.table import head, row
 from tests.vm.cache import Unavailable
@@ -132,7 +133,7 @@ def _agents(agents: list[Contender], rounds: int, only: str, *, short: bool) -> 
     yield head([agent.name for agent in agents])
     with one_processor(), sites.in_memory() as folder:
         (folder / "content").write_bytes(CONTENT)
-        measures = [measure for measure in MEASURES if only in measure.name]
+        measures = [measure for measure in (*MEASURES, *NETWORK) if only in measure.name]
         yield from _speeds(agents, folder, measures, rounds, short=short)
         yield from _lives(agents, folder, only, min(rounds, 2) if short else rounds)
 
