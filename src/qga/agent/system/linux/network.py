@@ -12,7 +12,6 @@ from qga.protocol.network import (
     IpAddress,
     IpAddressType,
     NetworkInterface,
-    NetworkRoute,
 )
 
 from . import netlink
@@ -170,12 +169,8 @@ class LinuxNetwork:
         """The interfaces as JSON text, as the version *since* knew them."""
         return self._listing.text(since)
 
-    def routes(self) -> list[NetworkRoute]:
-        """The routes of IPv4, then those of IPv6."""
-        return self._routes.listed()
-
     def routes_text(self) -> bytes:
-        """The routes as JSON text."""
+        """The routes of IPv4, then those of IPv6, as JSON text."""
         return self._routes.text()
 
 

@@ -1,23 +1,30 @@
-"""The routing tables of Linux, from /proc/net. Used by `network`."""
+"""The routing tables of Linux, from /proc/net, as JSON text. Used by `network`.
+
+There may be many thousands of routes, and to make objects of them, and text of those, would take
+twice as long.
+"""
 
 import sys
+from _json import encode_basestring_ascii as quote
 
 from qga.agent.lean import socket
-from qga.protocol.network import GetRoute, NetworkRoute
-from qga.protocol.writer import writer
 
 from .reading import KeptFile, malformed, text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 _UINT32 = 0xFFFFFFFF
 
 # Of how many bytes of the kernel's text it is remembered what came of it: some 500 routes.
 _REMEMBERED = 1 << 16
 
-_write: "Any" = writer(GetRoute.result())
+# The members of `NetworkRoute` that a route of IPv4 has, and one of IPv6.
+_IPV4 = (
+    '{"iface": %s, "destination": "%s", "metric": %d, "gateway": "%s", "mask": "%s", "irtt": %d, '
+    '"flags": %d, "refcnt": %d, "use": %d, "window": %d, "mtu": %d, "version": 4}'
+)
+_IPV6 = (
+    '{"iface": %s, "destination": "%s", "metric": %d, "flags": %d, "refcnt": %d, "use": %d, '
+    '"version": 6, "desprefixlen": "%d", "source": "%s", "srcprefixlen": "%d", "nexthop": "%s"}'
+)
 
 
 class Routes:
@@ -38,16 +45,12 @@ class Routes:
         told = [_read(file) for file in self._files]
         if told == self._told:
             return self._text
-        written: bytes = _write(self._understood(told)).encode("ascii")
+        written = self._understood(told)
         if sum(map(len, told)) <= _REMEMBERED:
             self._told, self._text = told, written
         return written
 
-    def listed(self) -> list[NetworkRoute]:
-        """The same as objects."""
-        return self._understood([_read(file) for file in self._files])
-
-    def _understood(self, told: list[bytes]) -> list[NetworkRoute]:
+    def _understood(self, told: list[bytes]) -> bytes:
         path = self._files[0].path
         try:
             found = [
@@ -63,7 +66,7 @@ class Routes:
             ]
         except (ValueError, OverflowError):
             raise malformed(path) from None
-        return found
+        return f"[{', '.join(found)}]".encode("ascii")
 
 
 def _read(file: KeptFile) -> bytes:
@@ -74,45 +77,41 @@ def _read(file: KeptFile) -> bytes:
         return b""
 
 
-def _route(fields: list[bytes]) -> NetworkRoute:
+def _route(fields: list[bytes]) -> str:
     iface, destination, gateway, flags, refcnt, use, metric, mask, mtu, window, irtt = fields[:11]
-    return NetworkRoute(
-        iface=text(iface),
-        destination=_ipv4(destination),
-        # The kernel shows the highest as -1.
-        metric=int(metric) & _UINT32,
-        gateway=_ipv4(gateway),
-        mask=_ipv4(mask),
-        irtt=int(irtt),
-        flags=int(flags, 16),
-        refcnt=int(refcnt),
-        use=int(use),
-        window=int(window),
-        mtu=int(mtu),
-        version=4,
+    return _IPV4 % (
+        quote(text(iface)),
+        _ipv4(destination),
+        int(metric) & _UINT32,  # the kernel shows the highest as -1
+        _ipv4(gateway),
+        _ipv4(mask),
+        int(irtt),
+        int(flags, 16),
+        int(refcnt),
+        int(use),
+        int(window),
+        int(mtu),
     )
 
 
 def _ipv4(digits: bytes) -> str:
     """From the kernel's hexadecimal number, whose bytes are in the processor's order."""
-    number = int(digits, 16).to_bytes(4, sys.byteorder)
-    return socket.inet_ntop(socket.AF_INET, number)
+    return socket.inet_ntop(socket.AF_INET, int(digits, 16).to_bytes(4, sys.byteorder))
 
 
-def _route6(fields: list[bytes]) -> NetworkRoute:
+def _route6(fields: list[bytes]) -> str:
     destination, length, source, source_length, nexthop, metric, refcnt, use, flags = fields[:9]
-    return NetworkRoute(
-        iface=text(fields[9]),
-        destination=_ipv6(destination),
-        metric=int(metric, 16),
-        flags=int(flags, 16),
-        refcnt=int(refcnt, 16),
-        use=int(use, 16),
-        version=6,
-        desprefixlen=str(int(length, 16)),
-        source=_ipv6(source),
-        srcprefixlen=str(int(source_length, 16)),
-        nexthop=_ipv6(nexthop),
+    return _IPV6 % (
+        quote(text(fields[9])),
+        _ipv6(destination),
+        int(metric, 16),
+        int(flags, 16),
+        int(refcnt, 16),
+        int(use, 16),
+        int(length, 16),
+        _ipv6(source),
+        int(source_length, 16),
+        _ipv6(nexthop),
     )
 
 
