@@ -8,8 +8,9 @@ from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFou
 from qga.protocol import COMMANDS
 from qga.protocol.codec import Mismatch, decoder, encode
 from qga.protocol.model import Later, version
+from qga.protocol.writer import writer
 from qga.wire import text
-from qga.wire.envelope import NO_ID, check_request, failure, success
+from qga.wire.envelope import NO_ID, check_request, failure, success, written
 
 from . import commands
 from .accounting import ACCOUNTS, NOTHING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qga.protocol.model import Command
+    from qga.protocol.writer import Write
 
     from .app import Agent
     from .log import Log
@@ -88,6 +90,8 @@ class Dispatcher:
         self._compat = compat
         self._legacy = compat < (1, 2)  # errors as class and data
         self._ids = compat >= (4, 0)
+        # Of the commands that were answered; None for what only `encode` can.
+        self._writers: dict[type[Command[Any]], Write | None] = {}
         self.entries = {
             command.NAME: Entry(command, compat)
             for command in COMMANDS
@@ -204,8 +208,18 @@ class Dispatcher:
         if not entry.replies:
             return []
         if result is not None and type(result) is not int:
+            write = self._writer(entry.command)
+            if write is not None:
+                return written(write(result), request_id)
             result = encode(result, self._compat)
         return success(result, request_id, entry.prefix)
+
+    def _writer(self, command: "type[Command[Any]]") -> "Write | None":
+        try:
+            return self._writers[command]
+        except KeyError:
+            made = self._writers[command] = writer(command.result(), self._compat)
+            return made
 
     def _streamed(self, pieces: "Iterable[bytes]", request_id: object) -> "Iterator[bytes]":
         yield b'{"return": '

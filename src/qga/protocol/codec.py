@@ -322,7 +322,7 @@ def encode(value: "Any", since: "tuple[int, ...]" = LATEST) -> "Any":
     """
     if isinstance(value, Struct):
         encoded = {}
-        for name, wire, later in _outline(type(value)):
+        for name, wire, later in outline(type(value)):
             if later <= since:
                 item = getattr(value, name)
                 if item is not None:
@@ -338,7 +338,8 @@ _NEVER_LATER = (0, 0)
 _outlines: "dict[type[Struct], list[tuple[str, str, tuple[int, ...]]]]" = {}
 
 
-def _outline(cls: "type[Struct]") -> "list[tuple[str, str, tuple[int, ...]]]":
+def outline(cls: "type[Struct]") -> "list[tuple[str, str, tuple[int, ...]]]":
+    """The members of *cls*: name, name on the wire, the version that added it."""
     found = _outlines.get(cls)
     if found is None:
         found = _outlines[cls] = [

@@ -87,6 +87,14 @@ def success(value: "Any", request_id: object = NO_ID, prefix: bytes = b"") -> "l
     return pieces
 
 
+def written(value: str, request_id: object = NO_ID) -> "list[bytes]":
+    """The reply that returns what *value* is the JSON text of, in ASCII."""
+    reply = '{"return": ' + value
+    if request_id is not NO_ID:
+        reply += ', "id": ' + b"".join(text.encode(request_id)).decode("ascii")
+    return [(reply + "}\n").encode("ascii")]
+
+
 def failure(error: CommandError, request_id: object = NO_ID, *, legacy: bool = False) -> bytes:
     """The reply that reports *error*; *legacy* in the form of agents before 1.2."""
     reply: dict[str, Any] = {} if request_id is NO_ID else {"id": request_id}

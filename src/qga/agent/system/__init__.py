@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from qga.protocol.clock import Timezone as TimezoneNow
     from qga.protocol.cpu import LogicalProcessor
     from qga.protocol.memory import MemoryBlockResponse
-    from qga.protocol.network import NetworkInterface, NetworkRoute
     from qga.protocol.stats import LoadAverage
     from qga.protocol.storage import DiskInfo
     from qga.protocol.system import OsInfo
@@ -116,16 +115,16 @@ if TYPE_CHECKING:
         """Interfaces and routes."""
 
         @abstractmethod
-        def interfaces(self) -> list[NetworkInterface]:
-            """All interfaces with their addresses.
+        def interfaces_text(self, since: tuple[int, ...]) -> bytes:
+            """All interfaces with their addresses, as JSON text, as the version *since* knew them.
 
             Raises:
                 OSError: the kernel does not tell.
             """
 
         @abstractmethod
-        def routes(self) -> list[NetworkRoute]:
-            """The routes of IPv4, then those of IPv6.
+        def routes_text(self) -> bytes:
+            """The routes of IPv4, then those of IPv6, as JSON text.
 
             Raises:
                 OSError: the kernel does not tell.

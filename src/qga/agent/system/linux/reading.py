@@ -29,6 +29,10 @@ _SHORT = 1 << 14
 # The files of /proc give a few KiB at a time, whatever the buffer.
 _CHUNK = 1 << 16
 
+# The kernel fills a page, of 4 KiB or more, with as many lines as go into it. Where there was room
+# for the longest of those that are read by `ShortLines`, there are no more.
+_FULL = 3 << 10
+
 # More than any of the files has that are read; /dev/zero has no end.
 _MOST = 32 << 20
 
@@ -95,6 +99,34 @@ class KernelFile:
     def __del__(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+
+
+class ShortLines(KernelFile):
+    """The same for a file whose lines are short: whether there are more shows without another read."""
+
+    __slots__ = ()
+
+    def read(self) -> bytes:
+        """All that is in it now.
+
+        Raises:
+            OSError: as `read_file`.
+        """
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            piece = os.pread(self._fd, _CHUNK, 0)
+            if len(piece) < _FULL:
+                return piece
+            pieces = [piece]
+            length = 0
+            while len(piece) >= _FULL:
+                length += len(piece)
+                piece = os.pread(self._fd, _CHUNK, length)
+                pieces.append(piece)
+        except OSError as error:
+            raise OSError(error.errno, f'open("{self.path}"): {error.strerror}') from None
+        return b"".join(pieces)
 
 
 class _Kept(Generic[T]):
