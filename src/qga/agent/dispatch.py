@@ -5,7 +5,7 @@ arguments, return typed results and may let OSError rise. What a request contain
 """
 
 from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFound, GuestOSError
-from qga.protocol import COMMANDS
+from qga.protocol import PLACES, PLATFORMS, SILENT, UPSTREAM_VERSION, load
 from qga.protocol.codec import Mismatch, decoder, encode
 from qga.protocol.model import version
 from qga.wire import text
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Reply = list[bytes]
 
+_LATEST = version(UPSTREAM_VERSION)
+
 # Put before the reply of guest-sync-delimited, so that a client finds it among remains.
 _DELIMITER = b"\xff"
 
@@ -45,21 +47,32 @@ class Deferred:
 
 
 class Entry:
-    """A command that this agent has: how to decode its arguments, what to call, how to reply."""
+    """A command that this agent has: how to decode its arguments, what to call, how to reply.
 
-    __slots__ = ("account", "command", "decode", "handler", "prefix", "replies")
+    Its declaration and its handler are loaded at its first use, in `decode` and `load`.
+    """
 
-    def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
-        self.command = command
-        self.account = ACCOUNTS.get(command.NAME)
-        self.handler: Callable[[Any, Any], Any] | None = command.HANDLER
-        self.decode: Callable[[Any], Any] = decoder(command, compat)
+    __slots__ = ("_compat", "account", "command", "decode", "handler", "name", "prefix", "replies")
+
+    command: "type[Command[Any]]"  # once it has been decoded
+
+    def __init__(self, name: str, compat: "tuple[int, ...]") -> None:
+        self.name = name
+        self._compat = compat
+        self.account = ACCOUNTS.get(name)
+        self.handler: Callable[[Any, Any], Any] | None = None
+        self.decode: Callable[[Any], Any] = self._decode_first
         # Agents before 1.1 answered every command.
-        self.replies = command.SUCCESS_RESPONSE or compat < (1, 1)
-        self.prefix = _DELIMITER if command.NAME == "guest-sync-delimited" else b""
+        self.replies = name not in SILENT or compat < (1, 1)
+        self.prefix = _DELIMITER if name == "guest-sync-delimited" else b""
+
+    def _decode_first(self, arguments: "Any") -> "Any":
+        self.command = load(self.name)
+        self.decode = decoder(self.command, self._compat)
+        return self.decode(arguments)
 
     def load(self) -> "Callable[[Any, Any], Any]":
-        """The handler, loaded at the first use of the command."""
+        """The handler."""
         self.handler = handler = commands.load_for(self.command)
         return handler
 
@@ -84,11 +97,11 @@ class Dispatcher:
         self._legacy = compat < (1, 2)  # errors as class and data
         self._ids = compat >= (4, 0)
         self.entries = {
-            command.NAME: Entry(command, compat)
-            for command in COMMANDS
-            if version(command.SINCE) <= compat
+            name: Entry(name, compat)
+            for name in PLACES
             # Agents before 9.1 had those of other platforms too, as disabled ones.
-            and (not command.PLATFORM or compat < (9, 1))
+            if (name not in PLATFORMS or compat < (9, 1))
+            and (compat >= _LATEST or version(load(name).SINCE) <= compat)
         }
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
@@ -128,7 +141,7 @@ class Dispatcher:
         entry = self.entries.get(name)
         if entry is None:
             raise CommandNotFound.named(name)
-        if not self._policy.allows(entry.command):
+        if not self._policy.allows(name):
             raise (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
         return entry
 

@@ -1,5 +1,7 @@
 """Which commands may be used: the configuration's lists, and what is safe while frozen."""
 
+from qga.protocol import PLATFORMS, WHILE_FROZEN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,12 +28,11 @@ class Policy:
         self.frozen = False
         self._under_way: list[tuple[str, Pending[Any]]] = []
 
-    def allows(self, command: "type[Command[Any]]") -> bool:
-        """Whether *command* may be used now."""
+    def allows(self, name: str) -> bool:
+        """Whether the command *name* may be used now."""
         if self.frozen:
-            return command.WHILE_FROZEN
-        name = command.NAME
-        if command.PLATFORM:
+            return name in WHILE_FROZEN
+        if name in PLATFORMS:
             return False
         return name not in self._blocked and (not self._allowed or name in self._allowed)
 

@@ -3,12 +3,13 @@
 Used by `blob` for what a message brings, and by the agent for what programs print.
 """
 
-import mmap
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import mmap
 
 # Above this the bytes move to a mapping of their own: it never moves again while it grows, has huge
 # pages where the kernel gives them, and goes back to the system as a whole.
 _MAPPED = 1 << 20
-_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux alone has them
 
 
 class Buffer:
@@ -46,16 +47,17 @@ class Buffer:
 
 
 def _mapped(start: bytearray, limit: int) -> "bytearray | mmap.mmap":
+    import mmap  # few need it
+
     try:
         # Room for all that may come: pages that are not touched cost nothing. Private: memory that
         # could be shared seldom gets huge pages.
         mapping = mmap.mmap(-1, limit, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError:  # no address space
         return start
-    if _HUGE_PAGES is not None:
-        try:
-            mapping.madvise(_HUGE_PAGES)
-        except OSError:
-            pass  # not in this kernel
+    try:
+        mapping.madvise(mmap.MADV_HUGEPAGE)
+    except (OSError, AttributeError):
+        pass  # not in this kernel, nor any but Linux
     mapping[: len(start)] = bytes(start)
     return mapping

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
     from qga.agent.later import Pending
-    from qga.agent.system import System
+    from qga.agent.system.asked import System
     from qga.agent.system.mounts import Mount
 
 _CANNOT_TRIM = (errno.ENOTTY, errno.EOPNOTSUPP)

@@ -25,7 +25,7 @@ _DIGITS = 18
 
 
 class LinuxLogins:
-    """See `qga.agent.system.Logins`.
+    """See `qga.agent.system.asked.Logins`.
 
     Args:
         utmp: the file of records.

@@ -14,7 +14,7 @@ _ENOUGH = 64
 
 
 class LinuxMemory:
-    """See `qga.agent.system.Memory`.
+    """See `qga.agent.system.asked.Memory`.
 
     Args:
         root: the kernel's folder of blocks, with a final slash.

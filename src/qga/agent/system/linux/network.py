@@ -107,7 +107,7 @@ class _Address:
 
 
 class LinuxNetwork:
-    """See `qga.agent.system.Network`.
+    """See `qga.agent.system.asked.Network`.
 
     Args:
         proc: where /proc is.

@@ -9,7 +9,7 @@ _ROOT = "/sys/devices/system/cpu"
 
 
 class LinuxProcessors:
-    """See `qga.agent.system.Processors`.
+    """See `qga.agent.system.asked.Processors`.
 
     Args:
         root: the kernel's folder of processors.

@@ -19,7 +19,7 @@ _ALL = -1
 
 
 class LinuxStorage:
-    """See `qga.agent.system.Storage`.
+    """See `qga.agent.system.asked.Storage`.
 
     Args:
         sys: where sysfs is.
