@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .later import Text
     from .processes import Processes
-    from .system import System
+    from .system.asked import System
 
 # The C library returns freed memory of this size to the system only after it has once seen a
 # larger block freed; without, each large read would map and unmap its pieces.
@@ -91,7 +91,8 @@ class Agent:
         self.loop.on_signal(signal.SIGINT, self.loop.stop)
         self.loop.on_signal(signal.SIGHUP, self._hung_up)
         self.loop.on_signal(signal.SIGCHLD, self._child_ended)
-        self.freeze.resume()
+        if self.freeze.resume():
+            commands.load_for_freeze()
         # Frozen, the agent writes nothing: its files may be on a frozen file system.
         self.freeze.when_thawed(self._open_files)
         if not self.freeze.frozen:

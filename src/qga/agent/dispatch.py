@@ -5,7 +5,7 @@ arguments, return typed results and may let OSError rise. What a request contain
 """
 
 from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFound, GuestOSError
-from qga.protocol import COMMANDS
+from qga.protocol import PLACES, PLATFORMS, SILENT, UPSTREAM_VERSION, load
 from qga.protocol.codec import Mismatch, decoder, encode
 from qga.protocol.model import Later, version
 from qga.protocol.writer import writer
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Reply = list[bytes]
 
+_LATEST = version(UPSTREAM_VERSION)
+
 # Put before the reply of guest-sync-delimited, so that a client finds it among remains.
 _DELIMITER = b"\xff"
 
@@ -47,26 +49,37 @@ class Deferred:
 
 
 class Entry:
-    """A command that this agent has: how to decode its arguments, what to call, how to reply."""
+    """A command that this agent has: how to decode its arguments, what to call, how to reply.
+
+    Its declaration and its handler are loaded at its first use, in `decode` and `load`.
+    """
 
     __slots__ = (
-        "called", "command", "decode", "failed", "handler", "known", "prefix", "replies",
-        "returned",
+        "_compat", "called", "command", "decode", "failed", "handler", "known", "name", "prefix",
+        "replies", "returned",
     )  # fmt: skip
 
-    def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
-        self.command = command
-        account = ACCOUNTS.get(command.NAME, NOTHING)
+    command: "type[Command[Any]]"  # once it has been decoded
+
+    def __init__(self, name: str, compat: "tuple[int, ...]") -> None:
+        self.name = name
+        self._compat = compat
+        account = ACCOUNTS.get(name, NOTHING)
         self.called, self.returned, self.failed = account.called, account.returned, account.failed
         self.known: Command[Any] | None = None  # without arguments, if it was ever called so
-        self.handler: Callable[[Any, Any], Any] | None = command.HANDLER
-        self.decode: Callable[[Any], Any] = decoder(command, compat)
+        self.handler: Callable[[Any, Any], Any] | None = None
+        self.decode: Callable[[Any], Any] = self._decode_first
         # Agents before 1.1 answered every command.
-        self.replies = command.SUCCESS_RESPONSE or compat < (1, 1)
-        self.prefix = _DELIMITER if command.NAME == "guest-sync-delimited" else b""
+        self.replies = name not in SILENT or compat < (1, 1)
+        self.prefix = _DELIMITER if name == "guest-sync-delimited" else b""
+
+    def _decode_first(self, arguments: "Any") -> "Any":
+        self.command = load(self.name)
+        self.decode = decoder(self.command, self._compat)
+        return self.decode(arguments)
 
     def load(self) -> "Callable[[Any, Any], Any]":
-        """The handler, loaded at the first use of the command."""
+        """The handler."""
         self.handler = handler = commands.load_for(self.command)
         return handler
 
@@ -93,11 +106,11 @@ class Dispatcher:
         # Of the commands that were answered; None for what only `encode` can.
         self._writers: dict[type[Command[Any]], Write | None] = {}
         self.entries = {
-            command.NAME: Entry(command, compat)
-            for command in COMMANDS
-            if version(command.SINCE) <= compat
+            name: Entry(name, compat)
+            for name in PLACES
             # Agents before 9.1 had those of other platforms too, as disabled ones.
-            and (not command.PLATFORM or compat < (9, 1))
+            if (name not in PLATFORMS or compat < (9, 1))
+            and (compat >= _LATEST or version(load(name).SINCE) <= compat)
         }
         # Requests by their bytes. Those without arguments are the same each time, and nothing is
         # found out about one twice.
@@ -119,7 +132,7 @@ class Dispatcher:
             entry = self.entries.get(name)
             if entry is None:
                 raise CommandNotFound.named(name)
-            if not self._policy.allows(entry.command):
+            if not self._policy.allows(name):
                 raise self._refusal(name)
             command = entry.decode(arguments)
         except Exception as error:  # noqa: BLE001 - whatever was sent, the agent goes on
@@ -130,16 +143,16 @@ class Dispatcher:
 
     def _get_to_know(self, entry: Entry, command: "Any") -> None:
         entry.known = command
-        name = entry.command.NAME
+        name = entry.name
         for request in (f'{{"execute": "{name}"}}', f'{{"execute":"{name}"}}'):
             self.known[request.encode()] = entry
             self.known[request.encode() + b"\n"] = entry
 
     def answer_known(self, entry: Entry) -> "Reply | Deferred | Iterator[bytes]":
         """The same for a request that is one of `known`."""
-        if self._policy.allows(entry.command):
+        if self._policy.allows(entry.name):
             return self._perform(entry, entry.known, NO_ID)
-        return self._failure(entry, None, self._refusal(entry.command.NAME), NO_ID)
+        return self._failure(entry, None, self._refusal(entry.name), NO_ID)
 
     def answer_short(self, data: bytes) -> "Reply | Deferred | Iterator[bytes] | None":
         """The same if *data* is one short request; None for anything else, or anything unusual.
@@ -156,7 +169,7 @@ class Dispatcher:
             return None
         name, arguments = request
         entry = self.entries.get(name)
-        if entry is None or not self._policy.allows(entry.command):
+        if entry is None or not self._policy.allows(name):
             return None
         try:
             command = entry.decode(arguments)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qga.errors import CommandError, ProtocolError
 from qga.protocol import codec
 from qga.wire.blob import Blob
 
-from . import hints
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
@@ -53,6 +50,8 @@ def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> lis
     """The results of *commands*; raises the first error among *replies*."""
     for reply in replies:
         if isinstance(reply, CommandError):
+            from . import hints
+
             hints.advise(reply)
             raise reply
     return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 
-from . import channel, hints, results
+from . import channel, results
 from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
 from .operation import Blocking
@@ -17,8 +14,10 @@ from .operations import Operations
 from .target import settled
 from .turns import Turns
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections import deque
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from qga.protocol.model import Command
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
+else:
+    # `collections` takes as long to load as the rest of this.
+    from _collections import deque
 
 
 def connect(
@@ -78,6 +80,27 @@ def connect(
         client.close()
         raise
     return client
+
+
+class _Turn:
+    """For a `with` block; `contextlib`, which makes such things of generators, loads much."""
+
+    __slots__ = ("_client", "_deadline", "_tidy")
+
+    def __init__(self, client: Client, deadline: Deadline, *, tidy: bool) -> None:
+        self._client = client
+        self._deadline = deadline
+        self._tidy = tidy
+
+    def __enter__(self) -> Channel:
+        return self._client._begin(self._deadline, tidy=self._tidy)  # noqa: SLF001
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CommandError):
+            from . import hints
+
+            hints.advise(error)
+        self._client._give()  # noqa: SLF001
 
 
 class Client(Blocking, Operations):
@@ -346,23 +369,29 @@ class Client(Blocking, Operations):
             replies = open_channel.exchange_all(requests, deadline)
         return results.all_results(step.commands, replies)
 
-    @contextmanager
-    def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
+    def _turn(self, deadline: Deadline, *, tidy: bool = True) -> _Turn:
         """Wait for the calls of other threads, within the call's time; give the channel."""
-        if not self._turns.take(deadline.remaining()):
-            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
+        return _Turn(self, deadline, tidy=tidy)
+
+    def _begin(self, deadline: Deadline, *, tidy: bool) -> Channel:
+        self._wait(deadline)
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
-            yield open_channel
-        except CommandError as error:
-            hints.advise(error)
+            return open_channel
+        except BaseException:
+            self._give()
             raise
-        finally:
-            if self._channel is not None and self._channel.closed:
-                self._channel = None
-            self._turns.give()
+
+    def _wait(self, deadline: Deadline) -> None:
+        if not self._turns.take(deadline.remaining()):
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
+
+    def _give(self) -> None:
+        if self._channel is not None and self._channel.closed:
+            self._channel = None
+        self._turns.give()
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
         while self._left:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
+from _thread import TIMEOUT_MAX, allocate_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections import deque
+else:
+    from _collections import deque
 
 
 class Turns:
     """A lock that is handed on in order; `threading.Lock` promises none."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = allocate_lock()
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()
 
@@ -20,11 +26,11 @@ class Turns:
             if not self._taken:
                 self._taken = True
                 return True
-            ticket = threading.Lock()
+            ticket = allocate_lock()
             ticket.acquire()
             self._waiting.append(ticket)
         try:
-            if ticket.acquire(timeout=min(timeout, threading.TIMEOUT_MAX)):
+            if ticket.acquire(timeout=min(timeout, TIMEOUT_MAX)):
                 return True
         except BaseException:
             if not self._withdraw(ticket):

@@ -7,8 +7,6 @@ lenient about what a newer or older agent adds or leaves out. `encode` serves bo
 Compiled at first use and kept: a guest pays only for the commands that it is sent.
 """
 
-from types import GenericAlias, UnionType
-
 from qga.errors import BadArgument, CommandError
 from qga.wire import base64
 from qga.wire.blob import Blob
@@ -34,6 +32,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     Decode = Callable[[Any], Any]
+    from types import GenericAlias, UnionType
+else:
+    # As in `types`, which is not loaded for them alone.
+    GenericAlias, UnionType = type(list[int]), type(int | None)
 
 LATEST = (1 << 16, 0)
 

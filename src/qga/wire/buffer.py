@@ -3,7 +3,9 @@
 Used by `blob` for what a message brings, and by the agent for what programs print.
 """
 
-import mmap
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import mmap
 
 # Above this the bytes move to a mapping of their own: it never moves again while it grows, has huge
 # pages where the kernel gives them, and goes back to the system as a whole.
@@ -11,8 +13,6 @@ _MAPPED = 1 << 20
 
 # Shorter chunks are put together: each would cost more than what is in it.
 _SHORT = 4096
-
-_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux alone has them
 
 
 class Buffer:
@@ -55,17 +55,18 @@ class Buffer:
             chunks.append(bytearray(chunk))
 
     def _map(self) -> None:
+        import mmap  # few need it
+
         try:
             # Room for all that may come: pages that are not touched cost nothing. Private: memory
             # that could be shared seldom gets huge pages.
             mapping = mmap.mmap(-1, self._limit, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError:  # no address space
             return
-        if _HUGE_PAGES is not None:
-            try:
-                mapping.madvise(_HUGE_PAGES)
-            except OSError:
-                pass  # not in this kernel
+        try:
+            mapping.madvise(mmap.MADV_HUGEPAGE)
+        except (OSError, AttributeError):
+            pass  # not in this kernel, nor any but Linux
         for chunk in self._chunks:
             mapping.write(chunk)
         self._chunks = []

@@ -15,7 +15,7 @@ from qga.protocol.accounts import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
-    from qga.agent.system import SshKeyFile
+    from qga.agent.system.asked import SshKeyFile
 
 
 def _users(logins: "list[tuple[str, float]]") -> list[User]:

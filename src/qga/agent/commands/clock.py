@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from qga.agent.app import Agent
     from qga.agent.loop import Loop
-    from qga.agent.system import HardwareClock
+    from qga.agent.system.asked import HardwareClock
 
 _SECOND = 1_000_000_000
 

@@ -40,8 +40,8 @@ def _info(agent: "Agent") -> AgentInfo:
         version=agent.config.reported_version,
         supported_commands=[
             AgentCommandInfo(
-                name=entry.command.NAME,
-                enabled=agent.policy.allows(entry.command),
+                name=entry.name,
+                enabled=agent.policy.allows(entry.name),
                 success_response=entry.replies,
             )
             # Upstream's order: the last one registered comes first.

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
     from qga.agent.later import Pending
-    from qga.agent.system import System
+    from qga.agent.system.asked import System
     from qga.agent.system.mounts import Filesystem, Mount
 
 _SIZES = ("used_bytes", "total_bytes", "total_bytes_privileged")

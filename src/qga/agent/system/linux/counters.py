@@ -10,7 +10,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class LinuxCounters:
-    """See `qga.agent.system.Counters`.
+    """See `qga.agent.system.asked.Counters`.
 
     Args:
         proc: where /proc is.

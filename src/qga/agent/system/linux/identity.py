@@ -22,7 +22,7 @@ _ESCAPABLE = "\"$\\`'"
 
 
 class LinuxIdentity:
-    """See `qga.agent.system.Identity`.
+    """See `qga.agent.system.asked.Identity`.
 
     Args:
         etc, lib: the directories where os-release is looked for, one after the other, unless

@@ -27,7 +27,7 @@ _NO_NAMES: list[str] = []
 
 
 class LinuxLogins:
-    """See `qga.agent.system.Logins`.
+    """See `qga.agent.system.asked.Logins`.
 
     Args:
         utmp: the file of records.

@@ -18,7 +18,7 @@ _ALL_ALIKE = (5, 6)
 
 
 class LinuxMemory:
-    """See `qga.agent.system.Memory`.
+    """See `qga.agent.system.asked.Memory`.
 
     Args:
         root: the kernel's folder of blocks, with a final slash.

@@ -109,7 +109,7 @@ class _Address:
 
 
 class LinuxNetwork:
-    """See `qga.agent.system.Network`.
+    """See `qga.agent.system.asked.Network`.
 
     Args:
         proc: where /proc is.

@@ -12,7 +12,7 @@ _KEPT = 32
 
 
 class LinuxProcessors:
-    """See `qga.agent.system.Processors`.
+    """See `qga.agent.system.asked.Processors`.
 
     Args:
         root: the kernel's folder of processors.

@@ -102,7 +102,7 @@ class KernelFile:
 
 
 class ShortLines(KernelFile):
-    """The same for a file whose lines are short: whether there are more shows without another read."""
+    """The same for a file whose lines are short, which saves the last read."""
 
     __slots__ = ()
 

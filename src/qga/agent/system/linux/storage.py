@@ -25,7 +25,7 @@ _MOST_WATCHED = 32
 
 
 class LinuxStorage:
-    """See `qga.agent.system.Storage`.
+    """See `qga.agent.system.asked.Storage`.
 
     Args:
         sys: where sysfs is.

@@ -16,7 +16,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class LinuxTimezone:
-    """See `qga.agent.system.Timezone`."""
+    """See `qga.agent.system.asked.Timezone`."""
 
     def __init__(self) -> None:
         self._name = os.environ.get("TZ")
