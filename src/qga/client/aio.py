@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
+from qga.protocol.model import Command
 
 from . import aiochannel, hints, results
 from .aioturns import AsyncTurns
@@ -20,8 +21,6 @@ from .target import settled
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
-
-    from qga.protocol.model import Command
 
     from .aiochannel import AsyncChannel
     from .aiofrozen import AsyncFreeze
@@ -144,9 +143,7 @@ class AsyncClient(Awaiting, Operations):
         >>> await aclient.call("guest-get-host-name")
         {'host-name': 'fake'}
         """
-        deadline = self._deadline(timeout)
-        async with self._turn(deadline) as open_channel:
-            reply = await open_channel.exchange(name, arguments or {}, deadline, silent=silent)
+        reply = await self._exchange(name, arguments or {}, self._deadline(timeout), silent)
         return reply if raw else results.plain(reply)
 
     async def sync(self, *, timeout: float | None = None) -> None:
@@ -251,6 +248,8 @@ class AsyncClient(Awaiting, Operations):
 
     async def _take(self, step: Step, pace: Timeout) -> Any:
         """Do what a flow asks for."""
+        if isinstance(step, Command):
+            return await self._execute(step, self._pace(pace, self.timeout))
         if isinstance(step, Wait):
             await asyncio.sleep(min(step.seconds, self._pace(pace, step.seconds).remaining()))
             return None
@@ -261,9 +260,7 @@ class AsyncClient(Awaiting, Operations):
         if isinstance(step, GetLimits):
             async with self._turn(deadline, tidy=False) as open_channel:
                 return open_channel.limits
-        if isinstance(step, Together):
-            return await self._execute_all(step, deadline)
-        return await self._execute(step, deadline)
+        return await self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
@@ -276,8 +273,7 @@ class AsyncClient(Awaiting, Operations):
 
     async def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)
-        async with self._turn(deadline) as open_channel:
-            reply = await open_channel.exchange(name, arguments, deadline, silent=silent)
+        reply = await self._exchange(name, arguments, deadline, silent)
         return results.result(command, reply)
 
     async def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
@@ -286,13 +282,30 @@ class AsyncClient(Awaiting, Operations):
             replies = await open_channel.exchange_all(requests, deadline)
         return results.all_results(step.commands, replies)
 
+    async def _exchange(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        deadline: Deadline,
+        silent: bool,  # noqa: FBT001
+    ) -> Any:
+        # Most calls come here: `_turn`, whose generator would cost as much as the rest of this.
+        turns = await self._wait(deadline)
+        try:
+            open_channel = await self._open(deadline)
+            if self._left:
+                await self._tidy(open_channel, deadline)
+            return await open_channel.exchange(name, arguments, deadline, silent=silent)
+        except CommandError as error:
+            hints.advise(error)
+            raise
+        finally:
+            self._give(turns)
+
     @asynccontextmanager
     async def _turn(self, deadline: Deadline, *, tidy: bool = True) -> AsyncIterator[AsyncChannel]:
         """Wait for the calls of other tasks, within the call's time; give the channel."""
-        self._move()
-        turns = self._turns  # of this event loop
-        if not await turns.take(deadline):
-            raise AgentBusy(f"calls of other tasks took all of {deadline.seconds:g} s")
+        turns = await self._wait(deadline)
         try:
             open_channel = await self._open(deadline)
             if tidy and self._left:
@@ -302,9 +315,20 @@ class AsyncClient(Awaiting, Operations):
             hints.advise(error)
             raise
         finally:
-            if self._channel is not None and self._channel.closed:
-                self._channel = None
-            turns.give()
+            self._give(turns)
+
+    async def _wait(self, deadline: Deadline) -> AsyncTurns:
+        """Wait for one's turn; return whose it is: those of this event loop."""
+        self._move()
+        turns = self._turns
+        if not await turns.take(deadline):
+            raise AgentBusy(f"calls of other tasks took all of {deadline.seconds:g} s")
+        return turns
+
+    def _give(self, turns: AsyncTurns) -> None:
+        if self._channel is not None and self._channel.closed:
+            self._channel = None
+        turns.give()
 
     def _move(self) -> None:
         """Begin anew where the event loop is not the one of the last call."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from qga.errors import AgentNotResponding, CommandError, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
 from .flows.steps import Limits
@@ -75,7 +75,23 @@ class StreamChannel:
     def exchange(
         self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
     ) -> Any:
-        return self._hold(self._conversation.exchange(name, arguments, silent=silent), deadline)
+        conversation = self._conversation
+        if silent or not conversation.plain(name):
+            talk = conversation.exchange(name, arguments, silent=silent)
+            return self._hold(talk, deadline)
+        # In step with the agent, as nearly always, a call is one request and one reply: no need of
+        # the generator, which costs as much as the rest. What ends this early leaves the
+        # conversation out of step, as there.
+        try:
+            self._transport.send(conversation.ask(name, arguments), deadline)
+            while not conversation.take(self._transport.receive(deadline)):
+                pass
+        except AgentTimeout as error:
+            raise AgentTimeout(f"{name}: {error.text}") from error
+        except TransportError:
+            self.close()
+            raise
+        return conversation.answer(name)
 
     def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
         return self._hold(self._conversation.exchange_all(requests), deadline)

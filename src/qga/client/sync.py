@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
+from qga.protocol.model import Command
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
@@ -20,8 +21,6 @@ from .turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Self, TypeVar
-
-    from qga.protocol.model import Command
 
     from .channel import Channel
     from .files import Files
@@ -185,9 +184,7 @@ class Client(Blocking, Operations):
 
         Raises: as `execute`.
         """
-        deadline = self._deadline(timeout)
-        with self._turn(deadline) as open_channel:
-            reply = open_channel.exchange(name, arguments or {}, deadline, silent=silent)
+        reply = self._exchange(name, arguments or {}, self._deadline(timeout), silent)
         return reply if raw else results.plain(reply)
 
     def sync(self, *, timeout: float | None = None) -> None:
@@ -311,6 +308,8 @@ class Client(Blocking, Operations):
 
     def _take(self, step: Step, pace: Timeout) -> Any:
         """Do what a flow asks for."""
+        if isinstance(step, Command):
+            return self._execute(step, self._pace(pace, self.timeout))
         if isinstance(step, Wait):
             time.sleep(min(step.seconds, self._pace(pace, step.seconds).remaining()))
             return None
@@ -321,9 +320,7 @@ class Client(Blocking, Operations):
         if isinstance(step, GetLimits):
             with self._turn(deadline, tidy=False) as open_channel:
                 return open_channel.limits
-        if isinstance(step, Together):
-            return self._execute_all(step, deadline)
-        return self._execute(step, deadline)
+        return self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
@@ -336,8 +333,7 @@ class Client(Blocking, Operations):
 
     def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)
-        with self._turn(deadline) as open_channel:
-            reply = open_channel.exchange(name, arguments, deadline, silent=silent)
+        reply = self._exchange(name, arguments, deadline, silent)
         return results.result(command, reply)
 
     def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
@@ -346,11 +342,30 @@ class Client(Blocking, Operations):
             replies = open_channel.exchange_all(requests, deadline)
         return results.all_results(step.commands, replies)
 
+    def _exchange(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        deadline: Deadline,
+        silent: bool,  # noqa: FBT001
+    ) -> Any:
+        # Most calls come here: `_turn`, whose generator would cost as much as the rest of this.
+        self._wait(deadline)
+        try:
+            open_channel = self._open(deadline)
+            if self._left:
+                self._tidy(open_channel, deadline)
+            return open_channel.exchange(name, arguments, deadline, silent=silent)
+        except CommandError as error:
+            hints.advise(error)
+            raise
+        finally:
+            self._give()
+
     @contextmanager
     def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
         """Wait for the calls of other threads, within the call's time; give the channel."""
-        if not self._turns.take(deadline.remaining()):
-            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
+        self._wait(deadline)
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
@@ -360,9 +375,16 @@ class Client(Blocking, Operations):
             hints.advise(error)
             raise
         finally:
-            if self._channel is not None and self._channel.closed:
-                self._channel = None
-            self._turns.give()
+            self._give()
+
+    def _wait(self, deadline: Deadline) -> None:
+        if not self._turns.take(deadline):
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
+
+    def _give(self) -> None:
+        if self._channel is not None and self._channel.closed:
+            self._channel = None
+        self._turns.give()
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
         while self._left:

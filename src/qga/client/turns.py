@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .deadline import Deadline
 
 
 class Turns:
@@ -14,8 +18,8 @@ class Turns:
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()
 
-    def take(self, timeout: float) -> bool:
-        """Wait for one's turn, at most *timeout* seconds; return whether it has come."""
+    def take(self, deadline: Deadline) -> bool:
+        """Wait for one's turn until *deadline*; return whether it has come."""
         with self._mutex:
             if not self._taken:
                 self._taken = True
@@ -24,7 +28,7 @@ class Turns:
             ticket.acquire()
             self._waiting.append(ticket)
         try:
-            if ticket.acquire(timeout=min(timeout, threading.TIMEOUT_MAX)):
+            if ticket.acquire(timeout=min(deadline.remaining(), threading.TIMEOUT_MAX)):
                 return True
         except BaseException:
             if not self._withdraw(ticket):

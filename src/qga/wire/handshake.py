@@ -127,11 +127,35 @@ class Conversation:
             if isinstance(error, AgentTimeout):
                 raise AgentTimeout(f"{name}: {error.text}") from error
             raise
+        return self._conclude(name, reply)
+
+    def _conclude(self, name: str, reply: "Any") -> "Any":
         result = _result(name, reply)
         self._synced = True
         if isinstance(result, CommandError):
             raise result
         return result
+
+    # `exchange`, where both are in step, without a generator: `ask`, `take` until there is a reply,
+    # and `answer`.
+
+    def plain(self, name: str) -> bool:
+        """Whether the command *name* can be asked for in this way now."""
+        return self._synced and not self._arrived and name != _SYNC_DELIMITED
+
+    def ask(self, name: str, arguments: "Mapping[str, Any]") -> "list[bytes]":
+        """What to send. Until the answer has been taken, the channel is unsynced."""
+        self._synced = False
+        return request(name, arguments)
+
+    def take(self, data: bytes) -> bool:
+        """Take what has been received; return whether there is a reply."""
+        self._arrived.extend(self._splitter.feed(data))
+        return bool(self._arrived)
+
+    def answer(self, name: str) -> "Any":
+        """The value that the command *name* returned. Errors are those of `exchange`."""
+        return self._conclude(name, self._arrived.popleft())
 
     def exchange_all(
         self, requests: "Sequence[tuple[str, Mapping[str, Any]]]"
@@ -228,10 +252,9 @@ def _result(name: str, reply: "Any") -> "Any":
 
 def request(name: str, arguments: "Mapping[str, Any]") -> "list[bytes]":
     """The text of a request, in pieces; bytes-like arguments become base64."""
-    message: dict[str, Any] = {"execute": name}
-    if arguments:
-        message["arguments"] = arguments
-    pieces = text.encode(message)
+    if not arguments:
+        return [f'{{"execute": {text.quote(name)}}}\n'.encode("ascii")]
+    pieces = text.encode({"execute": name, "arguments": arguments})
     pieces[-1] += b"\n"
     return pieces
 
