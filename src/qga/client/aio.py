@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
@@ -13,13 +12,13 @@ from qga.protocol.model import Command
 from . import aiochannel, hints, results
 from .aioturns import AsyncTurns
 from .deadline import TIMEOUT, Deadline, within
-from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
 from .operation import Awaiting
 from .operations import Operations
 from .target import settled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from .aiochannel import AsyncChannel
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .files import AsyncFiles
     from .flows.script import GuestPath
-    from .flows.steps import Flow, Step
+    from .flows.steps import Flow, Limits, Step, Together
     from .guestfile import AsyncGuestFile
     from .target import Target
 
@@ -113,8 +112,7 @@ class AsyncClient(Awaiting, Operations):
         """
         try:
             if self._left and not self._closed and self._channel is not None:
-                async with self._turn(Deadline(TIDYING)):
-                    pass
+                await self._use(Deadline(TIDYING), _limits)
         except QgaError:
             pass  # it was worth a try
         finally:
@@ -143,7 +141,11 @@ class AsyncClient(Awaiting, Operations):
         >>> await aclient.call("guest-get-host-name")
         {'host-name': 'fake'}
         """
-        reply = await self._exchange(name, arguments or {}, self._deadline(timeout), silent)
+        deadline = self._deadline(timeout)
+        reply = await self._use(
+            deadline,
+            lambda channel: channel.exchange(name, arguments or {}, deadline, silent=silent),
+        )
         return reply if raw else results.plain(reply)
 
     async def sync(self, *, timeout: float | None = None) -> None:
@@ -152,8 +154,7 @@ class AsyncClient(Awaiting, Operations):
         >>> await aclient.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
-        async with self._turn(deadline) as open_channel:
-            await open_channel.synchronise(deadline)
+        await self._use(deadline, lambda channel: channel.synchronise(deadline))
 
     async def perform(self, flow: Flow[R]) -> R:
         r"""Carry out a flow. See `Client.perform`.
@@ -241,8 +242,7 @@ class AsyncClient(Awaiting, Operations):
         >>> client = qga.AsyncClient(agent.adial)
         >>> await client.open_channel()
         """
-        async with self._turn(self._deadline(None), tidy=False):
-            pass
+        await self._use(self._deadline(None), _limits, tidy=False)
 
     # The driver.
 
@@ -258,8 +258,13 @@ class AsyncClient(Awaiting, Operations):
             return None
         deadline = self._pace(pace, self.timeout)
         if isinstance(step, GetLimits):
-            async with self._turn(deadline, tidy=False) as open_channel:
-                return open_channel.limits
+            return await self._use(deadline, _limits, tidy=False)
+        if isinstance(step, Series):
+
+            def paced() -> Deadline:
+                return self._pace(pace, self.timeout)
+
+            return await self._use(deadline, lambda channel: channel.exchange_each(step, paced))
         return await self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
@@ -273,62 +278,42 @@ class AsyncClient(Awaiting, Operations):
 
     async def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)
-        reply = await self._exchange(name, arguments, deadline, silent)
+        reply = await self._use(
+            deadline, lambda channel: channel.exchange(name, arguments, deadline, silent=silent)
+        )
         return results.result(command, reply)
 
     async def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
         requests = [results.request(command)[:2] for command in step.commands]
-        async with self._turn(deadline) as open_channel:
-            replies = await open_channel.exchange_all(requests, deadline)
+        replies = await self._use(
+            deadline, lambda channel: channel.exchange_all(requests, deadline)
+        )
         return results.all_results(step.commands, replies)
 
-    async def _exchange(
+    async def _use(
         self,
-        name: str,
-        arguments: Mapping[str, Any],
         deadline: Deadline,
-        silent: bool,  # noqa: FBT001
-    ) -> Any:
-        # Most calls come here: `_turn`, whose generator would cost as much as the rest of this.
-        turns = await self._wait(deadline)
-        try:
-            open_channel = await self._open(deadline)
-            if self._left:
-                await self._tidy(open_channel, deadline)
-            return await open_channel.exchange(name, arguments, deadline, silent=silent)
-        except CommandError as error:
-            hints.advise(error)
-            raise
-        finally:
-            self._give(turns)
-
-    @asynccontextmanager
-    async def _turn(self, deadline: Deadline, *, tidy: bool = True) -> AsyncIterator[AsyncChannel]:
-        """Wait for the calls of other tasks, within the call's time; give the channel."""
-        turns = await self._wait(deadline)
+        use: Callable[[AsyncChannel], Awaitable[R]],
+        *,
+        tidy: bool = True,
+    ) -> R:
+        """Wait for the calls of other tasks, within the call's time; *use* the channel."""
+        self._move()
+        turns = self._turns  # of this event loop
+        if not await turns.take(deadline):
+            raise AgentBusy(f"calls of other tasks took all of {deadline.seconds:g} s")
         try:
             open_channel = await self._open(deadline)
             if tidy and self._left:
                 await self._tidy(open_channel, deadline)
-            yield open_channel
+            return await use(open_channel)
         except CommandError as error:
             hints.advise(error)
             raise
         finally:
-            self._give(turns)
-
-    async def _wait(self, deadline: Deadline) -> AsyncTurns:
-        """Wait for one's turn; return whose it is: those of this event loop."""
-        self._move()
-        turns = self._turns
-        if not await turns.take(deadline):
-            raise AgentBusy(f"calls of other tasks took all of {deadline.seconds:g} s")
-        return turns
-
-    def _give(self, turns: AsyncTurns) -> None:
-        if self._channel is not None and self._channel.closed:
-            self._channel = None
-        turns.give()
+            if self._channel is not None and self._channel.closed:
+                self._channel = None
+            turns.give()
 
     def _move(self) -> None:
         """Begin anew where the event loop is not the one of the last call."""
@@ -366,3 +351,7 @@ class AsyncClient(Awaiting, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
+
+
+async def _limits(channel: AsyncChannel) -> Limits:
+    return channel.limits

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, cast
 from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
+from . import results
 from .flows.steps import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol, TypeAlias, TypeVar
 
     from qga.wire.handshake import Receive, Talk
 
     from .deadline import Deadline
+    from .flows.steps import Series
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
         def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
             """Have commands executed in order; a failed one's place in the list has its error."""
+
+        def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+            """Have commands executed one by one; *pace* says until when, as each is sent."""
 
         def synchronise(self, deadline: Deadline) -> None:
             """Get in step with the agent."""
@@ -96,6 +101,11 @@ class StreamChannel:
     def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
         return self._hold(self._conversation.exchange_all(requests), deadline)
 
+    def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+        requests, take = results.series(series)
+        talk = self._conversation.exchange_each(requests, take, series.ahead)
+        self._hold(talk, pace(), pace)
+
     def synchronise(self, deadline: Deadline) -> None:
         self._hold(self._conversation.synchronise(), deadline)
 
@@ -107,10 +117,15 @@ class StreamChannel:
         self.closed = True
         self._transport.close()
 
-    def _hold(self, talk: Talk[R], deadline: Deadline) -> R:
+    def _hold(
+        self, talk: Talk[R], deadline: Deadline, pace: Callable[[], Deadline] | None = None
+    ) -> R:
+        """Hold *talk*, until *deadline*; with *pace*, until what that says as something is sent."""
         try:
             step = next(talk)
             while True:
+                if pace is not None and isinstance(step, Send):
+                    deadline = pace()
                 try:
                     answer = self._take(step, deadline)
                 except BaseException as error:  # noqa: BLE001 - the conversation has to know
@@ -161,6 +176,12 @@ class RequestChannel:
             except CommandError as error:
                 results.append(error)
         return results
+
+    def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+        requests, take = results.series(series)
+        for name, arguments in requests:
+            if take(self.exchange(name, arguments, pace())):
+                return
 
     def synchronise(self, deadline: Deadline) -> None:
         self.exchange("guest-ping", {}, deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandError, ProtocolError
@@ -11,10 +12,12 @@ from qga.wire.blob import Blob
 from . import hints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
     from qga.protocol.model import Command
+
+    from .flows.steps import Series
 
     R = TypeVar("R")
 
@@ -56,6 +59,21 @@ def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> lis
             hints.advise(reply)
             raise reply
     return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]
+
+
+def series(step: Series) -> tuple[Iterator[tuple[str, Mapping[str, Any]]], Callable[[Any], bool]]:
+    """The requests of *step*, and what to call with their replies."""
+    waiting: deque[Command[Any]] = deque()
+
+    def requests() -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for command in step.commands:
+            waiting.append(command)
+            yield request(command)[:2]
+
+    def take(reply: Any) -> bool:
+        return step.take(result(waiting.popleft(), reply))
+
+    return requests(), take
 
 
 def plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
@@ -12,20 +11,20 @@ from qga.protocol.model import Command
 
 from . import channel, hints, results
 from .deadline import TIMEOUT, Deadline, within
-from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
 from .operation import Blocking
 from .operations import Operations
 from .target import settled
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
     from .channel import Channel
     from .files import Files
     from .flows.script import GuestPath
-    from .flows.steps import Flow, Step
+    from .flows.steps import Flow, Step, Together
     from .frozen import Freeze
     from .guestfile import GuestFile
     from .target import Target
@@ -128,8 +127,7 @@ class Client(Blocking, Operations):
         """
         try:
             if self._left and not self._closed and self._channel is not None:
-                with self._turn(Deadline(TIDYING)):
-                    pass
+                self._use(Deadline(TIDYING), _nothing)
         except QgaError:
             pass  # it was worth a try
         finally:
@@ -184,7 +182,11 @@ class Client(Blocking, Operations):
 
         Raises: as `execute`.
         """
-        reply = self._exchange(name, arguments or {}, self._deadline(timeout), silent)
+        deadline = self._deadline(timeout)
+        reply = self._use(
+            deadline,
+            lambda channel: channel.exchange(name, arguments or {}, deadline, silent=silent),
+        )
         return reply if raw else results.plain(reply)
 
     def sync(self, *, timeout: float | None = None) -> None:
@@ -193,8 +195,7 @@ class Client(Blocking, Operations):
         >>> client.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
-        with self._turn(deadline) as open_channel:
-            open_channel.synchronise(deadline)
+        self._use(deadline, lambda channel: channel.synchronise(deadline))
 
     def perform(self, flow: Flow[R]) -> R:
         """Carry out a flow: an operation of several commands, each with the timeout for itself.
@@ -301,8 +302,7 @@ class Client(Blocking, Operations):
         >>> client = qga.Client(agent.dial)
         >>> client.open_channel()
         """
-        with self._turn(self._deadline(None), tidy=False):
-            pass
+        self._use(self._deadline(None), _nothing, tidy=False)
 
     # The driver.
 
@@ -318,8 +318,13 @@ class Client(Blocking, Operations):
             return None
         deadline = self._pace(pace, self.timeout)
         if isinstance(step, GetLimits):
-            with self._turn(deadline, tidy=False) as open_channel:
-                return open_channel.limits
+            return self._use(deadline, lambda channel: channel.limits, tidy=False)
+        if isinstance(step, Series):
+
+            def paced() -> Deadline:
+                return self._pace(pace, self.timeout)
+
+            return self._use(deadline, lambda channel: channel.exchange_each(step, paced))
         return self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
@@ -333,58 +338,33 @@ class Client(Blocking, Operations):
 
     def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)
-        reply = self._exchange(name, arguments, deadline, silent)
+        reply = self._use(
+            deadline, lambda channel: channel.exchange(name, arguments, deadline, silent=silent)
+        )
         return results.result(command, reply)
 
     def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
         requests = [results.request(command)[:2] for command in step.commands]
-        with self._turn(deadline) as open_channel:
-            replies = open_channel.exchange_all(requests, deadline)
+        replies = self._use(deadline, lambda channel: channel.exchange_all(requests, deadline))
         return results.all_results(step.commands, replies)
 
-    def _exchange(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        deadline: Deadline,
-        silent: bool,  # noqa: FBT001
-    ) -> Any:
-        # Most calls come here: `_turn`, whose generator would cost as much as the rest of this.
-        self._wait(deadline)
-        try:
-            open_channel = self._open(deadline)
-            if self._left:
-                self._tidy(open_channel, deadline)
-            return open_channel.exchange(name, arguments, deadline, silent=silent)
-        except CommandError as error:
-            hints.advise(error)
-            raise
-        finally:
-            self._give()
-
-    @contextmanager
-    def _turn(self, deadline: Deadline, *, tidy: bool = True) -> Iterator[Channel]:
-        """Wait for the calls of other threads, within the call's time; give the channel."""
-        self._wait(deadline)
+    def _use(self, deadline: Deadline, use: Callable[[Channel], R], *, tidy: bool = True) -> R:
+        """Wait for the calls of other threads, within the call's time; *use* the channel."""
+        # No context manager: as a generator it would cost as much as the rest of this.
+        if not self._turns.take(deadline):
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
-            yield open_channel
+            return use(open_channel)
         except CommandError as error:
             hints.advise(error)
             raise
         finally:
-            self._give()
-
-    def _wait(self, deadline: Deadline) -> None:
-        if not self._turns.take(deadline):
-            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
-
-    def _give(self) -> None:
-        if self._channel is not None and self._channel.closed:
-            self._channel = None
-        self._turns.give()
+            if self._channel is not None and self._channel.closed:
+                self._channel = None
+            self._turns.give()
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
         while self._left:
@@ -414,3 +394,7 @@ class Client(Blocking, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
+
+
+def _nothing(_: Channel) -> None:
+    pass

@@ -123,7 +123,7 @@ class RequestTransport(Protocol):
             silent: whether the agent sends no reply when it succeeds; then None is returned.
 
         Raises:
-            CommandError: the agent's error reply; `qga.wire.handshake.refusal` makes it.
+            CommandError: the agent's error reply; `qga.wire.refusal.refusal` makes it.
             Unsupported: this command cannot be carried; nothing was sent.
             AgentTimeout: no reply before the deadline.
             TransportError: the way is broken; it is closed, and opened again for the next call.
