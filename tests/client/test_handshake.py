@@ -10,6 +10,7 @@ from qga.client import Deadline
 from qga.client.channel import StreamChannel
 from qga.protocol import FileRead, Ping
 from qga.wire import handshake
+from qga.wire.refusal import refusal as made
 
 from .peer import Peer, Peers
 
@@ -308,7 +309,7 @@ def test_requests_beyond_what_is_read_at_once_wait_for_replies() -> None:
 
 
 def refusal(**error: object) -> qga.CommandError:
-    return handshake.refusal(error)
+    return made(error)
 
 
 @pytest.mark.parametrize(
@@ -416,4 +417,4 @@ def test_error_replies_of_2011_become_the_same_exceptions(
 
 @pytest.mark.parametrize("error", [None, 1, "text", [], {}, {"class": 1, "desc": []}])
 def test_any_error_reply_becomes_some_exception(error: object) -> None:
-    assert isinstance(handshake.refusal(error), qga.CommandError)
+    assert isinstance(made(error), qga.CommandError)

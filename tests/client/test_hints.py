@@ -12,7 +12,7 @@ import qga
 from qga.client import hints
 from qga.client.flows.steps import Flow, Together
 from qga.protocol import FileOpen, Ping, Shutdown
-from qga.wire.handshake import refusal
+from qga.wire.refusal import refusal
 from tests.support.stock import RunningAgent
 
 from .peer import Peer, Peers

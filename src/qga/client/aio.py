@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
+from qga.protocol.model import Command
 
 from . import aiochannel, hints, results
 from .aioturns import AsyncTurns
 from .deadline import TIMEOUT, Deadline, within
-from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
 from .operation import Awaiting
 from .operations import Operations
 from .target import settled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
-
-    from qga.protocol.model import Command
 
     from .aiochannel import AsyncChannel
     from .aiofrozen import AsyncFreeze
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .files import AsyncFiles
     from .flows.script import GuestPath
-    from .flows.steps import Flow, Step
+    from .flows.steps import Flow, Limits, Step, Together
     from .guestfile import AsyncGuestFile
     from .target import Target
 
@@ -114,8 +112,7 @@ class AsyncClient(Awaiting, Operations):
         """
         try:
             if self._left and not self._closed and self._channel is not None:
-                async with self._turn(Deadline(TIDYING)):
-                    pass
+                await self._use(Deadline(TIDYING), _limits)
         except QgaError:
             pass  # it was worth a try
         finally:
@@ -145,8 +142,10 @@ class AsyncClient(Awaiting, Operations):
         {'host-name': 'fake'}
         """
         deadline = self._deadline(timeout)
-        async with self._turn(deadline) as open_channel:
-            reply = await open_channel.exchange(name, arguments or {}, deadline, silent=silent)
+        reply = await self._use(
+            deadline,
+            lambda channel: channel.exchange(name, arguments or {}, deadline, silent=silent),
+        )
         return reply if raw else results.plain(reply)
 
     async def sync(self, *, timeout: float | None = None) -> None:
@@ -155,8 +154,7 @@ class AsyncClient(Awaiting, Operations):
         >>> await aclient.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
-        async with self._turn(deadline) as open_channel:
-            await open_channel.synchronise(deadline)
+        await self._use(deadline, lambda channel: channel.synchronise(deadline))
 
     async def perform(self, flow: Flow[R]) -> R:
         r"""Carry out a flow. See `Client.perform`.
@@ -244,13 +242,14 @@ class AsyncClient(Awaiting, Operations):
         >>> client = qga.AsyncClient(agent.adial)
         >>> await client.open_channel()
         """
-        async with self._turn(self._deadline(None), tidy=False):
-            pass
+        await self._use(self._deadline(None), _limits, tidy=False)
 
     # The driver.
 
     async def _take(self, step: Step, pace: Timeout) -> Any:
         """Do what a flow asks for."""
+        if isinstance(step, Command):
+            return await self._execute(step, self._pace(pace, self.timeout))
         if isinstance(step, Wait):
             await asyncio.sleep(min(step.seconds, self._pace(pace, step.seconds).remaining()))
             return None
@@ -259,11 +258,14 @@ class AsyncClient(Awaiting, Operations):
             return None
         deadline = self._pace(pace, self.timeout)
         if isinstance(step, GetLimits):
-            async with self._turn(deadline, tidy=False) as open_channel:
-                return open_channel.limits
-        if isinstance(step, Together):
-            return await self._execute_all(step, deadline)
-        return await self._execute(step, deadline)
+            return await self._use(deadline, _limits, tidy=False)
+        if isinstance(step, Series):
+
+            def paced() -> Deadline:
+                return self._pace(pace, self.timeout)
+
+            return await self._use(deadline, lambda channel: channel.exchange_each(step, paced))
+        return await self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
@@ -276,19 +278,26 @@ class AsyncClient(Awaiting, Operations):
 
     async def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)
-        async with self._turn(deadline) as open_channel:
-            reply = await open_channel.exchange(name, arguments, deadline, silent=silent)
+        reply = await self._use(
+            deadline, lambda channel: channel.exchange(name, arguments, deadline, silent=silent)
+        )
         return results.result(command, reply)
 
     async def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
         requests = [results.request(command)[:2] for command in step.commands]
-        async with self._turn(deadline) as open_channel:
-            replies = await open_channel.exchange_all(requests, deadline)
+        replies = await self._use(
+            deadline, lambda channel: channel.exchange_all(requests, deadline)
+        )
         return results.all_results(step.commands, replies)
 
-    @asynccontextmanager
-    async def _turn(self, deadline: Deadline, *, tidy: bool = True) -> AsyncIterator[AsyncChannel]:
-        """Wait for the calls of other tasks, within the call's time; give the channel."""
+    async def _use(
+        self,
+        deadline: Deadline,
+        use: Callable[[AsyncChannel], Awaitable[R]],
+        *,
+        tidy: bool = True,
+    ) -> R:
+        """Wait for the calls of other tasks, within the call's time; *use* the channel."""
         self._move()
         turns = self._turns  # of this event loop
         if not await turns.take(deadline):
@@ -297,7 +306,7 @@ class AsyncClient(Awaiting, Operations):
             open_channel = await self._open(deadline)
             if tidy and self._left:
                 await self._tidy(open_channel, deadline)
-            yield open_channel
+            return await use(open_channel)
         except CommandError as error:
             hints.advise(error)
             raise
@@ -342,3 +351,7 @@ class AsyncClient(Awaiting, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
+
+
+async def _limits(channel: AsyncChannel) -> Limits:
+    return channel.limits

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from qga.errors import AgentNotResponding, CommandError, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
+from . import results
 from .flows.steps import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol, TypeVar
 
     from qga.wire.handshake import Receive, Talk
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .channel import Request
     from .deadline import Deadline
+    from .flows.steps import Series
 
     R = TypeVar("R")
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
         async def exchange_all(
             self, requests: Sequence[Request], deadline: Deadline
         ) -> list[Any]: ...
+
+        async def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None: ...
 
         async def synchronise(self, deadline: Deadline) -> None: ...
 
@@ -67,11 +71,31 @@ class AsyncStreamChannel:
     async def exchange(
         self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
     ) -> Any:
-        talk = self._conversation.exchange(name, arguments, silent=silent)
-        return await self._hold(talk, deadline)
+        conversation = self._conversation
+        if silent or not conversation.plain(name):
+            talk = conversation.exchange(name, arguments, silent=silent)
+            return await self._hold(talk, deadline)
+        # In step with the agent, as nearly always, a call is one request and one reply: no need of
+        # the generator, which costs as much as the rest. What ends this early leaves the
+        # conversation out of step, as there.
+        try:
+            await self._transport.send(conversation.ask(name, arguments), deadline)
+            while not conversation.take(await self._transport.receive(deadline)):
+                pass
+        except AgentTimeout as error:
+            raise AgentTimeout(f"{name}: {error.text}") from error
+        except TransportError:
+            self.close()
+            raise
+        return conversation.answer(name)
 
     async def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
         return await self._hold(self._conversation.exchange_all(requests), deadline)
+
+    async def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+        requests, take = results.series(series)
+        talk = self._conversation.exchange_each(requests, take, series.ahead)
+        await self._hold(talk, pace(), pace)
 
     async def synchronise(self, deadline: Deadline) -> None:
         await self._hold(self._conversation.synchronise(), deadline)
@@ -84,10 +108,15 @@ class AsyncStreamChannel:
         self.closed = True
         self._transport.close()
 
-    async def _hold(self, talk: Talk[R], deadline: Deadline) -> R:
+    async def _hold(
+        self, talk: Talk[R], deadline: Deadline, pace: Callable[[], Deadline] | None = None
+    ) -> R:
+        """Hold *talk*, until *deadline*; with *pace*, until what that says as something is sent."""
         try:
             step = next(talk)
             while True:
+                if pace is not None and isinstance(step, Send):
+                    deadline = pace()
                 try:
                     answer = await self._take(step, deadline)
                 except BaseException as error:  # noqa: BLE001 - the conversation has to know
@@ -138,6 +167,12 @@ class AsyncRequestChannel:
             except CommandError as error:
                 results.append(error)
         return results
+
+    async def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+        requests, take = results.series(series)
+        for name, arguments in requests:
+            if take(await self.exchange(name, arguments, pace())):
+                return
 
     async def synchronise(self, deadline: Deadline) -> None:
         await self.exchange("guest-ping", {}, deadline)

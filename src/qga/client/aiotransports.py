@@ -9,11 +9,11 @@ import asyncio
 import os
 import socket
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from qga.errors import AgentTimeout, ConnectionLost, NoChannel
 
-from .transports import LONG, PIECES, READ_SIZE, RETRY, lost, no_sockets, reason
+from .transports import LONG, PIECES, RETRY, Reading, lost, no_sockets, reason, unsent
 from .ways import addresses, as_os_error, unknown_host
 
 if TYPE_CHECKING:
@@ -70,16 +70,20 @@ class AsyncDescriptorTransport:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
-        self._arrived = bytearray()
+        self._reading = Reading()
+        self._arrived: list[bytes] = []
+        self._held = 0
         self._ended: ConnectionLost | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
+        self._awaited: _Awaited | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # Registered once, not for each call.
-        self._reading = True
+        self._registered = True
         self._loop.add_reader(descriptor, self._read)
 
     async def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
-        waiting = [memoryview(piece) for piece in pieces if piece]
+        waiting: Sequence[bytes | memoryview] = pieces
         while waiting:
             if self._descriptor < 0:
                 raise ConnectionLost("the channel is closed")
@@ -87,13 +91,10 @@ class AsyncDescriptorTransport:
                 sent = os.writev(self._descriptor, waiting[:PIECES])
             except BlockingIOError:
                 await self._writable(deadline)
-                continue
             except OSError as error:
                 raise lost(error) from error
-            while waiting and sent >= len(waiting[0]):
-                sent -= len(waiting.pop(0))
-            if sent:
-                waiting[0] = waiting[0][sent:]
+            else:
+                waiting = unsent(waiting, sent)
 
     async def receive(self, deadline: Deadline) -> bytes:
         while not self._arrived:
@@ -105,9 +106,11 @@ class AsyncDescriptorTransport:
                 await self._by(self._waiter, deadline)
             finally:
                 self._waiter = None
-        data, self._arrived = self._arrived, bytearray()
+        data = b"".join(self._arrived)
+        self._arrived.clear()
+        self._held = 0
         self._resume()
-        return bytes(data)
+        return data
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -124,12 +127,14 @@ class AsyncDescriptorTransport:
         if not self._loop.is_closed():
             self._loop.remove_reader(descriptor)
             self._loop.remove_writer(descriptor)
+            if self._timer is not None:
+                self._timer.cancel()
         os.close(descriptor)
         self._end(ConnectionLost("the channel is closed"))
 
     def _read(self) -> None:
         try:
-            data = os.read(self._descriptor, READ_SIZE)
+            data = self._reading.read(self._descriptor)
         except BlockingIOError:
             return
         except OSError as error:
@@ -138,8 +143,9 @@ class AsyncDescriptorTransport:
         if not data:
             self._end(ConnectionLost("the agent's side closed the channel"))
             return
-        self._arrived += data
-        if len(self._arrived) >= _AHEAD:
+        self._arrived.append(data)
+        self._held += len(data)
+        if self._held >= _AHEAD:
             self._pause()
         self._wake()
 
@@ -155,14 +161,14 @@ class AsyncDescriptorTransport:
             _resolve(self._room)
 
     def _pause(self) -> None:
-        if self._reading:
-            self._reading = False
+        if self._registered:
+            self._registered = False
             if self._descriptor >= 0:
                 self._loop.remove_reader(self._descriptor)
 
     def _resume(self) -> None:
-        if not self._reading and not self._ended and self._descriptor >= 0:
-            self._reading = True
+        if not self._registered and not self._ended and self._descriptor >= 0:
+            self._registered = True
             self._loop.add_reader(self._descriptor, self._read)
 
     async def _writable(self, deadline: Deadline) -> None:
@@ -176,28 +182,51 @@ class AsyncDescriptorTransport:
                 self._loop.remove_writer(self._descriptor)
 
     async def _by(self, future: asyncio.Future[None], deadline: Deadline) -> None:
-        """Await *future* until *deadline*. Lighter than `asyncio.timeout`: this is each call's."""
+        """Await *future* until *deadline*."""
         remaining = deadline.remaining()
         if not remaining:
             raise deadline.expired()
-        if remaining == float("inf"):
-            await future
-            return
-        timer = self._loop.call_later(remaining, _expire, future, deadline)
+        self._awaited = _Awaited(future, deadline)
+        self._look_in(remaining)
         try:
             await future
         finally:
-            timer.cancel()
+            self._awaited = None
+
+    # One timer for all calls: it is left to run when a call is over, and looks at the one of then.
+    # To set and cancel a timer for each call costs as much as the rest of `_by`.
+
+    def _look_in(self, seconds: float) -> None:
+        if seconds > LONG:
+            return  # for ever
+        at = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._awaited is None:
+            return
+        remaining = self._awaited.deadline.remaining()
+        if remaining:
+            self._look_in(remaining)
+        elif not self._awaited.future.done():
+            self._awaited.future.set_exception(self._awaited.deadline.expired())
+
+
+class _Awaited(NamedTuple):
+    """What a call is waiting for, and until when."""
+
+    future: asyncio.Future[None]
+    deadline: Deadline
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _expire(future: asyncio.Future[None], deadline: Deadline) -> None:
-    if not future.done():
-        future.set_exception(deadline.expired())
 
 
 def adopt(descriptor: int) -> AsyncTransport:

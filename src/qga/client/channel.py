@@ -6,19 +6,21 @@ a transport that takes care of the conversation itself. `aiochannel` has their a
 
 from __future__ import annotations
 
-from qga.errors import AgentNotResponding, CommandError, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
+from . import results
 from .flows.steps import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol, TypeAlias, TypeVar
 
     from qga.wire.handshake import Receive, Talk
 
     from .deadline import Deadline
+    from .flows.steps import Series
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 
         def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
             """Have commands executed in order; a failed one's place in the list has its error."""
+
+        def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+            """Have commands executed one by one; *pace* says until when, as each is sent."""
 
         def synchronise(self, deadline: Deadline) -> None:
             """Get in step with the agent."""
@@ -74,10 +79,31 @@ class StreamChannel:
     def exchange(
         self, name: str, arguments: Mapping[str, Any], deadline: Deadline, *, silent: bool = False
     ) -> Any:
-        return self._hold(self._conversation.exchange(name, arguments, silent=silent), deadline)
+        conversation = self._conversation
+        if silent or not conversation.plain(name):
+            talk = conversation.exchange(name, arguments, silent=silent)
+            return self._hold(talk, deadline)
+        # In step with the agent, as nearly always, a call is one request and one reply: no need of
+        # the generator, which costs as much as the rest. What ends this early leaves the
+        # conversation out of step, as there.
+        try:
+            self._transport.send(conversation.ask(name, arguments), deadline)
+            while not conversation.take(self._transport.receive(deadline)):
+                pass
+        except AgentTimeout as error:
+            raise AgentTimeout(f"{name}: {error.text}") from error
+        except TransportError:
+            self.close()
+            raise
+        return conversation.answer(name)
 
     def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
         return self._hold(self._conversation.exchange_all(requests), deadline)
+
+    def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+        requests, take = results.series(series)
+        talk = self._conversation.exchange_each(requests, take, series.ahead)
+        self._hold(talk, pace(), pace)
 
     def synchronise(self, deadline: Deadline) -> None:
         self._hold(self._conversation.synchronise(), deadline)
@@ -90,10 +116,15 @@ class StreamChannel:
         self.closed = True
         self._transport.close()
 
-    def _hold(self, talk: Talk[R], deadline: Deadline) -> R:
+    def _hold(
+        self, talk: Talk[R], deadline: Deadline, pace: Callable[[], Deadline] | None = None
+    ) -> R:
+        """Hold *talk*, until *deadline*; with *pace*, until what that says as something is sent."""
         try:
             step = next(talk)
             while True:
+                if pace is not None and isinstance(step, Send):
+                    deadline = pace()
                 try:
                     answer = self._take(step, deadline)
                 except BaseException as error:  # noqa: BLE001 - the conversation has to know
@@ -144,6 +175,12 @@ class RequestChannel:
             except CommandError as error:
                 results.append(error)
         return results
+
+    def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
+        requests, take = results.series(series)
+        for name, arguments in requests:
+            if take(self.exchange(name, arguments, pace())):
+                return
 
     def synchronise(self, deadline: Deadline) -> None:
         self.exchange("guest-ping", {}, deadline)

@@ -13,7 +13,7 @@ from qga.errors import (
     ProtocolError,
     QgaError,
 )
-from qga.wire import handshake
+from qga.wire.refusal import refusal
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -67,7 +67,7 @@ def explained(error: Exception, name: str, *, sent: bool) -> QgaError:
     detail = failure.get_str2() or message
     refused = _refusal(code, detail, name)
     if refused is not None:
-        return handshake.refusal(refused)
+        return refusal(refused)
     if code in (_AGENT_UNRESPONSIVE, _AGENT_TIMEOUT, _AGENT_UNSYNCED, _OPERATION_TIMEOUT):
         return _unresponsive(code, detail, name, sent=sent)
     if code == _NO_DOMAIN:

@@ -8,12 +8,17 @@ from qga.wire.blob import Blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections import deque
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
     from qga.protocol.model import Command
 
+    from .flows.steps import Series
+
     R = TypeVar("R")
+else:
+    from _collections import deque  # `collections` takes longer to load than this module
 
 
 def request(command: Command[Any]) -> tuple[str, dict[str, Any], bool]:
@@ -55,6 +60,21 @@ def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> lis
             hints.advise(reply)
             raise reply
     return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]
+
+
+def series(step: Series) -> tuple[Iterator[tuple[str, Mapping[str, Any]]], Callable[[Any], bool]]:
+    """The requests of *step*, and what to call with their replies."""
+    waiting: deque[Command[Any]] = deque()
+
+    def requests() -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for command in step.commands:
+            waiting.append(command)
+            yield request(command)[:2]
+
+    def take(reply: Any) -> bool:
+        return step.take(result(waiting.popleft(), reply))
+
+    return requests(), take
 
 
 def plain(value: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
+from qga.protocol.model import Command
 
 from . import channel, results
 from .deadline import TIMEOUT, Deadline, within
-from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Timeout, Together, Wait
+from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
 from .operation import Blocking
 from .operations import Operations
 from .target import settled
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
-    from qga.protocol.model import Command
-
     from .channel import Channel
     from .files import Files
     from .flows.script import GuestPath
-    from .flows.steps import Flow, Step
+    from .flows.steps import Flow, Step, Together
     from .frozen import Freeze
     from .guestfile import GuestFile
     from .target import Target
@@ -82,27 +81,6 @@ def connect(
     return client
 
 
-class _Turn:
-    """For a `with` block; `contextlib`, which makes such things of generators, loads much."""
-
-    __slots__ = ("_client", "_deadline", "_tidy")
-
-    def __init__(self, client: Client, deadline: Deadline, *, tidy: bool) -> None:
-        self._client = client
-        self._deadline = deadline
-        self._tidy = tidy
-
-    def __enter__(self) -> Channel:
-        return self._client._begin(self._deadline, tidy=self._tidy)  # noqa: SLF001
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CommandError):
-            from . import hints
-
-            hints.advise(error)
-        self._client._give()  # noqa: SLF001
-
-
 class Client(Blocking, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
@@ -152,8 +130,7 @@ class Client(Blocking, Operations):
         """
         try:
             if self._left and not self._closed and self._channel is not None:
-                with self._turn(Deadline(TIDYING)):
-                    pass
+                self._use(Deadline(TIDYING), _nothing)
         except QgaError:
             pass  # it was worth a try
         finally:
@@ -209,8 +186,10 @@ class Client(Blocking, Operations):
         Raises: as `execute`.
         """
         deadline = self._deadline(timeout)
-        with self._turn(deadline) as open_channel:
-            reply = open_channel.exchange(name, arguments or {}, deadline, silent=silent)
+        reply = self._use(
+            deadline,
+            lambda channel: channel.exchange(name, arguments or {}, deadline, silent=silent),
+        )
         return reply if raw else results.plain(reply)
 
     def sync(self, *, timeout: float | None = None) -> None:
@@ -219,8 +198,7 @@ class Client(Blocking, Operations):
         >>> client.sync(timeout=5)
         """
         deadline = self._deadline(timeout)
-        with self._turn(deadline) as open_channel:
-            open_channel.synchronise(deadline)
+        self._use(deadline, lambda channel: channel.synchronise(deadline))
 
     def perform(self, flow: Flow[R]) -> R:
         """Carry out a flow: an operation of several commands, each with the timeout for itself.
@@ -327,13 +305,14 @@ class Client(Blocking, Operations):
         >>> client = qga.Client(agent.dial)
         >>> client.open_channel()
         """
-        with self._turn(self._deadline(None), tidy=False):
-            pass
+        self._use(self._deadline(None), _nothing, tidy=False)
 
     # The driver.
 
     def _take(self, step: Step, pace: Timeout) -> Any:
         """Do what a flow asks for."""
+        if isinstance(step, Command):
+            return self._execute(step, self._pace(pace, self.timeout))
         if isinstance(step, Wait):
             time.sleep(min(step.seconds, self._pace(pace, step.seconds).remaining()))
             return None
@@ -342,11 +321,14 @@ class Client(Blocking, Operations):
             return None
         deadline = self._pace(pace, self.timeout)
         if isinstance(step, GetLimits):
-            with self._turn(deadline, tidy=False) as open_channel:
-                return open_channel.limits
-        if isinstance(step, Together):
-            return self._execute_all(step, deadline)
-        return self._execute(step, deadline)
+            return self._use(deadline, lambda channel: channel.limits, tidy=False)
+        if isinstance(step, Series):
+
+            def paced() -> Deadline:
+                return self._pace(pace, self.timeout)
+
+            return self._use(deadline, lambda channel: channel.exchange_each(step, paced))
+        return self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
         seconds = otherwise if pace.seconds is None else pace.seconds
@@ -359,39 +341,35 @@ class Client(Blocking, Operations):
 
     def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)
-        with self._turn(deadline) as open_channel:
-            reply = open_channel.exchange(name, arguments, deadline, silent=silent)
+        reply = self._use(
+            deadline, lambda channel: channel.exchange(name, arguments, deadline, silent=silent)
+        )
         return results.result(command, reply)
 
     def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
         requests = [results.request(command)[:2] for command in step.commands]
-        with self._turn(deadline) as open_channel:
-            replies = open_channel.exchange_all(requests, deadline)
+        replies = self._use(deadline, lambda channel: channel.exchange_all(requests, deadline))
         return results.all_results(step.commands, replies)
 
-    def _turn(self, deadline: Deadline, *, tidy: bool = True) -> _Turn:
-        """Wait for the calls of other threads, within the call's time; give the channel."""
-        return _Turn(self, deadline, tidy=tidy)
-
-    def _begin(self, deadline: Deadline, *, tidy: bool) -> Channel:
-        self._wait(deadline)
+    def _use(self, deadline: Deadline, use: Callable[[Channel], R], *, tidy: bool = True) -> R:
+        """Wait for the calls of other threads, within the call's time; *use* the channel."""
+        # No context manager: as a generator it would cost as much as the rest of this.
+        if not self._turns.take(deadline):
+            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
-            return open_channel
-        except BaseException:
-            self._give()
+            return use(open_channel)
+        except CommandError as error:
+            from . import hints
+
+            hints.advise(error)
             raise
-
-    def _wait(self, deadline: Deadline) -> None:
-        if not self._turns.take(deadline.remaining()):
-            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
-
-    def _give(self) -> None:
-        if self._channel is not None and self._channel.closed:
-            self._channel = None
-        self._turns.give()
+        finally:
+            if self._channel is not None and self._channel.closed:
+                self._channel = None
+            self._turns.give()
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
         while self._left:
@@ -421,3 +399,7 @@ class Client(Blocking, Operations):
         dropped, self._channel = self._channel, None
         if dropped is not None:
             dropped.close()
+
+
+def _nothing(_: Channel) -> None:
+    pass

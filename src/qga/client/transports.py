@@ -30,8 +30,13 @@ else:
     # To load typing takes longer than to ask an agent something.
     from abc import ABC as Protocol  # noqa: N811
 
-# One read takes what a socket's buffer usually holds (208 KiB); larger requests measured no faster.
-READ_SIZE = 256 * 1024
+# Most replies fit in this. Room for more would have to be had from the system, and given back, for
+# each of them.
+READ_SIZE = 16 * 1024
+
+# When more is there, one read takes what a socket's buffer usually holds (208 KiB); larger requests
+# measured no faster.
+LARGE_READ_SIZE = 256 * 1024
 
 # The kernel takes 1024 pieces at once; a request has three, unless somebody writes a list of data.
 PIECES = 1024
@@ -121,7 +126,7 @@ class RequestTransport(Protocol):
             silent: whether the agent sends no reply when it succeeds; then None is returned.
 
         Raises:
-            CommandError: the agent's error reply; `qga.wire.handshake.refusal` makes it.
+            CommandError: the agent's error reply; `qga.wire.refusal.refusal` makes it.
             Unsupported: this command cannot be carried; nothing was sent.
             AgentTimeout: no reply before the deadline.
             TransportError: the way is broken; it is closed, and opened again for the next call.
@@ -165,27 +170,25 @@ class DescriptorTransport:
         self._writable.register(descriptor, select.POLLOUT)
         self._gone = select.poll()
         self._gone.register(descriptor, select.POLLRDHUP)
+        self._reading = Reading()
 
     def send(self, pieces: Sequence[bytes], deadline: Deadline) -> None:
-        waiting = [memoryview(piece) for piece in pieces if piece]
+        waiting: Sequence[bytes | memoryview] = pieces
         while waiting:
             try:
                 sent = os.writev(self._descriptor, waiting[:PIECES])
             except BlockingIOError:
                 _wait(self._writable, deadline)
-                continue
             except OSError as error:
                 raise lost(error) from error
-            while waiting and sent >= len(waiting[0]):
-                sent -= len(waiting.pop(0))
-            if sent:
-                waiting[0] = waiting[0][sent:]
+            else:
+                waiting = unsent(waiting, sent)
 
     def receive(self, deadline: Deadline) -> bytes:
         while True:
             _wait(self._readable, deadline)
             try:
-                data = os.read(self._descriptor, READ_SIZE)
+                data = self._reading.read(self._descriptor)
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -210,6 +213,40 @@ class DescriptorTransport:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def unsent(pieces: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes | memoryview]:
+    """What of *pieces* is still to be sent after their first *sent* bytes."""
+    at = 0
+    while at < len(pieces) and sent >= len(pieces[at]):
+        sent -= len(pieces[at])
+        at += 1
+    if not sent:
+        return pieces[at:]
+    return [memoryview(pieces[at])[sent:], *pieces[at + 1 :]]
+
+
+class Reading:
+    """Reads from a descriptor as much as it seems to have."""
+
+    __slots__ = ("_room",)
+
+    def __init__(self) -> None:
+        self._room: bytearray | None = None
+
+    def read(self, descriptor: int) -> bytes:
+        """What is there, of some length. Errors are those of `os.read`."""
+        if self._room is None:
+            data = os.read(descriptor, READ_SIZE)
+            if len(data) == READ_SIZE:
+                self._room = bytearray(LARGE_READ_SIZE)
+            return data
+        # Into room that is kept while much comes: fresh one costs more than a copy.
+        count = os.readv(descriptor, [self._room])
+        data = bytes(memoryview(self._room)[:count])
+        if count < READ_SIZE:
+            self._room = None
+        return data
 
 
 def _wait(poll: select.poll, deadline: Deadline) -> None:

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from collections import deque
+
+    from .deadline import Deadline
 else:
     from _collections import deque
 
@@ -20,8 +22,8 @@ class Turns:
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()
 
-    def take(self, timeout: float) -> bool:
-        """Wait for one's turn, at most *timeout* seconds; return whether it has come."""
+    def take(self, deadline: Deadline) -> bool:
+        """Wait for one's turn until *deadline*; return whether it has come."""
         with self._mutex:
             if not self._taken:
                 self._taken = True
@@ -30,7 +32,7 @@ class Turns:
             ticket.acquire()
             self._waiting.append(ticket)
         try:
-            if ticket.acquire(timeout=min(timeout, TIMEOUT_MAX)):
+            if ticket.acquire(timeout=min(deadline.remaining(), TIMEOUT_MAX)):
                 return True
         except BaseException:
             if not self._withdraw(ticket):

@@ -15,29 +15,24 @@ client's driver, be that a blocking one or one of asyncio. An error of the trans
 them by the driver.
 """
 
-from errno import errorcode
-from os import strerror, urandom
+from os import urandom
 
 from qga.errors import (
-    AgentFrozen,
     AgentNotResponding,
     AgentTimeout,
-    BadArgument,
-    CommandDisabled,
     CommandError,
-    CommandNotFound,
     ConnectionLost,
-    GuestOSError,
     ProtocolError,
 )
 
 from . import text
+from .refusal import concerns, refusal
 from .splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
@@ -129,11 +124,35 @@ class Conversation:
             if isinstance(error, AgentTimeout):
                 raise AgentTimeout(f"{name}: {error.text}") from error
             raise
+        return self._conclude(name, reply)
+
+    def _conclude(self, name: str, reply: "Any") -> "Any":
         result = _result(name, reply)
         self._synced = True
         if isinstance(result, CommandError):
             raise result
         return result
+
+    # `exchange`, where both are in step, without a generator: `ask`, `take` until there is a reply,
+    # and `answer`.
+
+    def plain(self, name: str) -> bool:
+        """Whether the command *name* can be asked for in this way now."""
+        return self._synced and not self._arrived and name != _SYNC_DELIMITED
+
+    def ask(self, name: str, arguments: "Mapping[str, Any]") -> "list[bytes]":
+        """What to send. Until the answer has been taken, the channel is unsynced."""
+        self._synced = False
+        return request(name, arguments)
+
+    def take(self, data: bytes) -> bool:
+        """Take what has been received; return whether there is a reply."""
+        self._arrived.extend(self._splitter.feed(data))
+        return bool(self._arrived)
+
+    def answer(self, name: str) -> "Any":
+        """The value that the command *name* returned. Errors are those of `exchange`."""
+        return self._conclude(name, self._arrived.popleft())
 
     def exchange_all(
         self, requests: "Sequence[tuple[str, Mapping[str, Any]]]"
@@ -175,6 +194,51 @@ class Conversation:
                 raise AgentTimeout(f"{name}: {error.text}") from error
             results.append(_result(name, reply))
 
+    def exchange_each(
+        self,
+        requests: "Iterable[tuple[str, Mapping[str, Any]]]",
+        take: "Callable[[Any], bool]",
+        ahead: int,
+    ) -> "Talk[None]":
+        """Send *requests* and *take* what each returns as it comes.
+
+        Args:
+            requests: name and arguments of each, as for `exchange_all`. One is asked for, and made
+                to text, while the agent is at the one before.
+            take: when it returns True, no more are sent.
+            ahead: how many may be under way at once, within `AT_ONCE`.
+
+        Raises: as `exchange`, when the replies to all that were sent are there.
+        """
+        if not self.synced:
+            yield from self.synchronise()
+        self._synced = False
+        source = iter(requests)
+        waiting: deque[tuple[str, int]] = deque()
+        error: CommandError | None = None
+        following = _prepared(source)
+        while following or waiting:
+            under_way = sum(size for _, size in waiting)
+            while following and (
+                not waiting or (len(waiting) < ahead and under_way + following[1] <= AT_ONCE)
+            ):
+                name, size, pieces = following
+                yield Send(pieces)
+                waiting.append((name, size))
+                under_way += size
+                following = _prepared(source)
+            name, _ = waiting.popleft()
+            results: list[Any] = []
+            yield from self._take_replies([name], results)
+            if isinstance(results[0], CommandError):
+                error = error or results[0]
+                following = None
+            elif error is None and take(results[0]):
+                following = None
+        self._synced = True
+        if error is not None:
+            raise error
+
     def synchronise(self) -> "Talk[None]":
         """Get in step with the agent; by `exchange` done whenever it is needed.
 
@@ -209,7 +273,7 @@ class Conversation:
             if type(reply) is dict:
                 if type(reply.get("return")) is int and reply["return"] == number:
                     return None
-                if _concerns(reply.get("error"), name):
+                if concerns(reply.get("error"), name):
                     return refusal(reply["error"])
 
     def _next(self, within: "float | None" = None) -> "Talk[Any]":
@@ -217,6 +281,16 @@ class Conversation:
             data = yield Receive(within)
             self._arrived.extend(self._splitter.feed(data))
         return self._arrived.popleft()
+
+
+def _prepared(
+    requests: "Iterator[tuple[str, Mapping[str, Any]]]",
+) -> "tuple[str, int, list[bytes]] | None":
+    """Name, length and text of the next one; None if there is none."""
+    for name, arguments in requests:
+        pieces = request(name, arguments)
+        return name, sum(map(len, pieces)), pieces
+    return None
 
 
 def _result(name: str, reply: "Any") -> "Any":
@@ -230,123 +304,8 @@ def _result(name: str, reply: "Any") -> "Any":
 
 def request(name: str, arguments: "Mapping[str, Any]") -> "list[bytes]":
     """The text of a request, in pieces; bytes-like arguments become base64."""
-    message: dict[str, Any] = {"execute": name}
-    if arguments:
-        message["arguments"] = arguments
-    pieces = text.encode(message)
+    if not arguments:
+        return [f'{{"execute": {text.quote(name)}}}\n'.encode("ascii")]
+    pieces = text.encode({"execute": name, "arguments": arguments})
     pieces[-1] += b"\n"
     return pieces
-
-
-# Error replies.
-
-# Texts for the classes of agents before 1.2, which sent data to make a text of instead of a text.
-_LEGACY_TEXTS = {
-    "CommandNotFound": "The command {name} has not been found",
-    "CommandDisabled": "The command {name} has been disabled",
-    "FdNotFound": "handle '{name}' has not been found",
-    "InvalidParameter": "Invalid parameter '{name}'",
-    "InvalidParameterType": "Invalid parameter type for '{name}', expected: {expected}",
-    "InvalidParameterValue": "Parameter '{name}' expects {expected}",
-    "JSONParsing": "JSON parse error",
-    "MissingParameter": "Parameter '{name}' is missing",
-    "OpenFileFailed": "failed to open file '{filename}'",
-    "QgaCommandFailed": "{message}",
-    "QMPBadInputObject": "QMP input lacks member '{expected}'",
-    "QMPBadInputObjectMember": "QMP input member '{member}' must be of type {expected}",
-    "QMPExtraInputMember": "QMP input member '{member}' is unexpected",
-    "Unsupported": "this feature or command is not currently supported",
-}
-_BAD_ARGUMENT_CLASSES = frozenset(
-    (
-        "FdNotFound",
-        "InvalidParameter",
-        "InvalidParameterType",
-        "InvalidParameterValue",
-        "MissingParameter",
-    )
-)
-_BAD_ARGUMENT_STARTS = (
-    "Parameter '",
-    "Invalid parameter",
-    "Base64 data ",
-    "invalid file open mode",
-    "invalid whence",
-    "mode is invalid",
-)
-
-
-def refusal(error: "Any") -> CommandError:
-    """The exception for the `error` member of a reply, in the form of any version."""
-    if type(error) is not dict:
-        return CommandError("the agent answered with an error that says nothing")
-    name = str(error.get("class", "GenericError"))
-    data = error.get("data")
-    legacy = (name, data) if isinstance(data, dict) else None
-    desc = error.get("desc")
-    if not isinstance(desc, str):
-        desc = _describe(name, data if isinstance(data, dict) else {})
-    made = _classify(name, desc, legacy)
-    if name in ("GenericError", "CommandNotFound"):
-        made.error_class = name
-    return made
-
-
-def _classify(name: str, desc: str, legacy: "Any") -> CommandError:
-    # `handle '7' has not been found` is a GenericError: the text alone does not tell.
-    if name in ("CommandNotFound", "CommandDisabled"):
-        if "frozen" in desc:
-            return AgentFrozen(desc, legacy)
-        if name == "CommandDisabled" or "has been disabled" in desc:
-            return CommandDisabled(desc, legacy)
-        return CommandNotFound(desc, legacy)
-    if (
-        name in _BAD_ARGUMENT_CLASSES
-        or desc.startswith(_BAD_ARGUMENT_STARTS)
-        or " is invalid for argument " in desc
-        or (desc.startswith("handle '") and desc.endswith("' has not been found"))
-    ):
-        return BadArgument(desc, legacy)
-    number = _errno(desc)
-    if number is not None or name == "OpenFileFailed":
-        return GuestOSError(desc, number, legacy)
-    return CommandError(desc, legacy)
-
-
-def _errno(desc: str) -> "int | None":
-    """The errno whose text *desc* ends with. Agents never translate these texts.
-
-    Of a program that could not be started it stands in parentheses, and maybe in quotes.
-    """
-    if not _errnos:
-        # Of two names for one text the first number counts, as in the system's own table.
-        _errnos.update((strerror(number), number) for number in sorted(errorcode, reverse=True))
-    text = desc.rstrip()
-    found = _errnos.get(text.rpartition(": ")[2])
-    if found is None and text.endswith((")", ")'")):
-        found = _errnos.get(text.rstrip("'")[:-1].rpartition("(")[2])
-    return found
-
-
-_errnos: "dict[str, int]" = {}
-
-
-def _describe(name: str, data: "dict[str, Any]") -> str:
-    template = _LEGACY_TEXTS.get(name)
-    if template is not None:
-        try:
-            return template.format_map(data)
-        except (KeyError, ValueError):
-            pass
-    members = ", ".join(f"{key}: {value}" for key, value in data.items())
-    return f"{name} ({members})" if members else name
-
-
-def _concerns(error: "Any", command: str) -> bool:
-    """Whether *error* says that *command* is not known or not allowed."""
-    if type(error) is not dict or error.get("class") not in ("CommandNotFound", "CommandDisabled"):
-        return False
-    data = error.get("data")
-    if isinstance(data, dict):
-        return bool(data.get("name") == command)
-    return command in str(error.get("desc")).replace(":", " ").split()

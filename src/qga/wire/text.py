@@ -5,8 +5,7 @@ asks `strict`, which knows QAPI's dialect in full. `json` itself is not imported
 the regular expressions and enums that a small agent otherwise does without.
 """
 
-from _json import encode_basestring_ascii as quote
-from _json import make_encoder, make_scanner
+from _json import encode_basestring_ascii, make_encoder, make_scanner
 
 from . import base64
 from .blob import Blob
@@ -15,6 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+
+# A text as a JSON string, in ASCII.
+quote = encode_basestring_ascii
 
 
 class Refused(ValueError):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from qga.protocol.model import Command
 
-    from .steps import GetLimits, Leave, Timeout, Together, Wait
+    from .steps import GetLimits, Leave, Series, Timeout, Together, Wait
 
 T = TypeVar("T")
-Step: TypeAlias = "Command[Any] | Together | Leave | Wait | GetLimits"
+Step: TypeAlias = "Command[Any] | Together | Series | Leave | Wait | GetLimits"
 Flow: TypeAlias = Generator["Step | Timeout", Any, T]
 Progress: TypeAlias = Callable[[int], None]

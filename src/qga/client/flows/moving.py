@@ -10,18 +10,22 @@ import errno
 import hashlib
 import os
 import time
+from collections import deque
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from qga.client.digest import Digest
 from qga.errors import GuestOSError, QgaError
 from qga.protocol import FileRead, FileSeek, FileWrite
 
-from .steps import GetLimits, Limits, Together
+from .steps import GetLimits, Limits, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import IO, Protocol, TypeAlias
+
+    from qga.protocol.files import FileChunk, FileWritten
 
     from .steps import Flow
 
@@ -46,6 +50,9 @@ if TYPE_CHECKING:
 # How many pieces are asked for at once. More measured no faster, and cost memory. Only one is sent
 # at once: qemu-ga on a virtio-serial port stalls when a large request has another one behind it.
 FLIGHT = 4
+
+# After so many seconds others get a turn to use the channel.
+SLICE = 0.25
 
 # What is a hole when it is all zeros. File systems have no smaller ones worth the trouble.
 BLOCK = 1 << 16
@@ -116,32 +123,32 @@ class Tally:
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
-        self._hash = hashlib.sha256()
+        self._digest = Digest()
 
     def take(self, data: bytes | memoryview) -> None:
         """*data* went over the channel."""
-        self._hash.update(data)
+        self._digest.update(data)
         self.meter.add(len(data))
 
     def know(self, data: bytes | memoryview) -> None:
         """*data* was there already."""
-        self._hash.update(data)
+        self._digest.update(data)
         self.meter.add(len(data), moved=False)
 
     def skip(self, count: int) -> None:
         """There is a hole of *count* bytes."""
         for at in range(0, count, BLOCK):
-            self._hash.update(_ZEROS[: count - at])
+            self._digest.update(_ZEROS[: count - at])
         if count:
             self.meter.add(count, moved=False)
 
     def restart(self) -> None:
         """What was known is wrong."""
         self.meter.done = 0
-        self._hash = hashlib.sha256()
+        self._digest = Digest()
 
     def hex(self) -> str:
-        return self._hash.hexdigest()
+        return self._digest.hex()
 
 
 class Data:
@@ -270,14 +277,46 @@ def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[N
             yield FileSeek(handle=handle, offset=at, whence=0)
             position = at
         while at < end:
-            piece = source.read(at, min(limits.write, end - at))
-            yield from _write_all(handle, piece)
-            at = position = at + len(piece)
-            tally.take(piece)
+            at = position = yield from _send_some(handle, source, at, end, tally, most=limits.write)
     if at < source.size:  # a hole at the end: its last byte makes it
         yield FileSeek(handle=handle, offset=source.size - 1, whence=0)
         yield from _write_all(handle, b"\0")
         tally.skip(source.size - at)
+
+
+def _send_some(
+    handle: int, source: Source, at: int, end: int, tally: Tally, *, most: int
+) -> Flow[int]:
+    """Write what is from *at* to *end*, for as long as `SLICE` says; return how far it came."""
+    pieces: deque[bytes | memoryview] = deque()
+    rest: bytes | memoryview = b""
+    over = time.monotonic() + SLICE
+
+    def commands() -> Iterator[FileWrite]:
+        start = at
+        while start < end and (start == at or time.monotonic() < over):
+            piece = source.read(start, min(most, end - start))
+            pieces.append(piece)
+            start += len(piece)
+            yield FileWrite(handle=handle, data=piece)
+
+    def take(written: FileWritten) -> bool:
+        nonlocal at, rest
+        piece = pieces.popleft()
+        rest = piece[max(written.count, 0) :]
+        if not rest:
+            tally.take(piece)
+            at += len(piece)
+        else:
+            pieces.appendleft(piece)
+        return bool(rest)
+
+    yield Series(commands(), take)
+    if rest:  # an agent may take less than it was given
+        yield from _write_all(handle, rest)
+        tally.take(pieces[0])
+        at += len(pieces[0])
+    return at
 
 
 def _write_all(handle: int, piece: bytes | memoryview) -> Flow[None]:
@@ -301,22 +340,35 @@ def receive(
     Returns: the number of bytes.
     """
     limits: Limits = yield GetLimits()
-    done = 0
-    while limit is None or done < limit:
-        most = inf if limit is None else limit - done
+    done, ended = 0, False
+
+    def commands() -> Iterator[FileRead]:
+        over = time.monotonic() + SLICE
+        asked = start = done
         # One more than expected shows the end. The first one shows whether there is much at all.
-        expected = (inf if done else 0) if size is None else size - done
-        counts: list[int] = []
-        while len(counts) < FLIGHT and sum(counts) < most and sum(counts) <= max(expected, 0):
-            counts.append(int(min(limits.read, most - sum(counts))))
-        answers = yield Together([FileRead(handle=handle, count=count) for count in counts])
-        for piece in answers:
-            if piece.count:
-                sink.write(piece.data)
-                tally.take(piece.data)
-                done += piece.count
-            if piece.eof or not piece.count:
-                return done
+        expected: float = inf if size is None else size
+        if size is None and not done:
+            expected = 0
+        while (asked == start or (asked <= expected and time.monotonic() < over)) and (
+            limit is None or asked < limit
+        ):
+            count = limits.read if limit is None else min(limits.read, limit - asked)
+            asked += count
+            yield FileRead(handle=handle, count=count)
+
+    def take(piece: FileChunk) -> bool:
+        nonlocal done, ended
+        if ended:  # what was asked for ahead
+            return True
+        if piece.count:
+            sink.write(piece.data)
+            tally.take(piece.data)
+            done += piece.count
+        ended = piece.eof or not piece.count
+        return ended
+
+    while not ended and (limit is None or done < limit):
+        yield Series(commands(), take, ahead=FLIGHT)
     return done
 
 

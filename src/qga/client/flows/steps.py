@@ -6,6 +6,7 @@ operation's result. The steps are
 
 - a `Command`: have the agent execute it; the answer is its result;
 - `Together`: have it execute several commands, sent one behind the other without waiting;
+- `Series`: have it execute many, each result being used while the agent is at the next ones;
 - `Wait`: pause;
 - `Leave`: have it execute a command when there is time, before the next one of any caller;
 - `Timeout`: how long each of the following commands may take;
@@ -20,7 +21,7 @@ from qga.protocol.model import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from qga.client.deadline import Deadline
@@ -98,6 +99,29 @@ class Together:
 
     def __init__(self, commands: Sequence[Command[Any]]) -> None:
         self.commands = commands
+
+
+class Series:
+    """A step: execute *commands* in order, and *take* each result as it comes; the answer is None.
+
+    The channel is other callers' only afterwards, so end it in time; each command has its timeout
+    for itself. A command is made, and its text, while the agent is at the one before. If one fails,
+    no more are sent, and the error is raised when all replies are there.
+
+    Args:
+        commands: made when they are needed.
+        take: called with each result; when it returns True, no more commands are sent.
+        ahead: how many may be under way at once, as `Together` does it.
+    """
+
+    __slots__ = ("ahead", "commands", "take")
+
+    def __init__(
+        self, commands: Iterable[Command[Any]], take: Callable[[Any], bool], *, ahead: int = 1
+    ) -> None:
+        self.commands = commands
+        self.take = take
+        self.ahead = ahead
 
 
 class Leave:

@@ -19,7 +19,7 @@ from qga.errors import (
     QgaError,
     Unsupported,
 )
-from qga.wire.handshake import refusal
+from qga.wire.refusal import refusal
 
 if TYPE_CHECKING:
     from typing import Any
