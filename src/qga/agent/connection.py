@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .dispatch import Dispatcher
-    from .loop import Loop
+    from .loop import Loop, Timer
 
 _READ_SIZE = 64 * 1024
 
@@ -75,7 +75,7 @@ class Connection:
         self._ended = False  # the client sends no more
         self._gone = False  # nor does it read
         self._scheduled = False  # `_take_turn` is to be called
-        self._away = False  # the port's host seems to have left; `_drop_if_away` is to come
+        self._away: Timer | None = None  # the port's host seems to have left: `_drop_if_away`
         self._closed = False
         self._events = READ
         loop.watch(fd, READ, self._on_events)
@@ -86,6 +86,10 @@ class Connection:
                 self._on_host_away()
             else:
                 self._leave()
+        elif self._away is not None:
+            # The host is there: what it does not fetch from now on has its own time to wait.
+            self._loop.cancel(self._away)
+            self._away = None
         if self._scheduled:
             return  # with a turn to come, which is the one that goes on
         if events & WRITE and self._out:
@@ -100,12 +104,11 @@ class Connection:
         self._watch(self._events | EDGE)
         # The kernel learns that a host has come, or gone, on another way than it gets the data, and
         # maybe later: what is to be written now can be the reply to the new host's first request.
-        if (self._out or self._stream is not None) and not self._away:
-            self._away = True
-            self._loop.later(_AWAY, self._drop_if_away)
+        if (self._out or self._stream is not None) and self._away is None:
+            self._away = self._loop.later(_AWAY, self._drop_if_away)
 
     def _drop_if_away(self) -> None:
-        self._away = False
+        self._away = None
         if not self._closed and self._is_hung_up():
             self._drop_output()
             self._settle()
