@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 64 * 1024
 
-# The virtio driver hands over one page at a time; a full one is seldom the last.
-_PAGE = 4096
+# The virtio driver hands over one page at a time, which the kernel repeats for each buffer of a
+# readv; and it takes no more than this from a buffer of a write, which it repeats as well.
+_PAGE, _TAKEN = 4096, 32 * 1024
 
 # Requests answered before the next client has its turn.
 _TURN = 64
@@ -68,6 +69,7 @@ class Connection:
         self._is_port = is_port
         self._lost_at_end = lost_at_end
         self._splitter = Splitter()
+        self._pages: list[memoryview] | None = None  # room for what `readv` reads; first, all of it
         self._inbox: list[Any] = []  # messages not answered yet, the next one last
         self._out: list[bytes | memoryview] = []
         self._stream: Iterator[bytes] | None = None
@@ -170,14 +172,16 @@ class Connection:
             return [error, *self._splitter.feed(data)]
 
     def _gather_pages(self, page: bytes) -> bytes:
-        pages = [page]
+        """A full *page* is seldom the last: add those behind it."""
+        if self._pages is None:
+            room = memoryview(bytearray(_READ_SIZE - _PAGE))
+            self._pages = [room, *(room[at : at + _PAGE] for at in range(0, len(room), _PAGE))]
+        room, *pages = self._pages
         try:
-            while len(page) == _PAGE and len(pages) < _READ_SIZE // _PAGE:
-                page = os.read(self._fd, _PAGE)
-                pages.append(page)
+            count = os.readv(self._fd, pages)
         except BlockingIOError:
-            pass
-        return b"".join(pages)
+            return page
+        return b"".join((page, room[:count]))
 
     # Answering.
 
@@ -215,6 +219,9 @@ class Connection:
         elif out:
             if len(out) > 1 and sum(map(len, out)) <= _GATHER:
                 out[:] = [b"".join(out)]
+            if self._is_port and len(out[0]) > _TAKEN:
+                view = memoryview(out[0])
+                out[:1] = [view[at : at + _TAKEN] for at in range(0, len(view), _TAKEN)]
             try:
                 written = os.write(self._fd, out[0]) if len(out) == 1 else os.writev(self._fd, out)
             except BlockingIOError:
