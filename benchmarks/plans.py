@@ -1,6 +1,6 @@
 """Everything that can be measured, in the order of the report. A new part is registered here."""
 
-from benchmarks import abuse, agents, library, throughput
+from benchmarks import abuse, agents, library, throughput, virtio
 from benchmarks.report import Plan
 
 PLANS = (
@@ -39,6 +39,14 @@ PLANS = (
         library.guest_legend,
         library.guest,
         seconds=(300, 60),
+        default=False,
+    ),
+    Plan(
+        "virtio",
+        "Throughput over a virtio-serial port",
+        virtio.legend,
+        virtio.tables,
+        seconds=(240, 20),
         default=False,
     ),
     Plan(

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .dispatch import Dispatcher, Reply
-    from .loop import Loop
+    from .loop import Loop, Timer
 
 # Room for a request to write 64 KiB, which is 88 KB of text: as a whole it takes the quick way.
 _READ_SIZE = 128 * 1024
 
-# The virtio driver hands over one page at a time; a full one is seldom the last.
-_PAGE = 4096
+# The virtio driver hands over one page at a time, which the kernel repeats for each buffer of a
+# readv; and it takes no more than this from a buffer of a write, which it repeats as well.
+_PAGE, _TAKEN = 4096, 32 * 1024
 
 # Requests answered before the next client has its turn.
 _TURN = 256
@@ -75,6 +76,7 @@ class Connection:
         self._lost_at_end = lost_at_end
         self._splitter = Splitter()
         self._ahead = b""  # received, and not looked at yet
+        self._pages: list[memoryview] | None = None  # room for what `readv` reads; first, all of it
         self._inbox: list[Any] = []  # messages not answered yet, the next one last
         self._out: list[bytes | memoryview] = []
         self._stream: Iterator[bytes] | None = None
@@ -82,13 +84,13 @@ class Connection:
         self._ended = False  # the client sends no more
         self._gone = False  # nor does it read
         self._scheduled = False  # `_take_turn` is to be called
-        self._away = False  # the port's host seems to have left; `_drop_if_away` is to come
+        self._away: Timer | None = None  # the port's host seems to have left: `_drop_if_away`
         self._closed = False
         self._events = READ
         loop.watch(fd, READ, self._on_events)
 
     def _on_events(self, events: int) -> None:
-        if events == READ == self._events:  # nothing is under way
+        if events == READ == self._events and self._away is None:  # nothing is under way
             self._attempt(self._receive)
             return
         if events & HANGUP:
@@ -96,6 +98,10 @@ class Connection:
                 self._on_host_away()
             else:
                 self._leave()
+        elif self._away is not None:
+            # The host is there: what it does not fetch from now on has its own time to wait.
+            self._loop.cancel(self._away)
+            self._away = None
         if self._scheduled:
             return  # with a turn to come, which is the one that goes on
         if events & WRITE and self._out:
@@ -110,12 +116,11 @@ class Connection:
         self._watch(self._events | EDGE)
         # The kernel learns that a host has come, or gone, on another way than it gets the data, and
         # maybe later: what is to be written now can be the reply to the new host's first request.
-        if (self._out or self._stream is not None) and not self._away:
-            self._away = True
-            self._loop.later(_AWAY, self._drop_if_away)
+        if (self._out or self._stream is not None) and self._away is None:
+            self._away = self._loop.later(_AWAY, self._drop_if_away)
 
     def _drop_if_away(self) -> None:
-        self._away = False
+        self._away = None
         if not self._closed and self._is_hung_up():
             self._drop_output()
             self._settle()
@@ -182,14 +187,16 @@ class Connection:
             return [error, *self._splitter.feed(data)]
 
     def _gather_pages(self, page: bytes) -> bytes:
-        pages = [page]
+        """A full *page* is seldom the last: add those behind it."""
+        if self._pages is None:
+            room = memoryview(bytearray(_READ_SIZE - _PAGE))
+            self._pages = [room, *(room[at : at + _PAGE] for at in range(0, len(room), _PAGE))]
+        room, *pages = self._pages
         try:
-            while len(page) == _PAGE and len(pages) < _READ_SIZE // _PAGE:
-                page = os.read(self._fd, _PAGE)
-                pages.append(page)
+            count = os.readv(self._fd, pages)
         except BlockingIOError:
-            pass
-        return b"".join(pages)
+            return page
+        return b"".join((page, room[:count]))
 
     # Answering.
 
@@ -294,6 +301,9 @@ class Connection:
         elif out:
             if len(out) > 1 and sum(map(len, out)) <= _GATHER:
                 out[:] = [b"".join(out)]
+            if self._is_port and len(out[0]) > _TAKEN:
+                view = memoryview(out[0])
+                out[:1] = [view[at : at + _TAKEN] for at in range(0, len(view), _TAKEN)]
             try:
                 written = os.write(self._fd, out[0]) if len(out) == 1 else os.writev(self._fd, out)
             except BlockingIOError:
