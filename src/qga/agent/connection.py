@@ -236,15 +236,16 @@ class Connection:
         message begins here, and what is known is a whole one.
         """
         data, at, end = self._ahead, 0, len(self._ahead)
-        known, answer, out = self._dispatcher.known, self._dispatcher.answer_known, self._out
+        known, out = self._dispatcher.known.whole, self._out
+        answer = self._dispatcher.answer_known
         later = None
         try:
             while left and later is None:
                 while at < end and data[at] in _SPACE:
                     at += 1
                 brace = data.find(b"}", at, at + _LONGEST_KNOWN) + 1
-                entry = known.get(data[at:brace])
-                if entry is None:
+                found = known.get(data[at:brace])
+                if found is None:
                     break
                 following = brace
                 while following < end and data[following] in _SPACE:
@@ -253,7 +254,7 @@ class Connection:
                 while left and later is None and data.startswith(request, at):  # again and again
                     left -= 1
                     at += len(request)
-                    reply = answer(entry)
+                    reply = answer(*found)
                     if isinstance(reply, list):
                         out += reply
                     else:

@@ -14,6 +14,7 @@ from qga.wire.envelope import NO_ID, check_request, failure, success, written
 
 from . import commands
 from .accounting import ACCOUNTS, NOTHING
+from .known import Known
 from .later import Pending, Stream, Text
 
 TYPE_CHECKING = False
@@ -55,8 +56,8 @@ class Entry:
     """
 
     __slots__ = (
-        "_compat", "called", "command", "decode", "failed", "handler", "known", "name", "prefix",
-        "replies", "returned",
+        "_compat", "called", "command", "decode", "failed", "handler", "name", "prefix", "replies",
+        "returned",
     )  # fmt: skip
 
     command: "type[Command[Any]]"  # once it has been decoded
@@ -66,7 +67,6 @@ class Entry:
         self._compat = compat
         account = ACCOUNTS.get(name, NOTHING)
         self.called, self.returned, self.failed = account.called, account.returned, account.failed
-        self.known: Command[Any] | None = None  # without arguments, if it was ever called so
         self.handler: Callable[[Any, Any], Any] | None = None
         self.decode: Callable[[Any], Any] = self._decode_first
         # Agents before 1.1 answered every command.
@@ -112,9 +112,8 @@ class Dispatcher:
             if (name not in PLATFORMS or compat < (9, 1))
             and (compat >= _LATEST or version(load(name).SINCE) <= compat)
         }
-        # Requests by their bytes. Those without arguments are the same each time, and nothing is
-        # found out about one twice.
-        self.known: dict[bytes, Entry] = {}
+        self.known = Known()
+        self._learn = self.known.learn
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The reply to *message*, empty for a command that sends none.
@@ -137,33 +136,24 @@ class Dispatcher:
             command = entry.decode(arguments)
         except Exception as error:  # noqa: BLE001 - whatever was sent, the agent goes on
             return self._failure(entry, None, error, request_id)
-        if not arguments:
-            self._get_to_know(entry, command)
+        self._learn(entry, arguments, command)
         return self._perform(entry, command, request_id)
 
-    def _get_to_know(self, entry: Entry, command: "Any") -> None:
-        entry.known = command
-        name = entry.name
-        for request in (f'{{"execute": "{name}"}}', f'{{"execute":"{name}"}}'):
-            self.known[request.encode()] = entry
-            self.known[request.encode() + b"\n"] = entry
-
-    def answer_known(self, entry: Entry) -> "Reply | Deferred | Iterator[bytes]":
+    def answer_known(self, entry: Entry, command: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The same for a request that is one of `known`."""
         if self._policy.allows(entry.name):
-            return self._perform(entry, entry.known, NO_ID)
+            return self._perform(entry, command, NO_ID)
         return self._failure(entry, None, self._refusal(entry.name), NO_ID)
 
     def answer_short(self, data: bytes) -> "Reply | Deferred | Iterator[bytes] | None":
         """The same if *data* is one short request; None for anything else, or anything unusual.
 
-        Together with `_perform` this is the way of nearly every request: one table look-up if it
-        has no arguments, one look at the text if it has some. What is refused here, the long way
-        refuses too, and says why.
+        Together with `_perform` this is the way of nearly every request. What is refused here, the
+        long way refuses too, and says why.
         """
-        entry = self.known.get(data)
-        if entry is not None:
-            return self.answer_known(entry)
+        found = self.known.find(data)
+        if found is not None:
+            return self.answer_known(*found)
         request = text.short_request(data)
         if request is None:
             return None
@@ -175,6 +165,7 @@ class Dispatcher:
             command = entry.decode(arguments)
         except (Mismatch, CommandError):
             return None
+        self._learn(entry, arguments, command)
         return self._perform(entry, command, NO_ID)
 
     def _refusal(self, name: str) -> CommandError:
@@ -200,6 +191,8 @@ class Dispatcher:
         self, entry: Entry, command: "Any", result: "Any", request_id: object
     ) -> "Reply | Deferred | Iterator[bytes]":
         if isinstance(result, Text):
+            if request_id is NO_ID and len(result.pieces) == 1:
+                return [b'{"return": %b}\n' % result.pieces]
             return list(self._streamed(result.pieces, request_id))
         if isinstance(result, Stream):
             return self._streamed(result.pieces, request_id)

@@ -304,6 +304,24 @@ def decoder(cls: "type[Struct]", since: "tuple[int, ...]" = LATEST) -> "Decode":
     return found
 
 
+def of_one_integer(cls: "type[Struct]") -> "tuple[str, Callable[[int], Struct]] | None":
+    """If *cls* has one member, which is an int: its name on the wire, and what makes one of it.
+
+    That does not check that the integer is one of QAPI's, which has 64 bits.
+    """
+    if len(members(cls)) == 1:
+        ((name, description),) = members(cls).items()
+        if annotation(cls, name) is int:
+
+            def make(value: int) -> Struct:
+                made = object.__new__(cls)
+                made.__dict__[name] = value
+                return made
+
+            return wire_name(name, description), make
+    return None
+
+
 def reader(kind: "Any") -> "Decode":
     """The lenient decoder of a reply's value of type *kind*; it raises `Mismatch`."""
     key = repr(kind) if isinstance(kind, GenericAlias) else kind
