@@ -3,6 +3,8 @@
 Used by the agent; the client's side of the conversation is `handshake`. The texts are QEMU's.
 """
 
+from _json import encode_basestring_ascii as quote
+
 from qga.errors import CommandError
 
 from . import text
@@ -97,6 +99,10 @@ def written(value: str, request_id: object = NO_ID) -> "list[bytes]":
 
 def failure(error: CommandError, request_id: object = NO_ID, *, legacy: bool = False) -> bytes:
     """The reply that reports *error*; *legacy* in the form of agents before 1.2."""
+    if request_id is NO_ID and not legacy:
+        # There may be one for each byte of garbage.
+        name, desc = error.error_class, quote(_readable(error.desc))
+        return f'{{"error": {{"class": "{name}", "desc": {desc}}}}}\n'.encode("ascii")
     reply: dict[str, Any] = {} if request_id is NO_ID else {"id": request_id}
     if legacy:
         name, data = error.legacy

@@ -337,10 +337,10 @@ class Splitter:
         while True:
             end = data.find(self._quote, start)
             stop = len(data) if end < 0 else end
-            text_end = stop
-            while text_end > start and data[text_end - 1] == _BACKSLASH:
-                text_end -= 1
-            escaped = (stop - text_end) % 2 == 1
+            escaped = False
+            if stop > start and data[stop - 1] == _BACKSLASH:
+                segment = data[start:stop]
+                escaped = (len(segment) - len(segment.rstrip(b"\\"))) % 2 == 1
             if end < 0:
                 self._escaped = escaped
                 return stop
