@@ -9,7 +9,6 @@ import pytest
 from docs import build
 from qga.protocol import COMMANDS
 
-
 VOID = {"meta", "br", "hr", "img"}
 
 
