@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import qga
-from qga.client import Deadline, Target, targetsfile
+from qga.client import Deadline, Target, streams, targetsfile
 from qga.client.target import names_guest_file, split_path
 
 from .peer import Gone, Peer
@@ -198,7 +198,7 @@ def test_a_vsock_connects_to_its_numbers(monkeypatch: pytest.MonkeyPatch) -> Non
     # Not a real one: it could meet an agent of this very machine.
     asked: list[object] = []
 
-    class Refusing(socket.socket):
+    class Refusing(streams.socket.socket):
         def __init__(self, family: int, kind: int) -> None:
             asked.append(family)
             super().__init__(socket.AF_UNIX, kind)
@@ -207,7 +207,7 @@ def test_a_vsock_connects_to_its_numbers(monkeypatch: pytest.MonkeyPatch) -> Non
             asked.append(address)
             raise ConnectionResetError(104, "Connection reset by peer")
 
-    monkeypatch.setattr(socket, "socket", Refusing)
+    monkeypatch.setattr(streams.socket, "socket", Refusing)
     with pytest.raises(qga.TransportError, match="cannot open vsock:3:1234: Connection reset"):
         Target("vsock:3:1234").open(Deadline(1))
     assert asked == [socket.AF_VSOCK, (3, 1234)]
