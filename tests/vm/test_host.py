@@ -115,6 +115,8 @@ def test_a_port_that_nobody_has_ever_opened(guest: Guest) -> None:
     guest.plug_agent_port()
     guest.start_agent([*AGENT, "-r"], port=None)
     agent = Process(guest, guest.agent_pid())
+    opened = f"ls -l /proc/{agent.pid}/fd"
+    wait_until(lambda: "vport" in guest.sh(opened).out, "the port is open")
     wait_asleep(agent)
     before = agent.switches
     time.sleep(3)
