@@ -21,22 +21,18 @@ from benchmarks.contenders import (
 from benchmarks.host import GROUPS, LIBVIRT_GROUPS
 from benchmarks.measures import (
     CONTENT,
-    DIRTY,
     MEASURES,
     MIB,
     PEAKS,
     RSS,
     RSS_AFTER,
     START,
-    WAKEUPS,
     Measure,
     Sample,
-    idle,
     life,
 )
 from benchmarks.multitude import MULTITUDE, multitude
 from benchmarks.rounds import Group, Site, Sizes, lines, take_turns
-from benchmarks.starts import installed, starts
 from benchmarks.table import head, row
 from tests.vm.cache import Unavailable
 
@@ -117,7 +113,7 @@ def _tables(options: argparse.Namespace, agents: list[Contender]) -> Iterator[st
         rounds = options.rounds or (3 if short else 7)
         yield from _agents(agents, rounds, options.only, short=short)
     if options.host:
-        yield from _library(agents[:2], options.python or guest_python(), short=short)
+        yield from _library(agents[:2], short=short)
     if options.vm:
         sizes, rounds = (sites.QUICK_GUEST, 1) if short else (sites.GUEST, 3)
         yield _library_legend("over a guest's virtio-serial port", "a socket", sizes, rounds)
@@ -150,7 +146,10 @@ def _speeds(
     short: bool,
 ) -> Iterator[str]:
     with ExitStack() as stack:
-        running = [stack.enter_context(Running(agent, _own(folder, agent))) for agent in agents]
+        running = [
+            stack.enter_context(Running(agent, folder / agent.name.replace(" ", "-")))
+            for agent in agents
+        ]
         for measure in measures:
             times = max(1, measure.times // 8) if short else measure.times
             samples: list[list[Sample]] = [[] for _ in agents]
@@ -161,43 +160,28 @@ def _speeds(
 
 
 def _lives(agents: list[Contender], folder: Path, only: str, rounds: int) -> Iterator[str]:
-    if only in WAKEUPS:
-        yield row(WAKEUPS, "", [[_idle(agent, folder)] for agent in agents])
-    names = [name for name in (START, RSS, DIRTY, *PEAKS, RSS_AFTER) if only in name]
+    names = [name for name in (START, RSS, *PEAKS, RSS_AFTER) if only in name]
     if not names:
         return
     lives: list[list[dict[str, Sample]]] = [[] for _ in agents]
     for _ in range(rounds):
         for own, contender in zip(lives, agents, strict=True):
-            with Running(contender, _own(folder, contender)) as agent:
+            with Running(contender, folder / contender.name.replace(" ", "-")) as agent:
                 own.append(life(agent, folder))
     for name in names:
         samples = [[samples[name] for samples in own] for own in lives]
         yield row(name, "ms" if name == START else "MiB", samples)
 
 
-def _idle(contender: Contender, folder: Path) -> Sample:
-    with Running(contender, _own(folder, contender)) as agent:
-        return idle(agent)
-
-
-def _own(folder: Path, contender: Contender) -> Path:
-    return folder / contender.name.replace(" ", "-")
-
-
 # The library.
 
 
-def _library(agents: list[Contender], python: str, *, short: bool) -> Iterator[str]:
+def _library(agents: list[Contender], *, short: bool) -> Iterator[str]:
     sizes, rounds = (sites.QUICK, 1) if short else (sites.SIZES, 3)
     yield _library_legend("on this machine", "a socket", sizes, rounds)
     with sites.here(agents, sizes) as both:
         for group in GROUPS:
             yield from lines(group, take_turns(group, both, rounds))
-        yield "\nStarted again and again; x: compared with an empty program:"
-        with installed(python) as folder, one_processor():
-            group = starts(folder)
-            yield from lines(group, take_turns(group, both[-1:], 3 if short else 9))
     with multitude(sizes) as site:
         yield f"\n{sizes.agents} agents, which do nothing else, in another process:"
         yield from lines(MULTITUDE, take_turns(MULTITUDE, [site], rounds))

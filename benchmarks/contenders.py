@@ -139,20 +139,6 @@ class Running:
         (line,) = (line for line in status.splitlines() if line.startswith(field + ":"))
         return int(line.split()[1]) / 1024
 
-    def dirty(self) -> float:
-        """The memory that it shares with nobody and has written to, in MiB."""
-        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
-        (line,) = (line for line in rollup.splitlines() if line.startswith("Private_Dirty:"))
-        return int(line.split()[1]) / 1024
-
-    def wakeups(self) -> int:
-        """How often its threads have waited and gone on."""
-        found = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            lines = (task / "status").read_text().splitlines()
-            found += sum(int(x.split()[1]) for x in lines if x.startswith("voluntary_ctxt"))
-        return found
-
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 

@@ -21,9 +21,6 @@ CONTENT = os.urandom(48 * MIB)
 # Between two questions whether a program has ended.
 _PAUSE = 0.002
 
-# How long an agent is left alone to see whether it sleeps, in seconds.
-_IDLE = 2.0
-
 _SIZES = {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "16 MiB": 16 * MIB}
 
 
@@ -166,18 +163,9 @@ MEASURES = (
     ),
 )
 
-START, RSS, DIRTY = "start to first reply", "RSS idle", "private dirty idle"
-WAKEUPS = f"wake-ups in {_IDLE:g} s idle"
+START, RSS = "start to first reply", "RSS idle"
 PEAKS = ("RSS peak, read 16 MiB", "RSS peak, write 16 MiB", "RSS peak, read 48 MiB")
 RSS_AFTER = "RSS afterwards"
-
-
-def idle(agent: Running) -> Sample:
-    """How often it wakes up while nobody asks it anything."""
-    time.sleep(_IDLE / 10)  # it may be on its way to sleep
-    before = agent.wakeups()
-    time.sleep(_IDLE)
-    return Sample(agent.wakeups() - before)
 
 
 def life(agent: Running, folder: Path) -> dict[str, Sample]:
@@ -185,7 +173,6 @@ def life(agent: Running, folder: Path) -> dict[str, Sample]:
     samples = {
         START: Sample(agent.started, agent.started_cpu),
         RSS: Sample(agent.memory("VmRSS")),
-        DIRTY: Sample(agent.dirty()),
     }
     steps = (_reading(16 * MIB), _writing(16 * MIB), _reading(48 * MIB))
     for name, step in zip(PEAKS, steps, strict=True):

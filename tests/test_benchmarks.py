@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.host import GROUPS
-from benchmarks.measures import DIRTY, MEASURES, PEAKS, RSS, RSS_AFTER, START, WAKEUPS
+from benchmarks.measures import MEASURES, PEAKS, RSS, RSS_AFTER, START
 from benchmarks.multitude import MULTITUDE
 from benchmarks.rounds import Group
-from benchmarks.starts import starts
 from tests.support.need import missing
 from tests.vm.cache import Unavailable
 from tests.vm.debs import stock_agent
@@ -27,16 +26,13 @@ def test_the_short_form_completes_with_every_row() -> None:
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    for name in [measure.name for measure in MEASURES] + [START, RSS, DIRTY, *PEAKS, RSS_AFTER]:
+    for name in [measure.name for measure in MEASURES] + [START, RSS, *PEAKS, RSS_AFTER]:
         (line,) = (line for line in lines if line.startswith(f"{name}  "))
         figures = line.removeprefix(name).split()[1:]
         assert len(figures) in (5, 10), line
         assert all(float(figure) > 0 for figure in figures), line
-    (line,) = (line for line in lines if line.startswith(f"{WAKEUPS}  "))
-    assert len(line.removeprefix(WAKEUPS).split()) >= 3, line
     for group in GROUPS:
         check_group(group, lines, sites=2)
-    check_group(starts(Path()), lines, sites=1)
     check_group(MULTITUDE, lines, sites=1)
 
 

@@ -76,7 +76,7 @@ def shown_by_twin(name: str) -> bool:
 
 
 def needs_example(name: str) -> bool:
-    """All but properties, and methods that others implement, which an example of the whole shows."""
+    """All but properties, and methods for others to implement: an example of the whole shows them."""
     owner = NAMES.get(name.rpartition(".")[0])
     return not (
         isinstance(NAMES[name], property) or inspect.isabstract(owner) or shown_by_twin(name)
