@@ -76,7 +76,7 @@ def shown_by_twin(name: str) -> bool:
 
 
 def needs_example(name: str) -> bool:
-    """All but properties, and methods for others to implement: an example of the whole shows them."""
+    """All but properties, and methods for others to implement, which one example shows."""
     owner = NAMES.get(name.rpartition(".")[0])
     return not (
         isinstance(NAMES[name], property) or inspect.isabstract(owner) or shown_by_twin(name)
