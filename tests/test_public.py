@@ -76,12 +76,10 @@ def shown_by_twin(name: str) -> bool:
 
 
 def needs_example(name: str) -> bool:
-    """All but properties, and the methods of a Protocol, which an example of the whole shows."""
+    """All but properties, and methods for others to implement, which one example shows."""
     owner = NAMES.get(name.rpartition(".")[0])
     return not (
-        isinstance(NAMES[name], property)
-        or getattr(owner, "_is_protocol", False)
-        or shown_by_twin(name)
+        isinstance(NAMES[name], property) or inspect.isabstract(owner) or shown_by_twin(name)
     )
 
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 from qga.protocol import COMMANDS
@@ -158,6 +159,22 @@ def test_a_serving_agent_imports_nothing_of_size(start: Starter) -> None:
     own = ("qga.agent.", "qga.protocol.", "pybase64")
     assert {name for name in python if not name.startswith(own)} <= {"__future__"}
     assert later & UNWANTED == set()
+
+
+def test_an_idle_agent_sleeps(start: Starter) -> None:
+    running = start()
+    status = Path(f"/proc/{running.process.pid}/status")
+
+    def waits() -> str:
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("voluntary"))
+        return line
+
+    with running.connect() as peer:
+        peer.call("guest-ping")
+        time.sleep(0.5)  # it may be on its way to sleep
+        before = waits()
+        time.sleep(1.5)
+        assert waits() == before
 
 
 def test_a_frozen_agent_imports_nothing(start: Starter) -> None:

@@ -1,5 +1,6 @@
 """Targets and guest paths, and the ways that they open."""
 
+import _socket
 import os
 import pty
 import socket
@@ -198,7 +199,7 @@ def test_a_vsock_connects_to_its_numbers(monkeypatch: pytest.MonkeyPatch) -> Non
     # Not a real one: it could meet an agent of this very machine.
     asked: list[object] = []
 
-    class Refusing(socket.socket):
+    class Refusing(_socket.socket):
         def __init__(self, family: int, kind: int) -> None:
             asked.append(family)
             super().__init__(socket.AF_UNIX, kind)
@@ -207,7 +208,7 @@ def test_a_vsock_connects_to_its_numbers(monkeypatch: pytest.MonkeyPatch) -> Non
             asked.append(address)
             raise ConnectionResetError(104, "Connection reset by peer")
 
-    monkeypatch.setattr(socket, "socket", Refusing)
+    monkeypatch.setattr(_socket, "socket", Refusing)
     with pytest.raises(qga.TransportError, match="cannot open vsock:3:1234: Connection reset"):
         Target("vsock:3:1234").open(Deadline(1))
     assert asked == [socket.AF_VSOCK, (3, 1234)]

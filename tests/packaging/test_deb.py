@@ -2,15 +2,19 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+import qga
 from qga._version import VERSION
 from tests.support.need import need_program
 from tests.support.pythons import PYTHONS
+from tests.support.stock import running
 
 ROOT = Path(__file__).parents[2]
 BUILDER = ROOT / "packaging" / "build_deb.py"
@@ -147,3 +151,23 @@ def test_what_comes_before_a_release_sorts_before_it(
         [sys.executable, "-B", "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
     assert done.stdout == f"{debian}\n"
+
+
+def test_pybase64_beside_the_modules(unpacked: Path, tmp_path: Path) -> None:
+    """As `pip install --target` puts it there; it is loaded when it is needed."""
+    private = tmp_path / "private"
+    shutil.copytree(unpacked / PRIVATE, private)
+    found = find_spec("pybase64")
+    assert found is not None
+    assert found.origin is not None
+    shutil.copytree(Path(found.origin).parent, private / "pybase64")
+    launcher = (unpacked / "usr/sbin/qga-agent").read_text(encoding="utf-8")
+    moved = launcher.replace(f"/{PRIVATE}", str(private))
+    (tmp_path / "file").write_bytes(bytes(1 << 20))
+    with running([sys.executable, "-ISB", "-c", moved]) as agent:
+        maps = Path(f"/proc/{agent.process.pid}/maps")
+        with qga.connect(agent.target) as client:
+            client.ping()
+            assert "_pybase64" not in maps.read_text(encoding="utf-8")
+            assert client.read_file(tmp_path / "file") == bytes(1 << 20)
+        assert str(private / "pybase64/_pybase64") in maps.read_text(encoding="utf-8")

@@ -111,6 +111,22 @@ def test_nobody_there(guest: Guest) -> None:
     wait_asleep(agent)
 
 
+def test_a_port_that_nobody_has_ever_opened(guest: Guest) -> None:
+    guest.kill_agent()
+    guest.unplug_agent_port()
+    guest.plug_agent_port()
+    guest.start_agent([*AGENT, "-r"], port=None)
+    agent = Process(guest, guest.agent_pid())
+    opened = f"ls -l /proc/{agent.pid}/fd"
+    wait_until(lambda: "vport" in guest.sh(opened).out, "the port is open")
+    wait_asleep(agent)
+    before = agent.switches
+    time.sleep(3)
+    assert agent.switches == before
+    with connect(guest) as client:
+        client.ping()
+
+
 def test_nobody_there_while_a_program_runs(guest: Guest) -> None:
     agent = Process(guest, guest.agent_pid())
     replace_program(guest, "/sbin/poweroff", "exec sleep 1000")
