@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from benchmarks import sites
+from benchmarks.agents import one_processor
 from benchmarks.host import GROUPS, LIBVIRT_GROUPS
 from benchmarks.measures import MIB
 from benchmarks.multitude import MULTITUDE, multitude
 from benchmarks.report import Setting, Table, medians
 from benchmarks.rounds import Group, Site, Sizes, tabulated, take_turns
+from benchmarks.starts import installed, starts
 
 _NAMES = ("qemu-ga", "qga")
 
@@ -18,7 +20,9 @@ def here_legend(setting: Setting) -> str:
         "on this machine",
         "a socket",
         *_sizes(setting, sites.QUICK, sites.SIZES),
-        "The last table is of many agents, which do nothing else, in another process.",
+        "The last table but one is of programs that are started again and again, on one processor; "
+        "its CPU time is that of the programs, and x compares them with one that does nothing. "
+        "The last one is of many agents, which do nothing else, in another process.",
     )
 
 
@@ -29,6 +33,11 @@ def here(setting: Setting) -> Iterator[Table]:
         for group in GROUPS:
             setting.tell(group.name)
             yield tabulated(group, _NAMES, take_turns(group, both, rounds))
+        with installed(setting.python) as folder, one_processor():
+            group = starts(folder)
+            setting.tell(group.name)
+            taken = take_turns(group, both[-1:], 2 if setting.short else 9)
+            yield tabulated(group, ["from start to end"], taken)
     with multitude(sizes) as site:
         setting.tell(MULTITUDE.name)
         taken = take_turns(MULTITUDE, [site], rounds)

@@ -9,6 +9,7 @@ from benchmarks.host import GROUPS
 from benchmarks.measures import LIFE
 from benchmarks.multitude import MULTITUDE
 from benchmarks.rounds import Group
+from benchmarks.starts import starts
 from tests.conftest import BENCHMARKS
 from tests.support.need import missing
 from tests.test_benchmarks_shown import check_picture, check_tables
@@ -38,6 +39,7 @@ def test_the_short_form_completes_with_every_row(
         line_of(name, lines)
     for group in GROUPS:
         check_group(group, lines, sites=2)
+    check_group(starts(Path()), lines, sites=1)
     check_group(MULTITUDE, lines, sites=1)
     check_tables((tmp_path / "performance.md").read_text())
     check_picture((tmp_path / "throughput.svg").read_text())

