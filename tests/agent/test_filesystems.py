@@ -1,20 +1,17 @@
 """File systems on Linux, and the disks that they are on."""
 
-import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from qga.agent.commands.storage import filesystems
-from qga.agent.later import Text
 from qga.agent.system.fake import FakeSystem
 from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
 from qga.protocol.codec import reader
-from qga.protocol.storage import FilesystemInfo, GetFsinfo
+from qga.protocol.storage import FilesystemInfo
+from tests.agent.harness import answer, make_agent, request
 from tests.agent.loopdevices import in_namespace, make_image
 from tests.support.devices import Devices, every_controller
 
@@ -30,14 +27,16 @@ def storage(devices: Devices, *mounts: str) -> LinuxStorage:
     return LinuxStorage(str(devices.sys), str(devices.udev), str(table))
 
 
-def told(linux: LinuxStorage, compat: tuple[int, ...] = (10, 2)) -> list[FilesystemInfo]:
+def told(linux: LinuxStorage) -> list[FilesystemInfo]:
     """What guest-get-fsinfo replies, in the order of the mount table."""
-    config = SimpleNamespace(compat=compat)
-    agent: Any = SimpleNamespace(system=FakeSystem(storage=linux), config=config)
-    reply = filesystems(agent, GetFsinfo())
-    assert isinstance(reply, Text)
-    found: list[FilesystemInfo] = reader(list[FilesystemInfo])(json.loads(b"".join(reply.pieces)))
-    return found[::-1]
+    with TemporaryDirectory() as folder:
+        agent = make_agent(Path(folder), FakeSystem(storage=linux))
+        found = answer(agent, request("guest-get-fsinfo"))
+        agent.close()
+    if "error" in found:
+        raise OSError(found["error"]["desc"])
+    infos: list[FilesystemInfo] = reader(list[FilesystemInfo])(found["return"])
+    return infos[::-1]
 
 
 def describe(devices: Devices, numbers: str, path: str = "/") -> FilesystemInfo:
@@ -171,7 +170,7 @@ def test_mount_points_that_move(tmp_path: Path) -> None:
 
 def test_a_mount_table_that_is_not_there(tmp_path: Path) -> None:
     linux = LinuxStorage(mountinfo=str(tmp_path / "mountinfo"))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match="No such file"):
         told(linux)
     (tmp_path / "mountinfo").write_text("")
     assert told(linux) == []

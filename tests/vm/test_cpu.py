@@ -98,7 +98,8 @@ def test_memory_offline_and_back(guest_factory: GuestFactory) -> None:
         assert refused["error-code"] > 0
 
 
-# What a kernel might have in place of processors, and a shell to put it there.
+# What a kernel might have in place of processors, and a shell to put it there. Kernels as new as
+# the guest's have the same in each file `removable`.
 ODD_CPUS = f"""
 mkdir -p /tmp/c/cpu0 /tmp/c/cpu1 /tmp/c/cpu2/online /tmp/c/cpu3 /tmp/c/cpuidle
 echo 1 > /tmp/c/cpu1/online
@@ -108,7 +109,7 @@ mount --bind /tmp/c {CPUS}
 ODD_MEMORY = f"""
 for number in 0 1 2; do mkdir -p /tmp/m/memory$number; done
 echo offline > /tmp/m/memory0/state
-echo 0 > /tmp/m/memory0/removable
+echo 1 > /tmp/m/memory0/removable
 echo going-offline > /tmp/m/memory2/state
 echo 1 > /tmp/m/memory2/removable
 echo 8000000 > /tmp/m/block_size_bytes
@@ -143,7 +144,11 @@ def test_odd_kernels(guest_factory: GuestFactory) -> None:
                 if ours[0]["response"] == "success":
                     stock[0].pop("error-code", None)  # sometimes one that means nothing
                 assert ours == stock
-        guest.sh(f"umount {MEMORY}; mount -t tmpfs none /sys/devices")
+    # What these files hold while a kernel runs, the agent knows, and that they are there.
+    guest.sh(f"umount {MEMORY}; mount -t tmpfs none /sys/devices")
+    guest.restart_agent()
+    with connect(guest) as client:
+        sides = Sides(guest, client)
         assert sides.agreed("guest-get-memory-blocks") == []
         sides.agreed("guest-get-memory-block-info")
         sides.agreed("guest-get-vcpus")

@@ -210,6 +210,34 @@ def test_disks_without_udev(rich: Guest, client: qga.Client) -> None:
     assert disks["/dev/dm-0"]["alias"] == "group-volume"
 
 
+def test_disks_that_go_and_come(rich: Guest, client: qga.Client, nodes: dict[str, str]) -> None:
+    """The agent keeps what it knows of a disk; it must not keep it too long."""
+
+    def names() -> list[str]:
+        ours = client.call("guest-get-disks")
+        stock = rich.control.execute("guest-get-disks")
+        assert without(ours, "smart", "alias") == without(stock, "smart")
+        return [disk["name"] for disk in ours]
+
+    before = names()
+    assert names() == before
+    node = nodes["target"]
+    name = node.removeprefix("/dev/")
+    host = "$(readlink -f /sys/block/" + name + " | grep -o 'host[0-9]*' | head -n 1)"
+    made = rich.sh(f"host={host}; echo 1 > /sys/block/{name}/device/delete; echo $host")
+    assert made.code == 0, made
+    assert names() == [name for name in before if name != node]
+    rich.sh(f"echo '- - -' > /sys/class/scsi_host/{made.out.strip()}/scan")
+    wait_until(lambda: rich.sh(f"test -b {node}").code == 0, "the disk")
+    assert sorted(names()) == sorted(before)
+    # A device that is used only since then.
+    made = rich.sh("dd if=/dev/zero of=/root/loop bs=1M count=1; losetup /dev/loop5 /root/loop")
+    assert made.code == 0, made
+    assert sorted(names()) == sorted([*before, "/dev/loop5"])
+    rich.sh("losetup -d /dev/loop5; rm /root/loop")
+    assert sorted(names()) == sorted(before)
+
+
 def test_health_of_nvme(rich: Guest, client: qga.Client) -> None:
     def smart(disks: list[dict[str, Any]]) -> dict[str, Any]:
         (found,) = (disk["smart"] for disk in disks if "smart" in disk)

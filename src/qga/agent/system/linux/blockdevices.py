@@ -16,13 +16,14 @@ _VIRTUAL = "/devices/virtual/block/"
 class BlockDevice:
     """What stays the same about a device while it is there."""
 
-    __slots__ = ("node", "path", "place", "record", "virtual")
+    __slots__ = ("node", "path", "place", "record", "unrecorded", "virtual")
 
     def __init__(self, path: str, node: str, record: str) -> None:
         self.path = path
         self.node = node
         # What udev has recorded: serial number and alias.
         self.record = KeptFile(record, _recorded)
+        self.unrecorded = False
         # Made of other devices, or of none: not on any hardware of its own.
         self.virtual = is_virtual(path)
         self.place = UNKNOWN if self.virtual else locate(path)
@@ -103,15 +104,20 @@ class BlockDevices:
         Where there is no udev, the kernel knows the name of a volume, too. A serial number it would
         have to ask the disk for, and that disk may not answer.
         """
-        try:
-            return device.record.read()
-        except OSError:
-            if not device.virtual:
-                return None, None
+        # That there still is no record, the kernel tells quicker than an error does.
+        if not device.unrecorded or os.access(device.record.path, os.F_OK):
             try:
-                return None, text(read_short(f"{device.path}/dm/name").strip())
+                found = device.record.read()
+                device.unrecorded = False
+                return found
             except OSError:
-                return None, None
+                device.unrecorded = True
+        if not device.virtual:
+            return None, None
+        try:
+            return None, text(read_short(f"{device.path}/dm/name").strip())
+        except OSError:
+            return None, None
 
 
 def _recorded(record: bytes) -> "tuple[str | None, str | None]":

@@ -26,7 +26,7 @@ _UNKNOWN = FilesystemInfo(name="", mountpoint="", type="", disk=[])
 class _Mounted(Filesystem):
     """A file system with what is needed to look at it again."""
 
-    __slots__ = ("btrfs", "device", "mount", "number", "path", "serial")
+    __slots__ = ("btrfs", "device", "identity", "mount", "number", "path", "serial")
 
     def __init__(self, mount: "Mount") -> None:
         super().__init__(_UNKNOWN)
@@ -34,6 +34,9 @@ class _Mounted(Filesystem):
         self.number = os.makedev(*mount.device)
         # Its numbers are its own, and no device's.
         self.btrfs = mount.kind == "btrfs"
+        # What statvfs() tells it by, once it is certain that the path leads to it; 0 before that,
+        # and for kinds that have nothing of that sort.
+        self.identity = 0
         # Its device's path in sysfs.
         self.path = ""
         # The disk (or partition) that it is on, with the serial number that it had; None if it is
@@ -43,20 +46,25 @@ class _Mounted(Filesystem):
 
     def measure(self) -> bool:
         """Learn its sizes. False if the path does not lead to it: mounted over, or gone."""
-        try:
-            leads = os.stat(self.mount.path).st_dev == self.number or self.btrfs
-        except OSError:
-            leads = False
+        path = self.mount.path
         self.sizes = None
-        if leads:
-            try:
-                sizes = os.statvfs(self.mount.path)
-            except OSError:
-                return True
-            used = (sizes.f_blocks - sizes.f_bfree) * sizes.f_frsize
-            total = used + sizes.f_bavail * sizes.f_frsize
-            self.sizes = used, total, sizes.f_blocks * sizes.f_frsize
-        return leads
+        try:
+            if not self.identity and os.stat(path).st_dev != self.number and not self.btrfs:
+                return False
+        except OSError:
+            return False
+        try:
+            sizes = os.statvfs(path)
+        except OSError:
+            # A file system may have none; but if it had, it is no longer there.
+            return not self.identity
+        if self.identity not in (0, sizes.f_fsid):
+            return False
+        self.identity = sizes.f_fsid
+        block = sizes.f_frsize
+        used = (sizes.f_blocks - sizes.f_bfree) * block
+        self.sizes = used, used + sizes.f_bavail * block, sizes.f_blocks * block
+        return True
 
 
 class Filesystems:

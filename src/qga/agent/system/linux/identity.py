@@ -35,8 +35,7 @@ class LinuxIdentity:
         self._releases = [KeptFile(path, parse_os_release, _LONGEST) for path in places]
         self._name = ""
         # What was found the last time, and what it was made into.
-        self._kernel: os.uname_result | None = None
-        self._release = _NO_RELEASE
+        self._release: dict[str, str] | None = None
         self._info = OsInfo()
 
     def host_name(self) -> str:
@@ -48,15 +47,17 @@ class LinuxIdentity:
 
     def os_info(self) -> OsInfo:
         """Its kernel, and what is known of its operating system."""
-        kernel, release = os.uname(), self._read_release()
-        if release is not self._release or kernel != self._kernel:
+        release = self._read_release()
+        if release is not self._release:
+            # This process does not outlive its kernel: that is the same each time.
+            kernel = os.uname()
             self._info = OsInfo(
                 kernel_release=shown(kernel.release),
                 kernel_version=shown(kernel.version),
                 machine=shown(kernel.machine),
                 **release,
             )
-            self._kernel, self._release = kernel, release
+            self._release = release
         return self._info
 
     def _read_release(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ class LinuxProcessors:
 
     def __init__(self, root: str = _ROOT) -> None:
         self._root = root
-        # Descriptors of the files `online`, by the processors' names.
+        # Descriptors of the files `online`, by the processors' names; -1 for one without.
         self._kept: dict[str, int] = {}
 
     def list(self) -> "list[LogicalProcessor]":
@@ -47,15 +47,21 @@ class LinuxProcessors:
     def _state(self, name: str, folder: str) -> "tuple[bool | None, bool]":
         """Whether the processor is online (None: it was unplugged just now), and can be offline."""
         fd = self._kept.get(name)
-        if fd is not None:
+        if fd is not None and fd >= 0:
             try:
-                return os.pread(fd, 1, 0) != b"0", True
+                state = os.pread(fd, 1, 0)
             except OSError:
-                # Unplugged; there may be another in its place.
-                os.close(self._kept.pop(name))
+                state = b""
+            if state:
+                return state != b"0", True
+            # Unplugged; there may be another in its place.
+            os.close(self._kept.pop(name))
         # Without exceptions: the first processor mostly has no such file, for it is never offline.
         if not os.access(f"{folder}/online", os.F_OK):
-            return (True if os.access(folder, os.F_OK) else None), False
+            if fd != -1 and not os.access(folder, os.F_OK):
+                return None, False
+            self._kept[name] = -1
+            return True, False
         fd = _open(folder, os.O_RDONLY)
         try:
             online = _is_online(fd, folder)
@@ -67,7 +73,8 @@ class LinuxProcessors:
 
     def __del__(self) -> None:
         for fd in self._kept.values():
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
 
     def set_online(self, number: int, *, online: bool) -> None:
         """Take one online or offline; nothing happens if it is so already."""
