@@ -140,7 +140,7 @@ def test_short_writes_are_continued(fake_agent: FakeAgent) -> None:
 
 
 def test_large_data_goes_in_pieces(fake_agent: FakeAgent) -> None:
-    fake_agent.connect().write_file("/f", memoryview(bytes(3 << 20)))
+    fake_agent.connect().write_file("/f", memoryview(bytes(3 << 19)))
     assert seen(fake_agent) == ["open", "write", "write", "write", "close"]
 
 

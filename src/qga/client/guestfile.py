@@ -72,18 +72,18 @@ class GuestFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Read into *buffer*, at most 1 MiB; return the number of bytes, 0 at the end."""
+        """Read into *buffer*, at most 512 KiB; return the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
         data = self._client.perform(self._file.read_some(len(view)))
         view[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
-        """Read to the end, in pieces of 1 MiB."""
+        """Read to the end, in pieces of 512 KiB."""
         return self._client.perform(self._file.read_all())
 
     def write(self, data: "ReadableBuffer") -> int:
-        """Write the beginning of *data*, at most 1 MiB; return how many bytes were taken."""
+        """Write the beginning of *data*, at most 512 KiB; return how many bytes were taken."""
         return self._client.perform(self._file.write_some(memoryview(data)))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

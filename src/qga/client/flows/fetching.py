@@ -90,7 +90,7 @@ def read(
         path: full path in the guest.
         limit: read at most so many bytes.
         verify: compare checksums made at both ends; needs guest-exec.
-        timeout: seconds for each group of 4 MiB; the client's own if None.
+        timeout: seconds for each group of 2 MiB; the client's own if None.
 
     Raises:
         GuestOSError: the guest refused; `errno` tells why.
@@ -126,7 +126,7 @@ def download(
     The data is written beside *local_path* and then renamed: it is replaced when all has arrived.
 
     A file that grows meanwhile is copied up to its end as met; what was copied is verified. With an
-    asynchronous client, the file here is written and hashed in the event loop, in pieces of 1 MiB.
+    asynchronous client, the file here is written and hashed in the event loop, 512 KiB at once.
 
         >>> guest.files.write(f"{folder}/file", b"data\n")
         5
@@ -146,7 +146,7 @@ def download(
         sparse: make holes of what is all zeros, in blocks of 64 KiB. Where the file is sparse and
             the guest has Python, its holes are not even read.
         progress: called with a `TransferProgress` after each piece.
-        timeout: seconds for each group of 4 MiB; the client's own if None.
+        timeout: seconds for each group of 2 MiB; the client's own if None.
 
     Raises:
         OSError: the file here cannot be written.

@@ -170,7 +170,7 @@ def upload(
     breaks, in a hidden file beside its place, and the next upload to the same path with `resume`
     continues it, after having compared checksums of what is there.
 
-    With an asynchronous client, the file is read and hashed in the event loop, in pieces of 1 MiB.
+    With an asynchronous client, the file is read and hashed in the event loop, 512 KiB at a time.
 
         >>> from pathlib import Path
         >>> Path(folder, "here").write_bytes(b"data\n")
@@ -191,7 +191,7 @@ def upload(
         resume: continue an upload that broke, and let this one be continued.
         sparse: do not send the holes of the file, and make them in the guest.
         progress: called with a `TransferProgress` after each piece.
-        timeout: seconds for each group of 4 MiB; the client's own if None.
+        timeout: seconds for each group of 2 MiB; the client's own if None.
 
     Raises:
         OSError: the file here cannot be read.

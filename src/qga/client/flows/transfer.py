@@ -38,7 +38,7 @@ def download(
 
     Args:
         path: full path in the guest.
-        sink: called with each piece, of 1 MiB or what the channel carries at once.
+        sink: called with each piece, of 512 KiB or what the channel carries at once.
         progress: called with the number of bytes so far.
         timeout: seconds for each piece; the client's own if None.
 
@@ -88,8 +88,8 @@ def upload(
         pieces: the data; long pieces are divided.
         append: keep what the file holds.
         progress: called with the number of bytes so far.
-        timeout: seconds for each piece of 1 MiB, or what the channel carries at once; the client's
-            own if None.
+        timeout: seconds for each piece of 512 KiB, or what the channel carries at once; the
+            client's own if None.
 
     Returns: the number of bytes.
 
@@ -160,7 +160,7 @@ def read_file(
         path: full path in the guest.
         limit: read at most so many bytes.
         progress: called with the number of bytes so far.
-        timeout: seconds for each piece of 1 MiB; the client's own if None.
+        timeout: seconds for each piece of 512 KiB; the client's own if None.
 
     Raises:
         CommandError: the agent refused.

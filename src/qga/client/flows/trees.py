@@ -139,7 +139,7 @@ def upload_tree(
 
     The guest needs tar, of GNU or busybox; the memory taken does not grow with the tree, but for
     some 300 bytes for each directory and each file with several names. With an asynchronous client,
-    files here are read in the event loop, in pieces of 1 MiB.
+    files here are read in the event loop, in pieces of 512 KiB.
 
         >>> from pathlib import Path
         >>> Path(folder, "site").mkdir()
@@ -304,7 +304,7 @@ def download_tree(
 
     The guest needs tar, of GNU or busybox; the memory taken does not grow with the tree, but for
     some 500 bytes for each directory. With an asynchronous client, files here are written in the
-    event loop, in pieces of 1 MiB.
+    event loop, in pieces of 512 KiB.
 
         >>> guest.files.mkdir(f"{folder}/logs")
         >>> guest.files.write(f"{folder}/logs/today", b"data\n")
