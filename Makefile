@@ -10,10 +10,10 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench docs vm deb lock clean
+.PHONY: help demo test lint bench bench-compare docs vm deb lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 demo: .venv/.demo-ready ## see it work, in seconds: agent, library and command line, no virtual machine
 	@$(BIN)/python -m qga.demo
@@ -26,8 +26,13 @@ lint: .venv/.ready ## check format, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: .venv/.ready ## measure speed and size, of the agents and of the library
-	@$(BIN)/python -m benchmarks
+# `make bench OPTIONS="--agents --host"` measures these parts, and the page has them alone.
+bench: .venv/.ready ## measure speed and size, of the agents and of the library; writes docs/performance.md
+	@$(BIN)/python -m benchmarks $(OPTIONS) --page docs
+
+REV ?= HEAD
+bench-compare: .venv/.ready ## the same beside an earlier commit's agent: make bench-compare REV=v0.1
+	@$(BIN)/python -m benchmarks.compare $(REV) $(OPTIONS)
 
 docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs
 	@$(BIN)/python -m docs.build

@@ -14,6 +14,10 @@ _PATIENCE = 60
 _BUFFER = bytearray(72 << 20)
 
 
+class Refused(Exception):
+    """An agent says that it cannot."""
+
+
 class Client:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -45,7 +49,7 @@ class Client:
         request = {"execute": command, "arguments": arguments}
         reply = json.loads(self.ask(json.dumps(request).encode()))
         if "error" in reply:
-            raise RuntimeError(f"{command}: {reply['error']['desc']}")
+            raise Refused(f"{command}: {reply['error']['desc']}")
         return reply["return"]
 
     def each(self, request: bytes, times: int) -> list[float]:
@@ -77,6 +81,11 @@ class Client:
         duration = time.perf_counter() - begin
         self._socket.settimeout(_PATIENCE)
         return duration
+
+    def check_done(self) -> None:
+        """The last reply has to be a result."""
+        if _BUFFER.startswith(b'{"error"'):
+            raise Refused(bytes(memoryview(_BUFFER)[: self._received]).decode())
 
     def check_read(self, content: bytes) -> None:
         """The last reply has to be that of a guest-file-read which returns *content*."""

@@ -19,6 +19,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 SYSTEM_PYTHON = "/usr/bin/python3"  # what guests have
 _PATIENCE = 10
 
+STOCK, OURS = "qemu-ga", "qga"
+BARE = "bare qga"  # what a guest has in which nothing was installed beside the agent
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -37,10 +40,28 @@ def contenders(python: str, source: Path = SOURCE) -> list[Contender]:
         Unavailable: qemu-ga cannot be had here.
     """
     return [
-        Contender("qemu-ga", tuple(packages().command("usr/sbin/qemu-ga"))),
-        Contender("qga", ours(python, source, _accelerator())),
-        # What a guest has in which nothing was installed beside the agent.
-        Contender("bare qga", ours(python, source)),
+        Contender(STOCK, tuple(packages().command("usr/sbin/qemu-ga"))),
+        Contender(OURS, ours(python, source, _accelerator())),
+        Contender(BARE, ours(python, source)),
+    ]
+
+
+def compared(python: str, name: str, source: Path) -> list[Contender]:
+    """Another state of our agent, the one that is here, and qemu-ga.
+
+    Args:
+        python: runs both of ours.
+        name: of the other one.
+        source: where its package is.
+
+    Raises:
+        Unavailable: qemu-ga cannot be had here.
+    """
+    accelerator = _accelerator()
+    return [
+        Contender(name, ours(python, source, accelerator)),
+        Contender("this", ours(python, SOURCE, accelerator)),
+        Contender(STOCK, tuple(packages().command("usr/sbin/qemu-ga"))),
     ]
 
 
@@ -80,7 +101,7 @@ class Running:
 
     def __init__(self, contender: Contender, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        path = folder / "socket"
+        self.path = path = folder / "socket"
         path.unlink(missing_ok=True)
         options = ["-m", "unix-listen", "-p", str(path), "-t", str(folder)]
         begin = time.perf_counter()
@@ -135,9 +156,22 @@ class Running:
 
     def memory(self, field: str) -> float:
         """A figure of /proc/PID/status, in MiB: VmRSS or VmHWM (the peak of it)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith(field + ":"))
-        return int(line.split()[1]) / 1024
+        return self._figure("status", field) / 1024
+
+    def private_dirty(self) -> float:
+        """The memory that is this process's alone, in MiB."""
+        return self._figure("smaps_rollup", "Private_Dirty") / 1024
+
+    def wakeups(self) -> int:
+        """How often it has gone to sleep so far, all of its threads together."""
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        field = "voluntary_ctxt_switches"
+        return sum(self._figure(f"task/{thread.name}/status", field) for thread in threads)
+
+    def _figure(self, name: str, field: str) -> int:
+        text = Path(f"/proc/{self.process.pid}/{name}").read_text()
+        (line,) = (line for line in text.splitlines() if line.startswith(field + ":"))
+        return int(line.split()[1])
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")

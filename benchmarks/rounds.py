@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import qga
 from benchmarks.measures import Sample
 from benchmarks.plain import ByHand
+from benchmarks.report import Cell, Column, Row, Table
 
 _PATIENCE = 300
 
@@ -145,31 +146,27 @@ def take_turns(group: Group, sites: Sequence[Site], rounds: int) -> Taken:
                 if group.check is not None and not group.check(site, result):
                     raise RuntimeError(f"{group.name}: {name}: the result is wrong")
                 amount = group.amount(site.sizes)
-                assert sample.cpu is not None
                 samples[name].append(Sample(sample.wall / amount, sample.cpu / amount))
     return taken
 
 
-def lines(group: Group, taken: Taken) -> Iterator[str]:
-    """The head of *group*, and a line for each way."""
+def tabulated(group: Group, names: Sequence[str], taken: Taken) -> Table:
+    """A row for each way; *names* are those of the sites."""
     unit = group.unit
-    yield f"{group.name:<36}" + f"{unit.name:>10}{unit.cpu:>8}{'x':>8}" * len(taken)
+    columns = [
+        Column(column, name) for name in names for column in (unit.name, f"CPU {unit.cpu}", "x")
+    ]
     plain = next(iter(group.ways))
-    for name in group.ways:
-        cells = [f"  {name:<34}"]
+    rows = []
+    for way in group.ways:
+        cells: list[Cell] = []
         for samples in taken:
-            own = samples[name]
+            own = samples[way]
             wall = statistics.median(sample.wall for sample in own)
-            cpu = statistics.median(sample.cpu or 0 for sample in own)
+            cells.append(unit.factor / wall if unit.inverse else unit.factor * wall)
+            cells.append(unit.cpu_factor * statistics.median(sample.cpu for sample in own))
             # In each round the machine was the same for both.
             pairs = zip(samples[plain], own, strict=True)
-            ratio = statistics.median(peer.wall / sample.wall for peer, sample in pairs)
-            shown = unit.factor / wall if unit.inverse else unit.factor * wall
-            cells.append(f"{shown:10.{_places(shown)}f}")
-            cpu *= unit.cpu_factor
-            cells.append(f"{cpu:8.{_places(cpu)}f}{ratio:8.{_places(ratio)}f}")
-        yield "".join(cells)
-
-
-def _places(figure: float) -> int:
-    return 0 if figure >= 1000 else 1 if figure >= 100 else 2
+            cells.append(statistics.median(peer.wall / sample.wall for peer, sample in pairs))
+        rows.append(Row(way, tuple(cells)))
+    return Table(group.name, tuple(columns), tuple(rows))

@@ -139,6 +139,8 @@ def build(folder: Path) -> None:
             if other is not None:
                 (folder / other).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(DOCS.parent / other.relative_to("files"), folder / other)
+    for picture in DOCS.glob("*.svg"):
+        shutil.copy(picture, folder)
 
 
 if __name__ == "__main__":

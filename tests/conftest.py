@@ -10,6 +10,9 @@ from tests.support import guard
 
 guard.install()
 
+# What the short form of the benchmarks has printed, to be shown at the end of a run.
+BENCHMARKS = pytest.StashKey[str]()
+
 pytest_plugins = ["pytester"]
 
 # Machines differ in speed; a deadline per example would make slow ones fail at random.
@@ -23,3 +26,12 @@ def real_agent() -> Iterator[AgentProcess]:
     """An agent that runs programs, as the user who runs the tests, on this machine."""
     with agent_process(allow=["guest-exec"]) as agent:
         yield agent
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    printed = config.stash.get(BENCHMARKS, None)
+    if printed is not None:
+        terminalreporter.section("benchmarks, in short")
+        terminalreporter.write_line(printed)

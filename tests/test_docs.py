@@ -26,7 +26,7 @@ class Page(HTMLParser):
             self.open.append(tag)
         for name, value in attrs:
             assert value is not None
-            if name == "href":
+            if name in {"href", "src"}:
                 self.links.append(value)
             elif name == "id":
                 assert value not in self.anchors

@@ -146,10 +146,8 @@ if not TYPE_CHECKING:  # which would take every name for one of these
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
         module, attribute = _ELSEWHERE.get(name, ("errors", name))
-        value = getattr(import_module(f"{__name__}.{module}"), attribute)
+        value = getattr(__import__(f"{__name__}.{module}", fromlist=[attribute]), attribute)
         globals()[name] = value
         return value
 

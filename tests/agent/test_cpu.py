@@ -1,7 +1,9 @@
 """guest-get-vcpus and guest-set-vcpus, on processors that are files."""
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from qga.agent.system.linux import LinuxSystem
 from qga.agent.system.linux.processors import LinuxProcessors
 from qga.errors import CommandError
 from tests.agent.conftest import AgentFactory
-from tests.agent.harness import call, refusal
+from tests.agent.harness import call, own_descriptors, refusal
 
 
 @pytest.fixture
@@ -43,6 +45,55 @@ def test_all_are_listed(make: AgentFactory, root: Path) -> None:
     ]
     (root / "cpu1/online").write_text("0\n")
     assert call(make(system(root)), "guest-get-vcpus")[names.index("cpu1")]["online"] is False
+
+
+def test_files_are_opened_once_and_again_when_the_processor_has_gone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel refuses to read what belongs to a processor that was unplugged."""
+    opened: list[str] = []
+    gone = False
+
+    def open_(path: str, flags: int, open_: Any = os.open) -> int:
+        opened.append(path)
+        return int(open_(path, flags))
+
+    def pread(fd: int, size: int, at: int, pread: Any = os.pread) -> bytes:
+        nonlocal gone
+        if gone:
+            gone = False
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return bytes(pread(fd, size, at))
+
+    monkeypatch.setattr("os.open", open_)
+    monkeypatch.setattr("os.pread", pread)
+
+    before = own_descriptors()
+    processors = LinuxProcessors(str(root))
+
+    def states(processors: LinuxProcessors = processors) -> dict[int, bool]:
+        return {cpu.logical_id: cpu.online for cpu in processors.list()}
+
+    assert states() == states() == {0: True, 1: True}
+    (root / "cpu1/online").write_text("0\n")
+    assert states() == {0: True, 1: False}
+    assert len(opened) == 1
+    # Another one in its place.
+    (root / "cpu1/online").unlink()
+    (root / "cpu1/online").write_text("1\n")
+    gone = True
+    assert states() == states() == {0: True, 1: True}
+    assert len(opened) == 2
+    # And none.
+    (root / "cpu1/online").unlink()
+    (root / "cpu1").rmdir()
+    assert states() == {0: True}
+    # One that can be taken offline now.
+    (root / "cpu0/online").write_text("0\n")
+    assert states() == {0: False}
+    assert own_descriptors() == before + 2
+    del processors, states
+    assert own_descriptors() == before
 
 
 def test_a_thousand(make: AgentFactory, tmp_path: Path) -> None:

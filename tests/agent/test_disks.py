@@ -4,13 +4,17 @@ What the addresses have to be is what qemu-ga makes of the same trees (see
 tests/interop/test_made_up_disks).
 """
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qga.agent.system.linux.storage import LinuxStorage
 from qga.errors import GuestOSError
 from qga.protocol.storage import CcwAddress, DiskAddress, DiskInfo, PciAddress
+from tests.agent.harness import own_descriptors
 from tests.support.devices import Devices, every_controller
 
 NO_PCI = (-1, -1, -1, -1)
@@ -206,3 +210,67 @@ def test_the_disks_of_this_machine() -> None:
     for disk in disks:
         assert Path("/sys/class/block", disk.name.removeprefix("/dev/").replace("/", "!")).exists()
         assert disk.address is None or isinstance(disk.address.pci_controller, PciAddress)
+
+
+def test_what_is_kept_of_disks_that_stay(devices: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices.disk("virtio1/block", "vda", partitions=("vda1",), serial="ONE")
+    devices.disk("virtio2/block", "vdb", size=0)
+    linux = storage(devices)
+    opened: list[str] = []
+    gone: list[int] = []
+
+    def open_(path: str, *arguments: Any, open_: Any = os.open) -> int:
+        opened.append(path)
+        return int(open_(path, *arguments))
+
+    def pread(fd: int, *arguments: Any, pread: Any = os.pread) -> bytes:
+        # The kernel refuses to read what belongs to a device that has gone.
+        if fd in gone:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return bytes(pread(fd, *arguments))
+
+    monkeypatch.setattr("os.open", open_)
+    monkeypatch.setattr("os.pread", pread)
+
+    def names() -> list[str]:
+        return sorted(disk.name for disk in linux.disks())
+
+    before = own_descriptors()
+    assert names() == ["/dev/vda", "/dev/vda1"]
+    opened.clear()
+    assert names() == ["/dev/vda", "/dev/vda1"]
+    assert [path for path in opened if not path.startswith(str(devices.udev))] == []
+    # A medium was inserted; a partition made, another deleted.
+    (devices.sys / "devices/virtio2/block/vdb/size").write_text("8\n")
+    parts = devices.sys / "devices/virtio1/block/vda"
+    (parts / "vda1").rename(parts / "vda2")
+    (parts / "vda2/uevent").write_text("MAJOR=250\nMINOR=2\nDEVNAME=vda2\n")
+    assert names() == ["/dev/vda", "/dev/vda2", "/dev/vdb"]
+    assert own_descriptors() == before + 3
+    # Another disk in the place of the first one.
+    files = Path("/proc/self/fd").iterdir()
+    gone += [int(file.name) for file in files if os.path.realpath(file).endswith("/size")]
+    assert len(gone) == 3
+    (parts / "uevent").write_text("MAJOR=250\nMINOR=9\nDEVNAME=new\n")
+    (devices.udev / "b250:9").write_text("E:ID_SERIAL=TWO\n")
+    found = {disk.name: disk for disk in linux.disks()}
+    address = found["/dev/new"].address
+    assert address is not None
+    assert address.serial == "TWO"
+    assert "/dev/vda" not in found
+    gone.clear()
+    # What is no longer there is not watched any more.
+    for link in (devices.sys / "block").iterdir():
+        link.unlink()
+    assert names() == []
+    assert own_descriptors() == before
+
+
+def test_no_more_files_are_kept_open_than_some(devices: Devices) -> None:
+    for number in range(50):
+        devices.disk(f"virtio{number}/block", f"d{number}", partitions=(f"d{number}p1",))
+    linux = storage(devices)
+    before = own_descriptors()
+    for _ in range(3):
+        assert len(linux.disks()) == 100
+        assert own_descriptors() == before + 32

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from qga.agent.app import Agent
+from qga.protocol.codec import encode
+from qga.protocol.files import FileChunk, FileWritten
+from qga.protocol.model import Struct
+from qga.wire import base64, text
 from tests.agent.filecalls import opened, read, seek, write
-from tests.agent.harness import PATIENCE, call, refusal
+from tests.agent.harness import PATIENCE, call, raw_answer, refusal, request
 
 # Reading, and where a file ends.
 
@@ -86,6 +90,30 @@ def test_a_terminal_gives_what_it_holds(agent: Agent) -> None:
         os.close(slave)
 
 
+# Replies.
+
+
+@pytest.mark.parametrize("identity", [{}, {"id": 7}, {"id": None}])
+@pytest.mark.parametrize(("size", "count"), [(0, 1), (0, 0), (3, 3), (4, 5), (5000, None)])
+def test_replies_are_as_declared(
+    agent: Agent, tmp_path: Path, size: int, count: int | None, identity: dict[str, Any]
+) -> None:
+    def expected(result: Struct) -> bytes:
+        return b"".join(text.encode({"return": encode(result)} | identity)) + b"\n"
+
+    data = os.urandom(size)
+    handle = opened(agent, tmp_path / "file", "w+")
+    buf_b64 = base64.encode(data).decode()
+    writing = request("guest-file-write", {"handle": handle, "buf-b64": buf_b64}, **identity)
+    assert raw_answer(agent, writing) == expected(FileWritten(count=size, eof=False))
+    seek(agent, handle, 0)
+    arguments = {"handle": handle} | ({} if count is None else {"count": count})
+    reading = request("guest-file-read", arguments, **identity)
+    found = data[: 4096 if count is None else count]
+    chunk = FileChunk(count=len(found), data=found, eof=count is not None and count > size)
+    assert raw_answer(agent, reading) == expected(chunk)
+
+
 # Writing.
 
 
@@ -108,22 +136,22 @@ def test_count_limits_what_is_written(agent: Agent, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "written"),
+    ("encoded", "written"),
     [("", b""), ("aGVs\nbG8=\n", b"hello"), ("aGVsbG8", b"hel"), ("YQ==Yg==", b"ab")],
 )
 def test_base64_of_all_kinds_that_upstream_takes(
-    agent: Agent, tmp_path: Path, text: str, written: bytes
+    agent: Agent, tmp_path: Path, encoded: str, written: bytes
 ) -> None:
     handle = opened(agent, tmp_path / "file", "w")
-    result = call(agent, "guest-file-write", handle=handle, buf_b64=text)
+    result = call(agent, "guest-file-write", handle=handle, buf_b64=encoded)
     assert result == {"count": len(written), "eof": False}
     assert (tmp_path / "file").read_bytes() == written
 
 
-@pytest.mark.parametrize("text", ["aGVs bG8=", "a-b_", "\u00e9", "YQ==\t"])
-def test_what_is_not_base64_writes_nothing(agent: Agent, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("encoded", ["aGVs bG8=", "a-b_", "\u00e9", "YQ==\t"])
+def test_what_is_not_base64_writes_nothing(agent: Agent, tmp_path: Path, encoded: str) -> None:
     handle = opened(agent, tmp_path / "file", "w")
-    desc = refusal(agent, "guest-file-write", handle=handle, buf_b64=text)
+    desc = refusal(agent, "guest-file-write", handle=handle, buf_b64=encoded)
     assert desc == "Base64 data contains invalid characters"
     assert (tmp_path / "file").read_bytes() == b""
 

@@ -1,13 +1,21 @@
 """File systems on Linux, and the disks that they are on."""
 
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from qga.agent.commands.storage import filesystems
+from qga.agent.later import Text
+from qga.agent.system.fake import FakeSystem
 from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
-from qga.protocol.storage import FilesystemInfo
+from qga.protocol.codec import reader
+from qga.protocol.storage import FilesystemInfo, GetFsinfo
+from tests.agent.loopdevices import in_namespace, make_image
 from tests.support.devices import Devices, every_controller
 
 
@@ -22,9 +30,19 @@ def storage(devices: Devices, *mounts: str) -> LinuxStorage:
     return LinuxStorage(str(devices.sys), str(devices.udev), str(table))
 
 
+def told(linux: LinuxStorage, compat: tuple[int, ...] = (10, 2)) -> list[FilesystemInfo]:
+    """What guest-get-fsinfo replies, in the order of the mount table."""
+    config = SimpleNamespace(compat=compat)
+    agent: Any = SimpleNamespace(system=FakeSystem(storage=linux), config=config)
+    reply = filesystems(agent, GetFsinfo())
+    assert isinstance(reply, Text)
+    found: list[FilesystemInfo] = reader(list[FilesystemInfo])(json.loads(b"".join(reply.pieces)))
+    return found[::-1]
+
+
 def describe(devices: Devices, numbers: str, path: str = "/") -> FilesystemInfo:
     """The entry for one mount."""
-    (info,) = storage(devices, f"{numbers} {path} ext4 /dev/x").filesystems()
+    (info,) = told(storage(devices, f"{numbers} {path} ext4 /dev/x"))
     return info
 
 
@@ -109,7 +127,7 @@ def test_btrfs_is_on_the_device_that_it_was_mounted_from(tmp_path: Path) -> None
     link = devices.sys / f"dev/block/{os.major(number)}:{os.minor(number)}"
     link.unlink(missing_ok=True)
     link.symlink_to((devices.sys / "dev/block" / devices.numbers["sdc1"]).readlink())
-    (info,) = storage(devices, f"0:47 /absent btrfs {block}").filesystems()
+    (info,) = told(storage(devices, f"0:47 /absent btrfs {block}"))
     assert (info.name, nodes(info)) == ("sdc1", ["/dev/sdc1"])
 
 
@@ -118,7 +136,7 @@ def test_ten_thousand_mounts(tmp_path: Path) -> None:
     devices.disk("virtio1/block", "vda")
     many = [f"8:0 /absent/{n} ext4 /dev/vda" for n in range(5000)]
     many += [f"9:{n} /absent/x{n} ext4 /dev/x" for n in range(5000)]
-    infos = storage(devices, *many).filesystems()
+    infos = told(storage(devices, *many))
     assert [info.name for info in infos] == ["vda", *(f"9:{n}" for n in range(5000))]
 
 
@@ -130,7 +148,7 @@ def test_what_may_change_is_read_again(tmp_path: Path) -> None:
     linux = storage(devices, f"{devices.numbers['dm-0']} /absent ext4 x")
 
     def disks() -> list[tuple[str | None, str | None]]:
-        (info,) = linux.filesystems()
+        (info,) = told(linux)
         return sorted((disk.dev, disk.serial) for disk in info.disk)
 
     assert disks() == [("/dev/vda", None)]
@@ -146,22 +164,29 @@ def test_mount_points_that_move(tmp_path: Path) -> None:
     """A directory on the way was renamed: the kernel does not say that the table has changed."""
     devices = Devices(tmp_path)
     linux = storage(devices, "77:1 /absent/a ext4 x")
-    assert [info.mountpoint for info in linux.filesystems()] == ["/absent/a"]
+    assert [info.mountpoint for info in told(linux)] == ["/absent/a"]
     storage(devices, "77:1 /absent/b ext4 x")
-    assert [info.mountpoint for info in linux.filesystems()] == ["/absent/b"]
+    assert [info.mountpoint for info in told(linux)] == ["/absent/b"]
 
 
 def test_a_mount_table_that_is_not_there(tmp_path: Path) -> None:
     linux = LinuxStorage(mountinfo=str(tmp_path / "mountinfo"))
     with pytest.raises(FileNotFoundError):
-        linux.filesystems()
+        told(linux)
     (tmp_path / "mountinfo").write_text("")
-    assert linux.filesystems() == []
+    assert told(linux) == []
 
 
 def test_the_file_systems_of_this_machine() -> None:
     linux = LinuxStorage()
     for _ in range(2):
-        assert [info.mountpoint for info in linux.filesystems()] == [
+        assert [info.mountpoint for info in told(linux)] == [
             mount.path for mount in LinuxFreezer().mounts()
         ]
+
+
+def test_mounts_that_come_and_go(tmp_path: Path) -> None:
+    """What is kept is never too old, and the work grows no faster than the mount table."""
+    make_image(tmp_path / "image", 16)
+    make_image(tmp_path / "other", 24)
+    in_namespace("tests.agent.on_mounts", tmp_path, str(tmp_path))

@@ -28,7 +28,7 @@ from qga.agent.system.linux.logins import LinuxLogins
 from qga.agent.system.linux.network import LinuxNetwork
 from qga.agent.system.linux.reading import read_file
 from qga.errors import CommandError
-from qga.protocol.codec import encode
+from qga.protocol.codec import LATEST, encode
 from qga.wire import text
 from tests.agent.conftest import AgentFactory
 from tests.agent.harness import answer, call, make_agent, request
@@ -61,13 +61,19 @@ def attempt(function: Any) -> Any:
 @SETTINGS
 @given(data=HOSTILE)
 def test_files(tmp_path: Path, data: bytes) -> None:
-    for name in ("os-release", "stat", "net/route", "net/ipv6_route", "utmp", "sessions/1"):
+    for name in (
+        *("os-release", "stat", "utmp", "sessions/1"),
+        *("net/route", "net/ipv6_route", "net/dev", "net/if_inet6"),
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
     attempt(LinuxIdentity(etc=str(tmp_path), lib=str(tmp_path)).os_info)
     attempt(LinuxCounters(str(tmp_path)).cpus)
-    attempt(LinuxNetwork(str(tmp_path)).routes)
+    network = LinuxNetwork(str(tmp_path))
+    attempt(lambda: read_strictly(network.routes_text()))
+    for _ in range(2):
+        assert read_strictly(network.interfaces_text(LATEST))
     for utmp, machine in (("utmp", "x86_64"), ("utmp", "aarch64"), ("none", "")):
         logins = LinuxLogins(str(tmp_path / utmp), str(tmp_path / "sessions"), machine)
         attempt(lambda logins=logins: [[user, time] for user, time in logins.current()])
@@ -102,9 +108,11 @@ def test_mount_tables(tmp_path: Path, data: bytes, path: bytes) -> None:
     # A file is always readable, but not to epoll's taste: what is read is what counts here.
     systems._table = os.open(tmp_path / "mountinfo", os.O_RDONLY)
     try:
-        (info,) = attempt(lambda: [systems._info(found, leads=False) for found in systems._read()])
+        (found,) = systems._read()
+        systems._look(found)
     finally:
         os.close(systems._table)
+    info = attempt(lambda: found.info)
     assert info["mountpoint"] == (b"/" + path).decode("utf-8", "replace")
 
 

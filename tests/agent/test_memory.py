@@ -1,6 +1,7 @@
 """guest-get-memory-blocks and its kin, on blocks that are files."""
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def agent(make: AgentFactory, root: Path) -> Agent:
-    return make(FakeSystem(memory=LinuxMemory(f"{root}/")))
+    return make(FakeSystem(memory=LinuxMemory(f"{root}/", "5.5.19-amd64")))
 
 
 def blocks(agent: Agent) -> dict[int, tuple[bool, bool]]:
@@ -47,6 +48,43 @@ def switch(agent: Agent, *wanted: tuple[int, bool]) -> Any:
 
 def test_all_are_listed(agent: Agent) -> None:
     assert blocks(agent) == {0: (True, False), 1: (False, True), 32: (True, True)}
+    assert call(agent, "guest-get-memory-block-info") == {"size": 1 << 27}
+
+
+def test_newer_kernels_tell_of_each_block_the_same(
+    make: AgentFactory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_(path: str, *arguments: Any, open_: Any = os.open, **more: Any) -> int:
+        opened.append(Path(path).name)
+        return int(open_(path, *arguments, **more))
+
+    monkeypatch.setattr("os.open", open_)
+    for release, asked in (("5.5.0-rc7", 3), ("5.6.0", 1), ("6.1.0-18-amd64", 1), ("odd", 3)):
+        for block in root.glob("memory?*/removable"):
+            block.write_text("1\n")
+        agent = make(FakeSystem(memory=LinuxMemory(f"{root}/", release)))
+        opened.clear()
+        assert blocks(agent) == {0: (True, True), 1: (False, True), 32: (True, True)}
+        assert opened.count("removable") == asked
+        # It is asked again each time, though.
+        for block in root.glob("memory?*/removable"):
+            block.write_text("0\n")
+        assert {removable for _, removable in blocks(agent).values()} == {False}
+    # The first block that is asked has just gone, or all are without that file.
+    first = next(name for name in os.listdir(root) if name[6:].isdecimal())  # noqa: PTH208
+    (root / first / "removable").unlink()
+    for block in root.glob("memory?*/removable"):
+        block.write_text("1\n")
+    agent = make(FakeSystem(memory=LinuxMemory(f"{root}/", "6.1.0")))
+    assert sum(removable for _, removable in blocks(agent).values()) == 2
+
+
+def test_the_size_is_asked_for_once(agent: Agent, root: Path) -> None:
+    """It is settled when the kernel starts."""
+    assert call(agent, "guest-get-memory-block-info") == {"size": 1 << 27}
+    (root / "block_size_bytes").unlink()
     assert call(agent, "guest-get-memory-block-info") == {"size": 1 << 27}
 
 

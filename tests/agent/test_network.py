@@ -1,9 +1,8 @@
-"""Interfaces and routes, from made-up answers of the kernel and from this machine's own."""
+"""Interfaces, from made-up answers of the kernel and from this machine's own."""
 
 import errno
 import socket
 import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +87,12 @@ class Stream:
         self._kernel = kernel
         self._waiting: list[bytes] = []
         self.closed = False
+
+    def setsockopt(self, *_: int) -> None:
+        pass
+
+    def bind(self, _: tuple[int, int]) -> None:
+        raise OSError(errno.EPERM, "this kernel tells nothing by itself")
 
     def send(self, data: bytes) -> None:
         assert not self.closed
@@ -298,119 +303,3 @@ def test_the_interfaces_of_this_machine() -> None:
     found = {interface.name: interface for interface in LinuxNetwork().interfaces()}
     assert set(found) >= {name for _, name in socket.if_nameindex()}
     assert found["lo"].hardware_address == "00:00:00:00:00:00"
-
-
-ROUTE = """\
-Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-eth0\t{default}\t{gateway}\t0003\t0\t7\t-1\t00000000\t1400\t5\t6
-*\t{net}\t00000000\t0201\t0\t0\t100\t{mask}\t0\t0\t0
-"""
-ROUTE6 = """\
-fd000000000000000000000000000000 40 00000000000000000000000000000000 00 \
-00000000000000000000000000000000 00000100 00000002 0000000a 00000001     eth0
-00000000000000000000000000000000 00 20010db8000000000000000000000000 20 \
-fe800000000000000000000000000001 ffffffff 00000001 00000000 80200001       lo
-"""
-ROUTES = [
-    {
-        "iface": "eth0",
-        "destination": "0.0.0.0",
-        "gateway": "192.0.2.254",
-        "mask": "0.0.0.0",
-        "metric": 0xFFFFFFFF,
-        "flags": 3,
-        "refcnt": 0,
-        "use": 7,
-        "mtu": 1400,
-        "window": 5,
-        "irtt": 6,
-        "version": 4,
-    },
-    {
-        "iface": "*",
-        "destination": "10.32.0.0",
-        "gateway": "0.0.0.0",
-        "mask": "255.224.0.0",
-        "metric": 100,
-        "flags": 0x201,
-        "refcnt": 0,
-        "use": 0,
-        "mtu": 0,
-        "window": 0,
-        "irtt": 0,
-        "version": 4,
-    },
-]
-ROUTES6 = [
-    {
-        "iface": "eth0",
-        "destination": "fd00::",
-        "desprefixlen": "64",
-        "source": "::",
-        "srcprefixlen": "0",
-        "nexthop": "::",
-        "metric": 256,
-        "flags": 1,
-        "refcnt": 2,
-        "use": 10,
-        "version": 6,
-    },
-    {
-        "iface": "lo",
-        "destination": "::",
-        "desprefixlen": "0",
-        "source": "2001:db8::",
-        "srcprefixlen": "32",
-        "nexthop": "fe80::1",
-        "metric": 0xFFFFFFFF,
-        "flags": 0x80200001,
-        "refcnt": 1,
-        "use": 0,
-        "version": 6,
-    },
-]
-
-
-def write_routes(proc: Path, byteorder: str) -> None:
-    def number(text: str) -> str:
-        value = int.from_bytes(socket.inet_aton(text), "little" if byteorder == "little" else "big")
-        return f"{value:08X}"
-
-    (proc / "net").mkdir()
-    (proc / "net/route").write_text(
-        ROUTE.format(
-            default=number("0.0.0.0"),
-            gateway=number("192.0.2.254"),
-            net=number("10.32.0.0"),
-            mask=number("255.224.0.0"),
-        )
-    )
-    (proc / "net/ipv6_route").write_text(ROUTE6)
-
-
-@pytest.mark.parametrize("byteorder", ["little", "big"])
-def test_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, byteorder: str) -> None:
-    monkeypatch.setattr("sys.byteorder", byteorder)
-    write_routes(tmp_path, byteorder)
-    assert encode(LinuxNetwork(str(tmp_path)).routes()) == ROUTES + ROUTES6
-
-
-def test_a_kernel_without_one_version_of_ip_has_the_routes_of_the_other(
-    tmp_path: Path, make: AgentFactory
-) -> None:
-    write_routes(tmp_path, "little")
-    agent = make(FakeSystem(network=LinuxNetwork(str(tmp_path))))
-    (tmp_path / "net/ipv6_route").rename(tmp_path / "later")
-    assert call(agent, "guest-network-get-route") == ROUTES
-    (tmp_path / "net/route").unlink()
-    assert call(agent, "guest-network-get-route") == []
-    (tmp_path / "later").rename(tmp_path / "net/ipv6_route")
-    assert call(agent, "guest-network-get-route") == ROUTES6
-    (tmp_path / "net/route").mkdir()
-    assert refusal(agent, "guest-network-get-route") == (
-        f'open("{tmp_path}/net/route"): Is a directory'
-    )
-
-
-def test_the_routes_of_this_machine() -> None:
-    assert all(route.version in (4, 6) for route in LinuxNetwork().routes())

@@ -10,6 +10,7 @@ import pytest
 
 from qga.agent.app import Agent
 from qga.agent.system.fake import FakeSystem
+from qga.agent.system.mounts import Filesystem
 from qga.protocol.codec import reader
 from qga.protocol.storage import DiskInfo, FilesystemInfo, Fstrim
 from tests.agent.conftest import AgentFactory, Starter
@@ -29,11 +30,11 @@ class FakeStorage:
             DiskInfo(name="/dev/sda1", partition=True, dependencies=["/dev/sda"]),
         ]
 
-    def filesystems(self) -> list[FilesystemInfo]:
+    def filesystems(self) -> list[Filesystem]:
         if self.unreadable:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return [
-            FilesystemInfo(name="sda1", mountpoint=path, type="ext4", disk=[])
+            Filesystem(FilesystemInfo(name="sda1", mountpoint=path, type="ext4", disk=[]))
             for path in ("/", "/data")
         ]
 
@@ -61,6 +62,28 @@ def test_the_last_comes_first(agent: Agent) -> None:
     assert infos == [
         {"name": "sda1", "mountpoint": path, "type": "ext4", "disk": []} for path in ("/data", "/")
     ]
+
+
+@pytest.mark.parametrize(("compat", "sizes"), [("2.12", 0), ("9.0", 2), ("10.2", 3)])
+def test_sizes_as_far_as_that_version_told_them(
+    make: AgentFactory, monkeypatch: pytest.MonkeyPatch, compat: str, sizes: int
+) -> None:
+    path = '/100 %d %%, "used-bytes": 0, "total-bytes-privileged": 0'
+    info = FilesystemInfo(name="%s", mountpoint=path, type="ext4", disk=[])
+    one = Filesystem(info)
+    system = platform()
+    monkeypatch.setattr(system.storage, "filesystems", lambda: [one])
+    agent = make(system, compat=compat)
+    expected = {"name": "%s", "mountpoint": path, "type": "ext4", "disk": []}
+    names = ("used-bytes", "total-bytes", "total-bytes-privileged")
+    for found in (None, (1, 2, 2**64 - 1), (4, 5, 6), None):
+        one.sizes = found
+        told = dict(zip(names[:sizes], found or (), strict=False))
+        assert call(agent, "guest-get-fsinfo") == [expected | told]
+    # The order of the members, too.
+    one.sizes = (1, 2, 3)
+    (entry,) = call(agent, "guest-get-fsinfo")
+    assert list(entry) == ["name", "mountpoint", "type", *names[:sizes], "disk"]
 
 
 def test_what_becomes_of_each_trimming(make: AgentFactory) -> None:

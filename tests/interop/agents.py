@@ -42,6 +42,7 @@ class SideAgent(Conversation):
         self._process = subprocess.Popen(
             [*command, *options, "-b", ",".join(blocked)], stderr=subprocess.DEVNULL
         )
+        self.pid = self._process.pid
         super().__init__(self._listening, {FOLDER: str(self.folder)})
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.interop.changing import CHANGES
 from tests.support.need import missing
 from tests.vm.cache import Unavailable
 from tests.vm.debs import packages
@@ -108,6 +109,15 @@ def test_hundreds_of_interfaces(busybox: str) -> None:
     ((stock, ours),) = answers("guest-network-get-interfaces", inside=inside)
     assert ours == stock
     assert len(ours) == 301
+
+
+def test_a_network_that_changes(busybox: str) -> None:
+    command = [sys.executable, "-m", "tests.interop.changing", busybox]
+    run = subprocess.run(
+        [*in_a_network(busybox, ""), *command], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) == len(CHANGES)
 
 
 def test_a_network_without_anything(busybox: str) -> None:

@@ -2,11 +2,27 @@
 
 import copy
 import pickle
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qga.protocol import COMMANDS, FileRead, FileSeek, FileWrite, FsfreezeStatus, Ping, Shutdown
+from qga import protocol
+from qga.protocol import (
+    COMMANDS,
+    PLACES,
+    PLATFORMS,
+    SILENT,
+    UPSTREAM_VERSION,
+    WHILE_FROZEN,
+    FileRead,
+    FileSeek,
+    FileWrite,
+    FsfreezeStatus,
+    Ping,
+    Shutdown,
+)
 from qga.protocol.files import FileChunk, Seek
 from qga.protocol.fsfreeze import FsfreezeState
 from qga.protocol.model import (
@@ -206,11 +222,35 @@ def test_handler_is_called_as_a_function() -> None:
 
 def test_every_declaration_is_complete() -> None:
     names = [command.NAME for command in COMMANDS]
+    assert names == list(PLACES)
+    assert {c.NAME for c in COMMANDS if c.WHILE_FROZEN} == WHILE_FROZEN
+    assert {c.NAME for c in COMMANDS if not c.SUCCESS_RESPONSE} == SILENT
+    assert {c.NAME: c.PLATFORM for c in COMMANDS if c.PLATFORM} == PLATFORMS
+    latest = version(UPSTREAM_VERSION)  # every agent of that has all of them
+    assert all(version(command.SINCE) <= latest for command in COMMANDS)
     assert len(names) == len(set(names))
     for command in COMMANDS:
         version(command.SINCE)
         assert command.__doc__
         command.result()
+
+
+def test_no_declaration_is_left_out() -> None:
+    folder = Path(protocol.__file__).parent
+    topics = [import_module(f"qga.protocol.{path.stem}") for path in folder.glob("*.py")]
+    declared = [
+        thing
+        for topic in topics
+        for thing in vars(topic).values()
+        if isinstance(thing, type) and issubclass(thing, Command) and thing.NAME
+    ]
+    assert {command.NAME: command for command in declared} == {c.NAME: c for c in COMMANDS}
+    names = {command.__name__ for command in COMMANDS}
+    assert {name for name in protocol.__all__ if name not in vars(protocol)} <= names
+    assert names <= set(protocol.__all__)
+    assert all(getattr(protocol, command.__name__) is command for command in COMMANDS)
+    with pytest.raises(AttributeError, match="has no attribute 'Gone'"):
+        _ = protocol.Gone  # type: ignore[attr-defined]
 
 
 # Enums, alternates, versions.

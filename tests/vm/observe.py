@@ -3,9 +3,12 @@
 Used by the tests in this folder.
 """
 
+import fcntl
 import json
 import socket
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -57,6 +60,12 @@ class Raw:
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
+
+    def unsent(self) -> int:
+        """How many bytes QEMU has not taken yet."""
+        waiting = array("i", [0])
+        fcntl.ioctl(self.socket, termios.TIOCOUTQ, waiting)
+        return waiting[0]
 
     def line(self) -> bytes:
         while b"\n" not in self._received:

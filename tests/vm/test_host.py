@@ -1,7 +1,9 @@
 """What the host does to the port: it comes and goes, in the middle of everything."""
 
 import json
+import signal
 import time
+from base64 import b64decode, b64encode
 
 import pytest
 
@@ -143,6 +145,37 @@ def test_no_reply_is_lost_to_a_client_that_comes_quickly(guest: Guest) -> None:
             port.send(b'{"execute": "guest-sync", "arguments": {"id": %d}}' % number)
             guest.qmp.execute("cont")
             assert port.reply() == {"return": number}
+
+
+def test_large_messages_take_few_system_calls(guest: Guest) -> None:
+    # The driver hands over 4 KiB at a time, and takes 32 KiB.
+    agent = Process(guest, guest.agent_pid())
+    with connect(guest) as client:
+        handle = client.call("guest-file-open", {"path": "/tmp/file", "mode": "w+"})
+    write = {"handle": handle, "buf-b64": b64encode(bytes(range(256)) * 900).decode()}
+    before = agent.numbers("io")
+    with Raw(guest) as port:
+        guest.signal_agent(signal.SIGSTOP)  # until everything is there
+        port.send(json.dumps({"execute": "guest-file-write", "arguments": write}).encode())
+        wait_until(lambda: port.unsent() == 0, "QEMU has taken the request")
+        guest.signal_agent(signal.SIGCONT)
+        assert port.reply()["return"]["count"] == 900 * 256
+    between = agent.numbers("io")
+    assert between["syscr"] - before["syscr"] < 20  # of 75 pieces
+    guest.sh("truncate -s 1536K /tmp/file")
+    with Raw(guest) as port:
+        port.send(
+            b'{"execute": "guest-file-seek", "arguments": {"handle": %d, "offset": 0, "whence": 0}}'
+            % handle
+        )
+        port.reply()
+        port.send(
+            b'{"execute": "guest-file-read", "arguments": {"handle": %d, "count": 1572864}}'
+            % handle
+        )
+        data = b64decode(port.reply()["return"]["buf-b64"])
+    assert data == bytes(range(256)) * 900 + bytes(1536 * 1024 - 900 * 256)
+    assert agent.numbers("io")["syscw"] - between["syscw"] < 30  # of 64 pieces
 
 
 def test_an_agent_that_is_started_late(guest: Guest) -> None:

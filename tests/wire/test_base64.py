@@ -1,22 +1,12 @@
 """Base64 as QEMU has it, with and without the accelerated library."""
 
 import binascii
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qga.wire import base64
-
-
-@pytest.fixture(params=["as installed", "standard library"])
-def _implementation(request: pytest.FixtureRequest) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "standard library":
-            patch.setattr(base64, "encode", base64._stdlib_encode)
-            patch.setattr(base64, "decode_strict", base64._stdlib_decode)
-        yield
 
 
 def oracle(text: bytes) -> bytes | None:
@@ -65,7 +55,7 @@ OBSERVED = [
 ]
 
 
-@pytest.mark.usefixtures("_implementation")
+@pytest.mark.usefixtures("either_base64")
 @pytest.mark.parametrize(("text", "data"), OBSERVED)
 def test_decode_as_the_stock_agent(text: bytes, data: bytes | None) -> None:
     assert oracle(text) == data
@@ -77,7 +67,7 @@ def test_decode_as_the_stock_agent(text: bytes, data: bytes | None) -> None:
         assert base64.decode(bytearray(text)) == data
 
 
-@pytest.mark.usefixtures("_implementation")
+@pytest.mark.usefixtures("either_base64")
 def test_any_text_over_the_alphabet() -> None:
     letters = st.sampled_from([bytes((byte,)) for byte in b"AQz9+/=\n"])
 
@@ -88,7 +78,7 @@ def test_any_text_over_the_alphabet() -> None:
     check()
 
 
-@pytest.mark.usefixtures("_implementation")
+@pytest.mark.usefixtures("either_base64")
 def test_round_trip() -> None:
     @given(st.binary(max_size=200))
     def check(data: bytes) -> None:
@@ -100,7 +90,7 @@ def test_round_trip() -> None:
     check()
 
 
-@pytest.mark.usefixtures("_implementation")
+@pytest.mark.usefixtures("either_base64")
 @pytest.mark.parametrize("text", [b"QUJD\n", b"QUI", b"Q U I=", b"QQ==QUJD", b"QUJD="])
 def test_strict_leaves_to_the_lenient(text: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the two libraries have their own

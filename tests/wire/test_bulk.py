@@ -14,7 +14,10 @@ MANY = 200
 
 
 def same(stream: bytes) -> list[Any]:
-    one_by_one = in_pieces(stream, 60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "_FEW", len(stream))
+        one_by_one = in_pieces(stream, 60)
+    assert in_pieces(stream, 60) == one_by_one
     assert in_pieces(stream, len(stream)) == one_by_one
     assert in_pieces(stream, 2000) == one_by_one
     return one_by_one

@@ -121,7 +121,8 @@ def test_a_long_token_is_quoted_in_part() -> None:
 # Long strings.
 
 
-@pytest.mark.parametrize("size", [1, 64, 4096, 4099, 1 << 20])
+@pytest.mark.usefixtures("either_base64")
+@pytest.mark.parametrize("size", [1, 64, 4099, 20_000, 1 << 20])
 @pytest.mark.parametrize(
     "string",
     [

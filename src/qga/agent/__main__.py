@@ -1,5 +1,6 @@
 """`qga-agent` and `python -m qga.agent`: the command line of the agent."""
 
+import gc
 import os
 import sys
 
@@ -16,6 +17,8 @@ def main(arguments: "list[str] | None" = None) -> int:
     """
     # No .pyc is written: not while file systems are frozen, and so never.
     sys.dont_write_bytecode = True
+    # What is made until the agent serves stays: to look for garbage among it is in vain.
+    gc.disable()
     from .config import ConfigError
     from .options import UsageError, parse
 
@@ -46,6 +49,8 @@ def main(arguments: "list[str] | None" = None) -> int:
     except ConfigError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
+    finally:
+        gc.enable()
 
 
 def _configure(options: "list[tuple[str, str]]") -> "Config":
@@ -64,6 +69,8 @@ def _configure(options: "list[tuple[str, str]]") -> "Config":
 
 
 def _run(config: "Config", program: str) -> int:
+    from qga.wire.splitter import DEPTH_LIMIT
+
     from . import daemon, descriptors
     from .app import Agent
     from .channels import ChannelError
@@ -71,6 +78,8 @@ def _run(config: "Config", program: str) -> int:
     from .system.linux import LinuxSystem
 
     descriptors.keep_private()
+    # Otherwise the C decoder leaves the deepest messages that are allowed to the slow one.
+    sys.setrecursionlimit(2 * DEPTH_LIMIT)
     try:
         if config.daemon:
             config.make_absolute()
@@ -79,6 +88,8 @@ def _run(config: "Config", program: str) -> int:
         agent.open()
         if config.daemon:
             daemon.ready()
+        gc.freeze()
+        gc.enable()
         try:
             agent.serve()
         finally:
@@ -128,11 +139,11 @@ _ENDS = {"help": _print_help, "version": _print_version}
 
 
 def _print_commands() -> None:
-    from qga.protocol import COMMANDS
+    from qga.protocol import PLACES, PLATFORMS
 
-    for command in COMMANDS:
-        if not command.PLATFORM:
-            print(command.NAME)
+    for name in PLACES:
+        if name not in PLATFORMS:
+            print(name)
 
 
 if __name__ == "__main__":

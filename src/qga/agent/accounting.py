@@ -4,8 +4,6 @@ One table, used by `dispatch`: the same events as of upstream's agent. Nothing o
 them but what is named here; contents, passwords and keys never are.
 """
 
-from qga.errors import GuestOSError
-
 from .journal import Event
 
 TYPE_CHECKING = False
@@ -23,7 +21,7 @@ class Account:
         failed: from the command, after an error of the operating system.
     """
 
-    __slots__ = ("_failed", "called", "returned")
+    __slots__ = ("called", "failed", "returned")
 
     def __init__(
         self,
@@ -33,13 +31,11 @@ class Account:
     ) -> None:
         self.called = called
         self.returned = returned
-        self._failed = failed
+        self.failed = failed
 
-    def failure(self, command: "Any", error: Exception) -> "Event | None":
-        """What to tell when *command* has ended in *error*."""
-        if self._failed is None or not isinstance(error, GuestOSError | OSError):
-            return None
-        return self._failed(command)
+
+# Of most commands nothing is told.
+NOTHING = Account()
 
 
 def _constant(name: str, text: str) -> Account:

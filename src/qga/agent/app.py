@@ -17,10 +17,13 @@ from .state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from qga.protocol.session import AgentInfo
+
     from .commands.files import OpenFile
     from .config import Config
+    from .later import Text
     from .processes import Processes
-    from .system import System
+    from .system.asked import System
 
 # The C library returns freed memory of this size to the system only after it has once seen a
 # larger block freed; without, each large read would map and unmap its pieces.
@@ -49,6 +52,7 @@ class Agent:
             system.freezer, self.policy, self.log, self.state.marker, config.fsfreeze_timeout
         )
         self.files: dict[int, OpenFile] = {}
+        self.info: dict[bool, Text[AgentInfo]] = {}
         self.programs = Programs()
         self._processes: Processes | None = None
         self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)
@@ -87,7 +91,8 @@ class Agent:
         self.loop.on_signal(signal.SIGINT, self.loop.stop)
         self.loop.on_signal(signal.SIGHUP, self._hung_up)
         self.loop.on_signal(signal.SIGCHLD, self._child_ended)
-        self.freeze.resume()
+        if self.freeze.resume():
+            commands.load_for_freeze()
         # Frozen, the agent writes nothing: its files may be on a frozen file system.
         self.freeze.when_thawed(self._open_files)
         if not self.freeze.frozen:

@@ -5,14 +5,15 @@ arguments, return typed results and may let OSError rise. What a request contain
 """
 
 from qga.errors import AgentFrozen, CommandDisabled, CommandError, CommandNotFound, GuestOSError
-from qga.protocol import COMMANDS
+from qga.protocol import PLACES, PLATFORMS, SILENT, UPSTREAM_VERSION, load
 from qga.protocol.codec import Mismatch, decoder, encode
-from qga.protocol.model import version
+from qga.protocol.model import Later, version
+from qga.protocol.writer import writer
 from qga.wire import text
-from qga.wire.envelope import NO_ID, check_request, failure, success
+from qga.wire.envelope import NO_ID, check_request, failure, success, written
 
 from . import commands
-from .accounting import ACCOUNTS
+from .accounting import ACCOUNTS, NOTHING
 from .later import Pending, Stream, Text
 
 TYPE_CHECKING = False
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qga.protocol.model import Command
+    from qga.protocol.writer import Write
 
     from .app import Agent
     from .log import Log
     from .policy import Policy
 
     Reply = list[bytes]
+
+_LATEST = version(UPSTREAM_VERSION)
 
 # Put before the reply of guest-sync-delimited, so that a client finds it among remains.
 _DELIMITER = b"\xff"
@@ -45,21 +49,37 @@ class Deferred:
 
 
 class Entry:
-    """A command that this agent has: how to decode its arguments, what to call, how to reply."""
+    """A command that this agent has: how to decode its arguments, what to call, how to reply.
 
-    __slots__ = ("account", "command", "decode", "handler", "prefix", "replies")
+    Its declaration and its handler are loaded at its first use, in `decode` and `load`.
+    """
 
-    def __init__(self, command: "type[Command[Any]]", compat: "tuple[int, ...]") -> None:
-        self.command = command
-        self.account = ACCOUNTS.get(command.NAME)
-        self.handler: Callable[[Any, Any], Any] | None = command.HANDLER
-        self.decode: Callable[[Any], Any] = decoder(command, compat)
+    __slots__ = (
+        "_compat", "called", "command", "decode", "failed", "handler", "known", "name", "prefix",
+        "replies", "returned",
+    )  # fmt: skip
+
+    command: "type[Command[Any]]"  # once it has been decoded
+
+    def __init__(self, name: str, compat: "tuple[int, ...]") -> None:
+        self.name = name
+        self._compat = compat
+        account = ACCOUNTS.get(name, NOTHING)
+        self.called, self.returned, self.failed = account.called, account.returned, account.failed
+        self.known: Command[Any] | None = None  # without arguments, if it was ever called so
+        self.handler: Callable[[Any, Any], Any] | None = None
+        self.decode: Callable[[Any], Any] = self._decode_first
         # Agents before 1.1 answered every command.
-        self.replies = command.SUCCESS_RESPONSE or compat < (1, 1)
-        self.prefix = _DELIMITER if command.NAME == "guest-sync-delimited" else b""
+        self.replies = name not in SILENT or compat < (1, 1)
+        self.prefix = _DELIMITER if name == "guest-sync-delimited" else b""
+
+    def _decode_first(self, arguments: "Any") -> "Any":
+        self.command = load(self.name)
+        self.decode = decoder(self.command, self._compat)
+        return self.decode(arguments)
 
     def load(self) -> "Callable[[Any, Any], Any]":
-        """The handler, loaded at the first use of the command."""
+        """The handler."""
         self.handler = handler = commands.load_for(self.command)
         return handler
 
@@ -83,13 +103,18 @@ class Dispatcher:
         self._compat = compat
         self._legacy = compat < (1, 2)  # errors as class and data
         self._ids = compat >= (4, 0)
+        # Of the commands that were answered; None for what only `encode` can.
+        self._writers: dict[type[Command[Any]], Write | None] = {}
         self.entries = {
-            command.NAME: Entry(command, compat)
-            for command in COMMANDS
-            if version(command.SINCE) <= compat
+            name: Entry(name, compat)
+            for name in PLACES
             # Agents before 9.1 had those of other platforms too, as disabled ones.
-            and (not command.PLATFORM or compat < (9, 1))
+            if (name not in PLATFORMS or compat < (9, 1))
+            and (compat >= _LATEST or version(load(name).SINCE) <= compat)
         }
+        # Requests by their bytes. Those without arguments are the same each time, and nothing is
+        # found out about one twice.
+        self.known: dict[bytes, Entry] = {}
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The reply to *message*, empty for a command that sends none.
@@ -97,40 +122,90 @@ class Dispatcher:
         *message* is a decoded value, or the exception that it ended in.
         """
         request_id: object = NO_ID
-        entry = command = None
+        entry = None
         try:
             if isinstance(message, Exception):
                 raise message
             if type(message) is dict and self._ids:
                 request_id = message.get("id", NO_ID)
             name, arguments = check_request(message, ids=self._ids)
-            entry = self._entry(name)
+            entry = self.entries.get(name)
+            if entry is None:
+                raise CommandNotFound.named(name)
+            if not self._policy.allows(name):
+                raise self._refusal(name)
             command = entry.decode(arguments)
-            self._log.command(entry.command)
-            if entry.account is not None and entry.account.called is not None:
-                self._log.account(entry.account.called(command))
+        except Exception as error:  # noqa: BLE001 - whatever was sent, the agent goes on
+            return self._failure(entry, None, error, request_id)
+        if not arguments:
+            self._get_to_know(entry, command)
+        return self._perform(entry, command, request_id)
+
+    def _get_to_know(self, entry: Entry, command: "Any") -> None:
+        entry.known = command
+        name = entry.name
+        for request in (f'{{"execute": "{name}"}}', f'{{"execute":"{name}"}}'):
+            self.known[request.encode()] = entry
+            self.known[request.encode() + b"\n"] = entry
+
+    def answer_known(self, entry: Entry) -> "Reply | Deferred | Iterator[bytes]":
+        """The same for a request that is one of `known`."""
+        if self._policy.allows(entry.name):
+            return self._perform(entry, entry.known, NO_ID)
+        return self._failure(entry, None, self._refusal(entry.name), NO_ID)
+
+    def answer_short(self, data: bytes) -> "Reply | Deferred | Iterator[bytes] | None":
+        """The same if *data* is one short request; None for anything else, or anything unusual.
+
+        Together with `_perform` this is the way of nearly every request: one table look-up if it
+        has no arguments, one look at the text if it has some. What is refused here, the long way
+        refuses too, and says why.
+        """
+        entry = self.known.get(data)
+        if entry is not None:
+            return self.answer_known(entry)
+        request = text.short_request(data)
+        if request is None:
+            return None
+        name, arguments = request
+        entry = self.entries.get(name)
+        if entry is None or not self._policy.allows(name):
+            return None
+        try:
+            command = entry.decode(arguments)
+        except (Mismatch, CommandError):
+            return None
+        return self._perform(entry, command, NO_ID)
+
+    def _refusal(self, name: str) -> CommandError:
+        return (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
+
+    def _perform(
+        self, entry: Entry, command: "Any", request_id: object
+    ) -> "Reply | Deferred | Iterator[bytes]":
+        try:
+            log = self._log
+            if log.verbose:
+                log.command(entry.command)
+            if entry.called is not None:
+                log.account(entry.called, command)
             result = (entry.handler or entry.load())(self._agent, command)
-            if isinstance(result, Pending):
-                pending = result
-                self._policy.begins(entry.command, pending)
-                return Deferred(
-                    pending, lambda: self._outcome(entry, command, pending.result, request_id)
-                )
-            if isinstance(result, Stream):
-                return self._streamed(result.pieces, request_id)
-            if isinstance(result, Text):
-                return [b"".join(self._streamed((result.json,), request_id))]
+            if isinstance(result, Later):
+                return self._later(entry, command, result, request_id)
             return self._success(entry, command, result, request_id)
         except Exception as error:  # noqa: BLE001 - whatever a handler does, the agent goes on
             return self._failure(entry, command, error, request_id)
 
-    def _entry(self, name: str) -> Entry:
-        entry = self.entries.get(name)
-        if entry is None:
-            raise CommandNotFound.named(name)
-        if not self._policy.allows(entry.command):
-            raise (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
-        return entry
+    def _later(
+        self, entry: Entry, command: "Any", result: "Any", request_id: object
+    ) -> "Reply | Deferred | Iterator[bytes]":
+        if isinstance(result, Text):
+            return list(self._streamed(result.pieces, request_id))
+        if isinstance(result, Stream):
+            return self._streamed(result.pieces, request_id)
+        pending: Pending[Any] = result
+        self._policy.begins(entry.command, pending)
+        return Deferred(pending, lambda: self._outcome(entry, command, pending.result, request_id))
 
     def _outcome(
         self, entry: Entry, command: "Any", result: "Callable[[], Any]", request_id: object
@@ -141,14 +216,23 @@ class Dispatcher:
             return self._failure(entry, command, error, request_id)
 
     def _success(self, entry: Entry, command: "Any", result: "Any", request_id: object) -> "Reply":
-        if entry.account is not None and entry.account.returned is not None:
-            self._log.account(entry.account.returned(command, result))
+        if entry.returned is not None:
+            self._log.account(entry.returned, command, result)
         if not entry.replies:
             return []
-        reply = success(None if result is None else encode(result, self._compat), request_id)
-        if entry.prefix:
-            reply.insert(0, entry.prefix)
-        return reply
+        if result is not None and type(result) is not int:
+            write = self._writer(entry.command)
+            if write is not None:
+                return written(write(result), request_id)
+            result = encode(result, self._compat)
+        return success(result, request_id, entry.prefix)
+
+    def _writer(self, command: "type[Command[Any]]") -> "Write | None":
+        try:
+            return self._writers[command]
+        except KeyError:
+            made = self._writers[command] = writer(command.result(), self._compat)
+            return made
 
     def _streamed(self, pieces: "Iterable[bytes]", request_id: object) -> "Iterator[bytes]":
         yield b'{"return": '
@@ -160,10 +244,13 @@ class Dispatcher:
     def _failure(
         self, entry: "Entry | None", command: "Any", error: Exception, request_id: object
     ) -> "Reply":
-        if entry is not None and entry.account is not None and command is not None:
-            event = entry.account.failure(command, error)
-            if event is not None:
-                self._log.account(event)
+        if (
+            command is not None
+            and entry is not None
+            and entry.failed is not None
+            and isinstance(error, GuestOSError | OSError)
+        ):
+            self._log.account(entry.failed, command)
         if isinstance(error, Mismatch):
             error = error.error()
         elif isinstance(error, MemoryError):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .log import Log
     from .policy import Policy
-    from .system import Freezer
+    from .system.asked import Freezer
 
 # How much of the marker is read back; beyond, mount points are not remembered.
 _MARKER_SIZE = 1 << 20

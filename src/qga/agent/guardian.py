@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .system import Freezer
+    from .system.asked import Freezer
 
 # How often the marker is looked at, which another agent may have removed.
 _LOOK = 1.0

@@ -256,7 +256,7 @@ class Hook:
             listener(verdict)
 
     def _start(self, path: str, action: str, listener: "Listener") -> None:
-        self._log.account(hook_started(action))
+        self._log.account(hook_started, action)
         program = self._programs.run([path, action], _TASK)
         run = self._run = _Run(action, program, listener)
         late = f"it has not finished after {self._timeout:g} s"

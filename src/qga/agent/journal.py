@@ -92,6 +92,12 @@ class Daemon:
         self._look_again = 0.0
         self._lost = 0
 
+    def listens(self) -> bool:
+        """Whether there is one, as far as is known."""
+        if self._socket is None and time.monotonic() < self._look_again:
+            return False
+        return (self._socket or self._connect()) is not None
+
     def send(self, event: Event, seconds: "float | None" = None) -> bool:
         """Tell it *event*, which happened at *seconds* since the epoch, or now.
 

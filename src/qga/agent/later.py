@@ -2,10 +2,12 @@
 
 A handler may return one of these in place of its result: `Pending` when a program has to end first,
 `Stream` when the reply is too large to be held in memory, `Text` when it is made of many numbers
-that are text to begin with.
+that are text to begin with, or when it is the same as the last time.
 """
 
+from qga.protocol.codec import encode
 from qga.protocol.model import Later
+from qga.wire import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +94,31 @@ class Stream(Later[R]):
 
 
 class Text(Later[R]):
-    """A result that is JSON text already."""
+    """A result that is JSON text already, in pieces."""
 
-    def __init__(self, json: bytes) -> None:
-        self.json = json
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+
+
+class LastText:
+    """The text of what a handler is told, made anew only when that is not the same object.
+
+    Args:
+        result: what it makes of that.
+    """
+
+    __slots__ = ("_compat", "_result", "_text", "_told")
+
+    def __init__(self, result: "Callable[[Any], Any]") -> None:
+        self._result = result
+        self._told: object = self
+        self._compat: tuple[int, ...] = ()
+        self._text: Text[Any] = Text(b"")
+
+    def of(self, told: object, compat: "tuple[int, ...]") -> "Text[Any]":
+        """The result's text, in the words of the upstream version *compat*."""
+        if told is not self._told or compat != self._compat:
+            result = encode(self._result(told), compat)
+            self._text = Text(b"".join(text.encode(result)))
+            self._told, self._compat = told, compat
+        return self._text

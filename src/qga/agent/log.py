@@ -14,6 +14,7 @@ from .journal import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from qga.protocol.model import Command
@@ -30,7 +31,7 @@ class Log:
     def __init__(self, *, verbose: bool = False) -> None:
         self._fd = _STDERR
         self._path: str | None = None
-        self._verbose = verbose
+        self.verbose = verbose
         self._daemon = journal.Daemon()
         self._to_journal = journal.owns(_STDERR)
         self._held: list[tuple[float, Event]] | None = None
@@ -69,17 +70,17 @@ class Log:
 
     def warning(self, text: str) -> None:
         """Something is odd."""
-        if self._verbose:
+        if self.verbose:
             self._write(Event(text, "warning"))
 
     def info(self, text: str) -> None:
         """Something happened."""
-        if self._verbose:
+        if self.verbose:
             self._write(Event(text))
 
     def command(self, command: "type[Command[Any]]") -> None:
         """*command* is about to run."""
-        if self._verbose:
+        if self.verbose:
             self._write(Event(command.NAME, "debug", QGA_COMMAND=command.NAME))
 
     def mishap(self, error: BaseException) -> None:
@@ -93,11 +94,13 @@ class Log:
         # Its text may hold what a request contained.
         self._write(Event(f"{type(error).__name__} at {' > '.join(frames)}", "critical"))
 
-    def account(self, event: Event) -> None:
-        """The agent does what *event* says because the host wants it to."""
+    def account(self, tell: "Callable[..., Event]", *of: object) -> None:
+        """The agent does something because the host wants it to; *tell* makes the event *of* it."""
         if self._held is None:
-            self._daemon.send(event)
+            if self._daemon.listens():
+                self._daemon.send(tell(*of))
             return
+        event = tell(*of)
         held = self._held_accounts
         # The host may ask for a sign of life all the time.
         if held and held[-1][1] is event:

@@ -1,5 +1,7 @@
 """Which commands may be used: the configuration's lists, and what is safe while frozen."""
 
+from qga.protocol import PLATFORMS, WHILE_FROZEN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,16 +26,24 @@ class Policy:
         # While file systems are frozen only what cannot touch them may run, and that even if it is
         # blocked: a guest that nobody may thaw would be lost. As upstream since 9.1.
         self.frozen = False
+        self._usable: dict[str, bool] = {}
         self._under_way: list[tuple[str, Pending[Any]]] = []
 
-    def allows(self, command: "type[Command[Any]]") -> bool:
-        """Whether *command* may be used now."""
+    def allows(self, name: str) -> bool:
+        """Whether the command *name* may be used now."""
         if self.frozen:
-            return command.WHILE_FROZEN
-        name = command.NAME
-        if command.PLATFORM:
-            return False
-        return name not in self._blocked and (not self._allowed or name in self._allowed)
+            return name in WHILE_FROZEN
+        usable = self._usable.get(name)
+        return self._decide(name) if usable is None else usable
+
+    def _decide(self, name: str) -> bool:
+        usable = (
+            name not in PLATFORMS
+            and name not in self._blocked
+            and (not self._allowed or name in self._allowed)
+        )
+        self._usable[name] = usable
+        return usable
 
     def begins(self, command: "type[Command[Any]]", pending: "Pending[Any]") -> None:
         """*command* is under way until *pending* has ended."""

@@ -5,6 +5,11 @@ import sys
 
 def main() -> int:
     """Run `qga` with the arguments of this process; return the exit code."""
+    from . import quick
+
+    code = quick.run(sys.argv[1:])
+    if code is not None:
+        return code
     try:
         import click  # noqa: F401
         import rich  # noqa: F401

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,15 +12,13 @@ from qga import errors
 from qga._version import VERSION
 from qga.client.deadline import TIMEOUT
 from qga.client.listing import targets as list_targets
-from qga.protocol import UPSTREAM_VERSION, codec
+from qga.protocol import codec
 
-from . import arguments, freezing, output, reference, transfer
+from . import arguments, ending, freezing, output, quick, reference, transfer
 from .options import Settings, leading_target, output_option, target_argument, with_settings
 
 if TYPE_CHECKING:
     from qga.client import Target
-
-AGENT_ERROR, USAGE, UNREACHABLE, LOCAL, INTERRUPTED = 1, 2, 3, 4, 130
 
 EPILOG = """\
 \b
@@ -44,20 +40,9 @@ Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 `qga freeze` passes on that of its command.
 """
 
-# What to do about an error where the command line knows better than the error's own hint; the first
-# class that fits.
-_HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
-    (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
-    (errors.CommandNotFound, "`qga info` lists what it has"),
-    (errors.AgentNotResponding, ""),
-    (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
-)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
-@click.version_option(
-    VERSION, prog_name="qga", message=f"%(prog)s %(version)s (protocol of QEMU {UPSTREAM_VERSION})"
-)
+@click.version_option(VERSION, message=quick.version())
 def cli() -> None:
     """Talk to the guest agent of a virtual machine: qemu-ga, or the one of this package."""
 
@@ -67,15 +52,11 @@ def cli() -> None:
 @target_argument
 def ping(settings: Settings, target: Target) -> None:
     """See whether the agent answers, and how fast."""
-    with settings.connect(target) as client:
-        client.sync()
-        began = time.perf_counter()
-        client.ping()
-        milliseconds = round((time.perf_counter() - began) * 1000, 3)
+    milliseconds = quick.milliseconds(target, settings.timeout)
     if settings.json:
         output.show_json({"target": str(target), "milliseconds": milliseconds})
     else:
-        print(f"{target} answers in {milliseconds:g} ms")
+        print(quick.answered(target, milliseconds))
 
 
 @cli.command()
@@ -88,7 +69,7 @@ def info(settings: Settings, target: Target) -> None:
     if settings.json:
         output.show_json(codec.encode(found))
         return
-    print(f"version {output.printable(found.version)}")
+    print(f"version {ending.printable(found.version)}")
     commands = sorted(found.supported_commands, key=lambda command: command.name)
     if commands:
         print()
@@ -115,7 +96,7 @@ def status(settings: Settings, target: Target) -> None:
     if settings.json:
         output.show_json({"status": state})
     else:
-        print(output.printable(state))
+        print(ending.printable(state))
 
 
 @cli.command(short_help="Thaw the guest's file systems.")
@@ -245,50 +226,15 @@ cli.add_command(reference.show_help)
 
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
+    given = words or sys.argv[1:] or ["--help"]
     try:
-        code = cli.main(words or sys.argv[1:] or ["--help"], prog_name="qga", standalone_mode=False)
-        sys.stdout.flush()
+        return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         command = context.command_path if context else "qga"
         message = error.format_message().rstrip(".")
-        return _tell(f"{message}; see `{command} --help`", USAGE)
+        return ending.tell(f"{message}; see `{command} --help`", ending.USAGE)
     except click.Abort:
-        return INTERRUPTED
+        return ending.INTERRUPTED
     except freezing.NotDone as failure:
-        return _complain(failure.cause, freezing.FAILED)
-    except errors.QgaError as error:
-        return _complain(error, _exit_code(error))
-    except BrokenPipeError:
-        # Whoever read has enough. Nothing may be flushed into the pipe at the end of the process.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return AGENT_ERROR
-    except OSError as error:
-        return _complain(error, LOCAL)
-    return code if isinstance(code, int) else 0
-
-
-def _exit_code(error: errors.QgaError) -> int:
-    if isinstance(error, errors.CommandError):
-        return AGENT_ERROR
-    return USAGE if isinstance(error, errors.InvalidTarget) else UNREACHABLE
-
-
-def _complain(error: Exception, code: int) -> int:
-    notes = getattr(error, "__notes__", ())
-    if isinstance(error, errors.QgaError):
-        better = next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
-        if isinstance(error, errors.CommandNotFound):
-            better = f"{error.hint}; {better}"
-        parts = [error.text, *notes, better or error.hint]
-    else:
-        parts = [str(error), *notes]
-        if isinstance(error, OSError) and error.strerror:
-            name = f"{error.filename}: " if error.filename is not None else ""
-            parts[0] = f"{name}{error.strerror}"
-    return _tell("; ".join(filter(None, parts)), code)
-
-
-def _tell(message: str, code: int) -> int:
-    print(f"qga: {output.printable(message)}", file=sys.stderr)
-    return code
+        return ending.complain(failure.cause, freezing.FAILED)

@@ -7,6 +7,8 @@ import sys
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+from .ending import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,13 +20,6 @@ def show_json(value: Any) -> None:
 
 def _base64(data: bytes) -> str:
     return b64encode(data).decode()
-
-
-def printable(text: str) -> str:
-    """*text* without what could steer a terminal: what a guest says is not to be trusted."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

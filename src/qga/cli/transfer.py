@@ -15,7 +15,7 @@ from qga.client.flows.steps import CHUNK
 from qga.client.target import names_guest_file, split_path
 from qga.errors import CommandError
 
-from . import output
+from . import ending, output
 from .options import Settings, with_settings
 
 if TYPE_CHECKING:
@@ -164,6 +164,6 @@ def _progress(name: str, size: int | None) -> Iterator[Callable[[int], None] | N
     )
     with bar:
         # The folders are left out: the rest of the line is more telling.
-        shown = output.printable(os.path.basename(name))  # noqa: PTH119 - of either machine
+        shown = ending.printable(os.path.basename(name))  # noqa: PTH119 - of either machine
         task = bar.add_task(escape(shown), total=size)
         yield lambda done: bar.update(task, completed=done)

@@ -60,9 +60,8 @@ if not TYPE_CHECKING:  # which would take every name for one of these
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        value = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'sync')}"), name)
+        module = f"{__name__}.{_ELSEWHERE.get(name, 'sync')}"
+        value = getattr(__import__(module, fromlist=[name]), name)
         globals()[name] = value
         return value
 

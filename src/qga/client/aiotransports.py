@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from qga.errors import AgentTimeout, ConnectionLost, NoChannel
 
-from .transports import LONG, PIECES, RETRY, Reading, lost, new_socket, reason, unsent
+from .transports import LONG, PIECES, RETRY, Reading, lost, no_sockets, reason, unsent
 from .ways import addresses, as_os_error, unknown_host
 
 if TYPE_CHECKING:
@@ -252,7 +252,10 @@ async def resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, A
 
 async def connect_socket(family: int, address: Any, deadline: Deadline) -> int:
     """The descriptor of a socket connected to *address*; errors are those of `Way.open`."""
-    stream = new_socket(family)
+    try:
+        stream = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise no_sockets(error) from error
     try:
         stream.setblocking(False)
         loop = asyncio.get_running_loop()

@@ -6,14 +6,13 @@ a transport that takes care of the conversation itself. `aiochannel` has their a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
 from qga.wire.handshake import Conversation, Send
 
 from . import results
 from .flows.steps import Limits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol, TypeAlias, TypeVar
@@ -63,7 +62,7 @@ def opened(transport: Transport | RequestTransport) -> Channel:
     """The channel over *transport*."""
     # The two have no method in common but `close`.
     if hasattr(transport, "receive"):
-        return StreamChannel(cast("Transport", transport))
+        return StreamChannel(transport)  # type: ignore[arg-type]
     return RequestChannel(transport)
 
 

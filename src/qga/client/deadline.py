@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from qga.errors import AgentTimeout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 # What a call may take if nobody says otherwise, in seconds.
 TIMEOUT = 30.0
@@ -91,8 +91,7 @@ def within(seconds: float) -> Deadline:
     return Deadline(seconds) if outer is None else outer.sooner(seconds)
 
 
-@contextmanager
-def deadline(seconds: float) -> Iterator[Deadline]:
+def deadline(seconds: float) -> AbstractContextManager[Deadline]:
     """Bound the time of everything that clients do in the block, in this thread or task.
 
         >>> agent.disturb(delay=40, times=2)
@@ -108,6 +107,12 @@ def deadline(seconds: float) -> Iterator[Deadline]:
     Args:
         seconds: how long the block's calls may take together.
     """
+    from contextlib import contextmanager  # which a single call can do without
+
+    return contextmanager(_bounded)(seconds)
+
+
+def _bounded(seconds: float) -> Iterator[Deadline]:
     token = _surrounding.set(within(seconds))
     try:
         yield _surrounding.get()  # type: ignore[misc]  # it has just been set

@@ -18,18 +18,18 @@ operation is first used or looked at, so that a client is no heavier than what i
 from __future__ import annotations
 
 from abc import abstractmethod
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
     from .flows.steps import Flow
 
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S")
-A = TypeVar("A")
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    S = TypeVar("S")
+    A = TypeVar("A")
 
 
 class Blocking:
@@ -126,7 +126,7 @@ else:
             self._name = name
 
         def load(self):
-            return getattr(import_module(self._module), self._name)
+            return getattr(__import__(self._module, fromlist=[self._name]), self._name)
 
     class _Later:
         """A method that becomes what *make* makes of a flow, when it is first looked at."""
@@ -179,17 +179,28 @@ else:
 
     def _presented(function, flow, *, skipped):
         """*function*, with the name and documentation of *flow*, and its signature as a method."""
-        import inspect
-
-        signature = inspect.signature(flow)
-        result = signature.return_annotation
-        if isinstance(result, str):
-            result = result.removeprefix("Flow[").removesuffix("]")
-        this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        parameters = [this, *list(signature.parameters.values())[skipped:]]
-        function.__signature__ = inspect.Signature(parameters, return_annotation=result)
         function.__name__ = flow.__name__
         function.__qualname__ = flow.__qualname__
         function.__doc__ = flow.__doc__
         function.__module__ = flow.__module__
+        function.__wrapped__ = _Signed(flow, skipped)
         return function
+
+    class _Signed:
+        """Where `inspect` finds the signature of a method; who does not look need not load it."""
+
+        def __init__(self, flow, skipped):
+            self._flow = flow
+            self._skipped = skipped
+
+        @property
+        def __signature__(self):
+            import inspect
+
+            signature = inspect.signature(self._flow)
+            result = signature.return_annotation
+            if isinstance(result, str):
+                result = result.removeprefix("Flow[").removesuffix("]")
+            this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+            parameters = [this, *list(signature.parameters.values())[self._skipped :]]
+            return inspect.Signature(parameters, return_annotation=result)

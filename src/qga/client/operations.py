@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .operation import opens, operation
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aioprocess
     from . import process as processes

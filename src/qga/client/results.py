@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
-
 from qga.errors import CommandError, ProtocolError
 from qga.protocol import codec
 from qga.wire.blob import Blob
 
-from . import hints
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
@@ -20,6 +17,8 @@ if TYPE_CHECKING:
     from .flows.steps import Series
 
     R = TypeVar("R")
+else:
+    from _collections import deque  # `collections` takes longer to load than this module
 
 
 def request(command: Command[Any]) -> tuple[str, dict[str, Any], bool]:
@@ -56,6 +55,8 @@ def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> lis
     """The results of *commands*; raises the first error among *replies*."""
     for reply in replies:
         if isinstance(reply, CommandError):
+            from . import hints
+
             hints.advise(reply)
             raise reply
     return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]

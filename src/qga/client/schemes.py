@@ -6,14 +6,13 @@ is first used.
 
 from __future__ import annotations
 
-import socket
-from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+import _socket as socket
 
 from qga.errors import InvalidTarget
 
-from .ways import DescriptorWay, SerialWay, SocketWay, TcpWay
+from .streams import SocketWay
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
@@ -31,10 +30,10 @@ _PROXMOX = frozenset(("host", "port", "token", "user", "password", "otp", "ca", 
 _VSOCK_LIMIT = (1 << 32) - 1  # that number itself means "any"
 
 
-class Scheme(NamedTuple):
+class Scheme:
     """A kind of targets.
 
-    Attributes:
+    Args:
         form: how one is written, for errors and help.
         parse: makes the way of it.
         settings: the keys that its table in a targets file may have besides `target` and `timeout`.
@@ -42,18 +41,31 @@ class Scheme(NamedTuple):
         listing: finds the targets at a place, within a time in seconds; None if no place can tell.
     """
 
-    form: str
-    parse: Parser
-    settings: frozenset[str] = frozenset()
-    transport: bool = False
-    listing: Callable[[str, float], list[Known]] | None = None
+    def __init__(
+        self,
+        form: str,
+        parse: Parser,
+        settings: frozenset[str] = frozenset(),
+        *,
+        transport: bool = False,
+        listing: Callable[[str, float], list[Known]] | None = None,
+    ) -> None:
+        self.form = form
+        self.parse = parse
+        self.settings = settings
+        self.transport = transport
+        self.listing = listing
+
+
+def _module(name: str) -> Any:
+    return __import__(f"{__package__}.{name}", fromlist=[name])
 
 
 def _elsewhere(module: str) -> Parser:
     """The function `way` of *module* in this package."""
 
     def parse(text: str, rest: str, settings: Mapping[str, Any]) -> Way:
-        found: Way = import_module(f".{module}", __package__).way(text, rest, settings)
+        found: Way = _module(module).way(text, rest, settings)
         return found
 
     return parse
@@ -63,7 +75,7 @@ def _listed_by(module: str) -> Callable[[str, float], list[Known]]:
     """The function `listing` of *module* in this package."""
 
     def listing(place: str, timeout: float) -> list[Known]:
-        found: list[Known] = import_module(f".{module}", __package__).listing(place, timeout)
+        found: list[Known] = _module(module).listing(place, timeout)
         return found
 
     return listing
@@ -81,10 +93,14 @@ def _vsock(text: str, rest: str, _: Mapping[str, Any]) -> Way:
 
 
 def _serial(_: str, rest: str, __: Mapping[str, Any]) -> Way:
+    from .ways import SerialWay
+
     return SerialWay(rest)
 
 
 def _tcp(text: str, rest: str, _: Mapping[str, Any]) -> Way:
+    from .ways import TcpWay
+
     host, separator, port = rest.rpartition(":")
     number = _number(port)
     if not separator or not host or not 0 < number < 1 << 16:
@@ -100,6 +116,8 @@ def _descriptor(text: str, rest: str, _: Mapping[str, Any]) -> Way:
     number = _number(rest)
     if not 0 <= number < 1 << 31:
         raise InvalidTarget(f"{text!r} is not fd:N with the number of an open file descriptor")
+    from .ways import DescriptorWay
+
     return DescriptorWay(number)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from typing import TYPE_CHECKING
 
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 from qga.protocol.model import Command
 
-from . import channel, hints, results
+from . import channel, results
 from .deadline import TIMEOUT, Deadline, within
 from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
 from .operation import Blocking
@@ -17,7 +15,9 @@ from .operations import Operations
 from .target import settled
 from .turns import Turns
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
+else:
+    # `collections` takes as long to load as the rest of this.
+    from _collections import deque
 
 
 def connect(
@@ -359,6 +362,8 @@ class Client(Blocking, Operations):
                 self._tidy(open_channel, deadline)
             return use(open_channel)
         except CommandError as error:
+            from . import hints
+
             hints.advise(error)
             raise
         finally:

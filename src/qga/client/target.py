@@ -18,8 +18,6 @@ told in the last two forms only, one that does not begin with a slash in the las
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from qga.errors import (
     AgentBusy,
@@ -30,12 +28,12 @@ from qga.errors import (
     TransportError,
 )
 
-from . import hints
 from .deadline import TIMEOUT
 from .schemes import grammar, scheme_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from .aiotransports import AsyncRequestTransport, AsyncTransport
@@ -105,8 +103,10 @@ class Target:
             NoChannel: it cannot be opened.
             AgentNotResponding: not until the deadline; an AgentBusy if others are before us.
         """
-        with self._explained():
+        try:
             return self._way.open(deadline)
+        except (TransportError, AgentTimeout) as error:
+            raise self._explained(error) from error
 
     async def aopen(self, deadline: Deadline) -> AsyncTransport | AsyncRequestTransport:
         """Open the channel in the running event loop. Errors are those of `open`.
@@ -115,22 +115,22 @@ class Target:
         >>> with agent.serve() as text:
         ...     (await qga.Target(text).aopen(Deadline(5))).close()
         """
-        with self._explained():
-            return await self._way.aopen(deadline)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        what = self.text if self.full == self.text else f"{self.text} ({self.full})"
         try:
-            yield
-        except TransportError as error:
-            failure = NoChannel(f"cannot open {what}: {error.text}")
+            return await self._way.aopen(deadline)
+        except (TransportError, AgentTimeout) as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: TransportError | AgentTimeout) -> NoChannel | AgentNotResponding:
+        what = self.text if self.full == self.text else f"{self.text} ({self.full})"
+        text = f"cannot open {what}: {error.text}"
+        if isinstance(error, TransportError):
+            from . import hints
+
+            failure = NoChannel(text)
             failure.hint = hints.opening(self.text, error.__cause__) or error.hint
-            raise failure from error
-        except AgentTimeout as error:
-            # A unix socket that is there and takes no connection has its queue full of others.
-            kind = AgentBusy if self.text.startswith("unix:") else AgentNotResponding
-            raise kind(f"cannot open {what}: {error.text}") from error
+            return failure
+        # A unix socket that is there and takes no connection has its queue full of others.
+        return AgentBusy(text) if self.text.startswith("unix:") else AgentNotResponding(text)
 
 
 def settled(target: str | Target | None, timeout: float | None) -> tuple[Target, float]:

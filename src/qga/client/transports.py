@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol
 
 from qga.errors import ConnectionLost, NoChannel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .deadline import Deadline
     from .flows.steps import Limits
+
+else:
+    # To load typing takes longer than to ask an agent something.
+    from abc import ABC as Protocol  # noqa: N811
 
 # Most replies fit in this. Room for more would have to be had from the system, and given back, for
 # each of them.
@@ -262,9 +265,5 @@ def reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def new_socket(family: int) -> socket.socket:
-    """A stream socket of *family*."""
-    try:
-        return socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise NoChannel(f"no sockets of this kind here: {error.strerror}") from error
+def no_sockets(error: OSError) -> NoChannel:
+    return NoChannel(f"no sockets of this kind here: {error.strerror}")

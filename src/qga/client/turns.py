@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from typing import TYPE_CHECKING
+from _thread import TIMEOUT_MAX, allocate_lock
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
+    from collections import deque
+
     from .deadline import Deadline
+else:
+    from _collections import deque
 
 
 class Turns:
     """A lock that is handed on in order; `threading.Lock` promises none."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = allocate_lock()
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()
 
@@ -24,11 +28,11 @@ class Turns:
             if not self._taken:
                 self._taken = True
                 return True
-            ticket = threading.Lock()
+            ticket = allocate_lock()
             ticket.acquire()
             self._waiting.append(ticket)
         try:
-            if ticket.acquire(timeout=min(deadline.remaining(), threading.TIMEOUT_MAX)):
+            if ticket.acquire(timeout=min(deadline.remaining(), TIMEOUT_MAX)):
                 return True
         except BaseException:
             if not self._withdraw(ticket):

@@ -13,14 +13,14 @@ import socket
 import stat
 import termios
 import threading
-import time
 import tty
 from fcntl import F_GETFL, fcntl
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentTimeout, NoChannel
 
-from .transports import LONG, RETRY, DescriptorTransport, new_socket, reason
+from .streams import connect
+from .transports import DescriptorTransport
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,55 +28,6 @@ if TYPE_CHECKING:
     from .aiotransports import AsyncTransport
     from .deadline import Deadline
     from .transports import Transport
-
-
-class SocketWay:
-    """A stream socket to connect to.
-
-    Args:
-        family: AF_UNIX or AF_VSOCK.
-        address: as `socket.connect` takes it.
-    """
-
-    def __init__(self, family: int, address: Any) -> None:
-        self.family = family
-        self.address = address
-
-    def open(self, deadline: Deadline) -> Transport:
-        return DescriptorTransport(_connect(self.family, self.address, deadline))
-
-    async def aopen(self, deadline: Deadline) -> AsyncTransport:
-        from .aiotransports import AsyncDescriptorTransport, connect_socket
-
-        descriptor = await connect_socket(self.family, self.address, deadline)
-        return AsyncDescriptorTransport(descriptor)
-
-
-def _connect(family: int, address: Any, deadline: Deadline) -> int:
-    """The descriptor of a socket that is connected to *address*."""
-    stream = new_socket(family)
-    try:
-        while True:
-            remaining = deadline.remaining()
-            if not remaining:
-                raise deadline.expired()
-            stream.settimeout(None if remaining > LONG else remaining)
-            try:
-                stream.connect(address)
-            except BlockingIOError:
-                time.sleep(RETRY)
-                continue
-            return stream.detach()
-    except AgentTimeout:
-        raise
-    except TimeoutError as error:
-        if error.errno is None:  # ours, not the network's
-            raise deadline.expired() from None
-        raise NoChannel(reason(error)) from error
-    except OSError as error:
-        raise NoChannel(reason(error)) from error
-    finally:
-        stream.close()
 
 
 class TcpWay:
@@ -95,7 +46,7 @@ class TcpWay:
         attempts = Attempts(_resolve(self.host, self.port, deadline), deadline)
         for family, address, share in attempts:
             try:
-                return DescriptorTransport(_without_delay(_connect(family, address, share)))
+                return DescriptorTransport(_without_delay(connect(family, address, share)))
             except (NoChannel, AgentTimeout) as error:
                 attempts.failed(address, error)
         raise attempts.verdict()

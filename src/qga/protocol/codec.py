@@ -7,8 +7,6 @@ lenient about what a newer or older agent adds or leaves out. `encode` serves bo
 Compiled at first use and kept: a guest pays only for the commands that it is sent.
 """
 
-from types import GenericAlias, UnionType
-
 from qga.errors import BadArgument, CommandError
 from qga.wire import base64
 from qga.wire.blob import Blob
@@ -34,6 +32,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     Decode = Callable[[Any], Any]
+    from types import GenericAlias, UnionType
+else:
+    # As in `types`, which is not loaded for them alone.
+    GenericAlias, UnionType = type(list[int]), type(int | None)
 
 LATEST = (1 << 16, 0)
 
@@ -322,7 +324,7 @@ def encode(value: "Any", since: "tuple[int, ...]" = LATEST) -> "Any":
     """
     if isinstance(value, Struct):
         encoded = {}
-        for name, wire, later in _outline(type(value)):
+        for name, wire, later in outline(type(value)):
             if later <= since:
                 item = getattr(value, name)
                 if item is not None:
@@ -338,7 +340,8 @@ _NEVER_LATER = (0, 0)
 _outlines: "dict[type[Struct], list[tuple[str, str, tuple[int, ...]]]]" = {}
 
 
-def _outline(cls: "type[Struct]") -> "list[tuple[str, str, tuple[int, ...]]]":
+def outline(cls: "type[Struct]") -> "list[tuple[str, str, tuple[int, ...]]]":
+    """The members of *cls*: name, name on the wire, the version that added it."""
     found = _outlines.get(cls)
     if found is None:
         found = _outlines[cls] = [

@@ -48,7 +48,30 @@ def _accelerated() -> "tuple[Callable[..., bytes], Callable[..., bytes]]":
     return b64encode, decode
 
 
-encode, decode_strict = _accelerated()
+def load() -> None:
+    """Find what `encode` and `decode_strict` are; otherwise their first use does.
+
+    An idle agent does without, and one in a frozen guest must have it already.
+    """
+    global encode, decode_strict
+    try:
+        encode, decode_strict = _accelerated()
+    except OSError:
+        pass  # no descriptors left: the next use looks again
+
+
+def _encode_first(data: "bytes | bytearray | memoryview") -> bytes:
+    load()
+    return (_stdlib_encode if encode is _encode_first else encode)(data)
+
+
+def _decode_first(text: "bytes | bytearray | memoryview") -> bytes:
+    load()
+    return (_stdlib_decode if decode_strict is _decode_first else decode_strict)(text)
+
+
+encode: "Callable[..., bytes]" = _encode_first
+decode_strict: "Callable[..., bytes]" = _decode_first
 
 
 def decode(text: "bytes | bytearray") -> bytes:

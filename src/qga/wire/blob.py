@@ -15,16 +15,19 @@ THRESHOLD = 4096
 # Decoding has a fixed price for each call, and a virtio port hands over 4 KiB at a time.
 _GATHER = 96 * 1024
 
+# A piece of this length is worth a call of its own.
+_AT_ONCE = 16 * 1024
+
 
 class Blob:
-    """One string value; `data` are the bytes that its base64 text stands for.
+    """One string value; `data` are the bytes that its base64 text stands for, at its end.
 
     Args:
         quote: the quote that encloses it in the message.
         limit: how many characters it may have.
     """
 
-    __slots__ = ("_decoded", "_is_text", "_limit", "_quote", "_raw")
+    __slots__ = ("_decoded", "_is_text", "_limit", "_quote", "_raw", "data")
 
     def __init__(self, quote: bytes, limit: int) -> None:
         self._quote = quote
@@ -33,60 +36,89 @@ class Blob:
         self._raw = bytearray()  # not decoded yet
         self._decoded = Buffer(self._limit)
         self._is_text = False
+        self.data: bytes | memoryview = b""
 
-    def feed(self, piece: bytes) -> None:
-        """Take the next piece of the JSON string's text, without its quotes."""
-        if self._is_text or len(self._raw) + len(piece) < _GATHER:
-            self._raw += piece
-            return
-        if self._raw:
-            self._raw += piece
-            piece = bytes(self._raw)
-        # The last group is left for the end: only there may padding stand.
-        length = (len(piece) - 1) & ~3
-        self._raw = bytearray(piece[length:])
-        self._decode(piece[:length])
+    @classmethod
+    def of(cls, text: bytes) -> "Blob | None":
+        """A string that is there as a whole; None if it is not plain base64."""
+        data = _plain(text)
+        if data is None:
+            return None
+        blob = cls.__new__(cls)
+        blob.data = data
+        return blob
 
-    def _decode(self, text: bytes) -> None:
+    def take(self, piece: bytes) -> bool:
+        """Take the next piece of the JSON string's text, without its quotes, if all is base64.
+
+        Whether it is may show later: True says only that nothing is in it that ends a message.
+        """
+        if self._is_text:
+            return False
+        if len(piece) >= _AT_ONCE or len(self._raw) + len(piece) >= _GATHER:
+            return self._decode(piece)
+        if b"\n" in piece or not piece.isascii():
+            return False
+        self._raw += piece
+        return True
+
+    def _decode(self, piece: bytes) -> bool:
+        # What was left before becomes whole groups. The last group is left for the end: only there
+        # may padding stand.
+        missing = -len(self._raw) % 4
+        first = self._raw + piece[:missing]
+        end = missing + ((len(piece) - missing - 1) & ~3)
         try:
-            chunk = base64.decode_strict(text)
+            chunks = (
+                base64.decode_strict(first),
+                base64.decode_strict(memoryview(piece)[missing:end]),
+            )
         except ValueError:
-            chunk = b""
-        if 4 * len(chunk) == 3 * len(text):
+            return False
+        if 4 * sum(map(len, chunks)) != 3 * (len(first) + end - missing):
+            return False  # there is padding
+        for chunk in chunks:
             self._decoded.append(chunk)
-        else:  # not base64, or padding before the end
-            self._raw[:0] = base64.encode(self.data) + text
+        self._raw = bytearray(piece[end:])
+        return True
+
+    def take_text(self, piece: bytes) -> None:
+        """Take the next piece, which is not base64."""
+        if not self._is_text:
             self._become_text()
+        self._raw += piece
 
     def _become_text(self) -> None:
+        self._raw = bytearray(base64.encode(self._decoded.data)) + self._raw
         self._decoded = Buffer(self._limit)
         self._is_text = True
 
     def finish(self) -> "bytes | None":
         """The string is complete: return its JSON text when that is not plain base64."""
         if not self._is_text:
-            raw = bytes(self._raw)
-            chunk = b""
-            try:
-                chunk = base64.decode_strict(raw)
-                # Bits that stand for nothing would be lost: `text` has zeros for them.
-                plain = base64.encode(base64.decode_strict(raw[-4:])) == raw[-4:]
-            except ValueError:
-                plain = False
-            if plain:
-                self._decoded.append(chunk)
+            rest = _plain(self._raw)
+            if rest is not None:
+                self._decoded.append(rest)
                 self._raw = bytearray()
+                self.data = self._decoded.data
                 return None
-            self._raw[:0] = base64.encode(self.data)
             self._become_text()
         return self._quote + self._raw + self._quote
-
-    @property
-    def data(self) -> memoryview:
-        """The bytes that the string stands for."""
-        return self._decoded.data
 
     @property
     def text(self) -> str:
         """The string itself."""
         return base64.encode(self.data).decode("ascii")
+
+
+def _plain(text: "bytes | bytearray") -> "bytes | None":
+    """What *text* stands for; None if it is not base64, or not what encoding that would give."""
+    try:
+        data = base64.decode_strict(text)
+        # Bits that stand for nothing would be lost: encoding makes zeros of them.
+        last = text[-4:]
+        if last.endswith(b"=") and base64.encode(base64.decode_strict(last)) != last:
+            return None
+    except ValueError:
+        return None
+    return data

@@ -4,13 +4,13 @@ A message of a million short strings is slow to follow string by string; cut apa
 by C code it is not.
 """
 
-# Fewer strings than this in a piece are not worth the attempt.
+# With fewer strings than this in a piece, only its start is looked at: those before a long string,
+# which is the rest of the piece.
 _MANY = 32
+_START = 1024
 
-# How many levels `flattened` may hide.
-FLATTENED = 8
-
-_NOT_NESTING = bytes(byte for byte in range(256) if byte not in b"{}[]")
+# Fewer than this are not worth the attempt.
+_FEW = 3
 
 
 def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list[bytes]] | None":
@@ -27,27 +27,25 @@ def short_strings(data: bytes, at: int, longest: int) -> "tuple[int, bytes, list
         the strings, with something else for escaped characters. None where this is of no use:
         there are few strings, or long ones.
     """
-    if data.count(b'"', at) < 2 * _MANY:
-        return None
-    piece = data[at:]
+    # Strings in both kinds of quotes are not found at once.
+    quote = b"'" if data.find(b'"', at) < 0 else b'"'
+    piece = data[at:] if _has_many(data, at, quote) else data[at : at + _START]
     if b"\\" in piece:
         # An escaped quote is no quote, but one after an escaped backslash is.
-        piece = piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
-    if piece.count(b'"') % 2:
-        piece = piece[: piece.rindex(b'"')]
-    parts = piece.split(b'"')
+        piece = piece.replace(b"\\\\", b"__").replace(b"\\" + quote, b"__")
+    if piece.count(quote) % 2:
+        piece = piece[: piece.rindex(quote)]
+    parts = piece.split(quote)
     strings = parts[1::2]
-    if not strings or max(map(len, strings)) > longest:
+    if len(strings) < _FEW or max(map(len, strings)) > longest:
         return None
     return at + len(piece), b" ".join(parts[::2]), strings
 
 
-def flattened(outside: bytes) -> bytes:
-    """The braces and brackets of *outside*, but for those that close what has just been opened.
-
-    Inside of a message they change nothing, and an array of objects consists of them.
-    """
-    nesting = outside.translate(None, _NOT_NESTING)
-    for _ in range(FLATTENED // 2):
-        nesting = nesting.replace(b"{}", b"").replace(b"[]", b"")
-    return nesting
+def _has_many(data: bytes, at: int, quote: bytes) -> bool:
+    # One by one: to count them looks at each byte, and in most long pieces they are few.
+    for _ in range(2 * _MANY):
+        at = data.find(quote, at) + 1
+        if not at:
+            return False
+    return True

@@ -32,9 +32,13 @@ def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, 
         raise CommandError(
             "QMP input must be a JSON object", legacy=("QMPBadInputObject", {"expected": "object"})
         )
+    name, arguments = message.get("execute"), message.get("arguments")
+    if type(name) is str:  # nearly always
+        if len(message) == 1:
+            return name, {}
+        if len(message) == 2 and type(arguments) is dict:
+            return name, arguments
     name = arguments = None
-    if len(message) == 1 and type(name := message.get("execute")) is str:
-        return name, {}
     for key, value in message.items():
         if key == "execute":
             name = value.text if type(value) is Blob else value
@@ -65,21 +69,30 @@ def _bad_member(name: str, expected: str) -> CommandError:
     )
 
 
-def success(value: "Any", request_id: object = NO_ID) -> "list[bytes]":
-    """The reply that returns *value* (None: nothing), in pieces."""
+def success(value: "Any", request_id: object = NO_ID, prefix: bytes = b"") -> "list[bytes]":
+    """The reply that returns *value* (None: nothing), in pieces, with *prefix* before it."""
     if request_id is NO_ID:
         if value is None:
-            return [_DONE]
+            return [prefix + _DONE]
         if type(value) is int:
-            return [b'{"return": %d}\n' % value]
+            return [b'%b{"return": %d}\n' % (prefix, value)]
     if value is None:
         value = {}
     reply = {"return": value}
     if request_id is not NO_ID:
         reply["id"] = request_id
     pieces = text.encode(reply)
+    pieces[0] = prefix + pieces[0]
     pieces[-1] += b"\n"
     return pieces
+
+
+def written(value: str, request_id: object = NO_ID) -> "list[bytes]":
+    """The reply that returns what *value* is the JSON text of, in ASCII."""
+    reply = '{"return": ' + value
+    if request_id is not NO_ID:
+        reply += ', "id": ' + b"".join(text.encode(request_id)).decode("ascii")
+    return [(reply + "}\n").encode("ascii")]
 
 
 def failure(error: CommandError, request_id: object = NO_ID, *, legacy: bool = False) -> bytes:

@@ -15,7 +15,6 @@ client's driver, be that a blocking one or one of asyncio. An error of the trans
 them by the driver.
 """
 
-from collections import deque
 from os import urandom
 
 from qga.errors import (
@@ -32,11 +31,14 @@ from .splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
     Talk: TypeAlias = "Generator[Send | Receive, bytes, T]"
+else:
+    from _collections import deque
 
 # 48 MiB, the most that agents of today read at once, are 64 MiB of base64; agents before 5.0 had no
 # limit at all.

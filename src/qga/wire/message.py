@@ -1,11 +1,36 @@
 """The value of one message whose long strings have been cut out of its text, by the splitter."""
 
-from . import strict, text
-from .blob import Blob
+from . import quoting, strict, text
+from .blob import THRESHOLD, Blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+def mostly_base64(data: bytes, most: int) -> "Any":
+    """The value of *data* if that is one message with one long string, of base64; else None.
+
+    *data* begins with a brace; *most* is how much may surround the string. Where that is, is only
+    guessed: if one ended at the first quote and another began at the second, the placeholder would
+    be outside of them, and refused.
+    """
+    middle = len(data) // 2
+    start, end = data.rfind(b'"', 0, middle), data.find(b'"', middle)
+    if start < 0 or end - start <= THRESHOLD or len(data) - (end - start) > most:
+        return None
+    head = data[:start]
+    if head.endswith(b"\\"):
+        return None
+    try:
+        around = f'{head.decode()}"{text.PLACEHOLDER}0"{data[end + 1 :].decode()}'
+        if "\\ud" in around or "\\uD" in around:
+            return None
+        value, stop = text.scan(around, 0)
+    except (UnicodeDecodeError, text.Refused):
+        return None
+    blob = None if around[stop:].strip(" \n\r\t") else Blob.of(data[start + 1 : end])
+    return None if blob is None else resolve(value, [blob])
 
 
 def decode(parts: "list[bytes | bytearray]") -> "Any":
@@ -16,14 +41,27 @@ def decode(parts: "list[bytes | bytearray]") -> "Any":
     """
     try:
         decoded = _join([part.decode() for part in parts])
-        if "\\ud" in decoded or "\\uD" in decoded:
-            raise text.Refused
-        value, end = text.scan(decoded, 0)
-        if end < len(decoded):
-            raise text.Refused
-    except (UnicodeDecodeError, text.Refused):
-        value = strict.parse(_join([strict.to_text(part) for part in parts]))
-    return value
+    except UnicodeDecodeError:
+        return strict.parse(_join([strict.to_text(part) for part in parts]))
+    for quoted in (decoded, quoting.double_quoted(decoded)):
+        if quoted is not None and "\\ud" not in quoted and "\\uD" not in quoted:
+            try:
+                value, end = text.scan(quoted, 0)
+            except text.Refused:
+                continue
+            if end == len(quoted):
+                return value
+    return strict.parse(decoded)
+
+
+def string(quoted: bytes) -> "Any":
+    """The value of one long string, with its quotes.
+
+    Raises:
+        CommandError: it is not a string.
+    """
+    value = quoting.unescaped(quoted[1:-1])
+    return decode([quoted]) if value is None else value
 
 
 def _join(parts: "list[str]") -> str:
@@ -39,28 +77,37 @@ def resolve(value: "Any", blobs: "list[Blob | str]") -> "Any":
     Raises:
         CommandError: two of them are the same key.
     """
-
-    def resolved(item: "Any") -> "Any":
-        if isinstance(item, str) and item.startswith(text.PLACEHOLDER):
-            return blobs[int(item[1:])]
-        if isinstance(item, dict | list):
-            pending.append(item)
-        return item
-
-    def name(key: str) -> str:
-        long = resolved(key)
-        return long.text if isinstance(long, Blob) else str(long)
-
-    pending: list[Any] = []
-    value = resolved(value)
+    whole = [value]
+    pending: list[Any] = [whole]
     while pending:
         container = pending.pop()
-        if isinstance(container, list):
-            container[:] = [resolved(item) for item in container]
+        if type(container) is list:
+            places = range(len(container))
         else:
-            members = {name(key): resolved(item) for key, item in container.items()}
-            if len(members) < len(container):
-                raise strict.parse_error("duplicate key")
-            container.clear()
-            container.update(members)
-    return value
+            if text.PLACEHOLDER in "".join(container):
+                _rename(container, blobs)
+            places = container
+        for place in places:
+            item = container[place]
+            if type(item) is str:
+                if item.startswith(text.PLACEHOLDER):
+                    container[place] = blobs[int(item[1:])]
+            elif type(item) is dict or type(item) is list:
+                pending.append(item)
+    return whole[0]
+
+
+def _rename(members: "dict[str, Any]", blobs: "list[Blob | str]") -> None:
+    """Put the long strings among the keys in their place."""
+
+    def name(key: str) -> str:
+        if not key.startswith(text.PLACEHOLDER):
+            return key
+        long = blobs[int(key[1:])]
+        return long.text if isinstance(long, Blob) else long
+
+    renamed = {name(key): item for key, item in members.items()}
+    if len(renamed) < len(members):
+        raise strict.parse_error("duplicate key")
+    members.clear()
+    members.update(renamed)

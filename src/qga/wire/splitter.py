@@ -15,10 +15,13 @@ byte on the same line is skipped up to the next `{`, a run of 0xFF counts as one
 beyond the limits costs one error: no cascades.
 """
 
+import sys
+
 from qga.errors import CommandError
 
-from . import bulk, message, strict, text
+from . import bulk, message, quoting, strict, text
 from .blob import THRESHOLD, Blob
+from .nesting import FLATTENED, Nesting, flattened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +39,14 @@ _QUICK = 8192
 # How far it is looked ahead for a quote: many small messages that arrive in one piece must not each
 # cost a search through all of the others.
 _AHEAD = 1024
+# In a message that has just begun; it may be over soon.
+_FIRST = 64
 
 _RESET, _NEWLINE, _BACKSLASH = 0xFF, 0x0A, 0x5C
-_BRACE, _CLOSING_BRACE, _BRACKET = b"{}["
+_BRACE, _BRACKET = b"{["
+_OPENING = b"{["
 _SPACE = b" \t\r\n"
+_TEXT_SPACE = " \t\r\n"
 _STRUCTURE = b"{}[]:,"
 _WORD = b"abcdefghijklmnopqrstuvwxyz0123456789+-.E"
 _LEGAL_OUTSIDE = _SPACE + _STRUCTURE + _WORD
@@ -53,9 +60,9 @@ class Splitter:
     """Turns pieces of a stream into decoded values and, for what is not JSON, `CommandError`s."""
 
     __slots__ = (
-        "_blob", "_blobs", "_braces", "_brackets", "_cleared", "_discarding", "_escaped", "_events",
-        "_harmless", "_idle", "_length", "_parts", "_quote", "_size", "_size_limit", "_skipping",
-        "_text", "_tokens",
+        "_blob", "_blobs", "_cleared", "_discarding", "_escaped", "_events", "_harmless",
+        "_length", "_nesting", "_parts", "_quote", "_size", "_size_limit", "_skipping", "_text",
+        "_tokens", "idle",
     )  # fmt: skip
 
     def __init__(self, size_limit: int = SIZE_LIMIT) -> None:
@@ -68,8 +75,8 @@ class Splitter:
         self._reset()
 
     def _reset(self) -> None:
-        self._idle = not (self._skipping or self._cleared)
-        self._braces = self._brackets = 0
+        self.idle = not (self._skipping or self._cleared)
+        self._nesting = Nesting()
         self._quote = 0  # the quote that ends the string we are in
         self._length = 0  # how much of that string there is so far
         self._escaped = False  # its last byte so far was an unpaired backslash
@@ -91,38 +98,50 @@ class Splitter:
         Each item is a decoded JSON value, in which strings of more than 4096 characters may be
         `Blob`s, or a `CommandError` that describes input that is not JSON.
         """
-        if self._idle and data[:1] == b"{":
+        if self.idle and data[:1] in (b"{", b"["):
             return self._whole(data)
         return self._scan(data)
 
     def _whole(self, data: bytes) -> "list[Any]":
-        if len(data) > _QUICK and data.find(b"}", 0, _QUICK) < 0:
-            return self._scan(data, quickly=False)
+        if THRESHOLD < len(data) <= self._size_limit:
+            value = message.mostly_base64(data, self._harmless)
+            if value is not None:
+                return [value]
+        values, length = self._quickly(data)
+        if length < len(data):
+            values += self._scan(data[length:], stuck=0)
+        return values
+
+    def _quickly(self, data: bytes) -> "tuple[list[Any], int]":
+        """Decode the messages at the start of *data*; return also where the first one is that
+        is incomplete, or needs `_scan`.
+        """
+        if len(data) > _QUICK and data.find(b"}" if data[0] == _BRACE else b"]", 0, _QUICK) < 0:
+            return [], 0
         try:
             decoded = data.decode()
-        except UnicodeDecodeError:
-            return self._scan(data, quickly=False)
+        except UnicodeDecodeError as error:
+            decoded = data[: error.start].decode()
         # QAPI refuses lone surrogates, which the C decoder lets pass.
         if "\\" in decoded and ("\\ud" in decoded or "\\uD" in decoded):
-            return self._scan(data, quickly=False)
+            return [], 0
         values = []
         at, end = 0, len(decoded)
         try:
-            while True:
+            while at < end and decoded[at] in "{[":
                 value, stop = text.scan(decoded, at)
                 if stop - at > self._harmless and self._must_count(decoded, at, stop):
                     break
                 values.append(value)
                 at = stop
-                while at < end and decoded[at] in " \n\r\t":
+                if at < end and decoded[at] in _TEXT_SPACE:
                     at += 1
-                if at == end:
-                    return values
-                if decoded[at] != "{":
-                    break
+                    while at < end and decoded[at] in _TEXT_SPACE:
+                        ahead = decoded[at : at + _AHEAD]
+                        at += len(ahead) - len(ahead.lstrip(_TEXT_SPACE))
         except text.Refused:
             pass
-        return values + self._scan(decoded[at:].encode(), quickly=False)
+        return values, at if decoded.isascii() else len(decoded[:at].encode())
 
     def _must_count(self, decoded: str, start: int, stop: int) -> bool:
         """Whether the message from *start* to *stop* may break a limit; `_scan` knows."""
@@ -131,20 +150,21 @@ class Splitter:
             or decoded.count("{", start, stop) + decoded.count("[", start, stop) > DEPTH_LIMIT
         )
 
-    def _scan(self, data: bytes, *, quickly: bool = True) -> "list[Any]":
+    def _scan(self, data: bytes, stuck: int = -1) -> "list[Any]":
         """The way for everything.
 
-        *quickly*: the rest of *data* may take the quick one, from the first message that begins in
-        it. Only once for a piece: what sends it back here may be behind many messages.
+        It leads back to the quick one where a message begins, but at *stuck*. Only so far as that
+        goes well, the quick one is given much: it may be left again after each message.
         """
         events: list[Any] = []
         self._events = events
         at, end = 0, len(data)
+        window = _AHEAD
         tried = False
         while at < end:
             if self._quote:
                 at = self._string(data, at)
-            elif self._braces or self._brackets:
+            elif self._nesting.depth:
                 if not tried:  # once: what is in the way may be far behind
                     tried = True
                     at = self._strings(data, at)
@@ -153,8 +173,11 @@ class Splitter:
                 at = self._outside(data, at)
             elif self._text or self._discarding:
                 at = self._word(data, at)
-            elif quickly and at and self._idle and data[at] == _BRACE:
-                return events + self._whole(data[at:])
+            elif at != stuck and self.idle and data[at] in _OPENING:
+                values, length = self._quickly(data[at : at + window])
+                events += values
+                stuck = at = at + length
+                window = 2 * window if 2 * length > window else _AHEAD
             else:
                 at = self._between(data, at)
         return events
@@ -164,16 +187,17 @@ class Splitter:
     def _between(self, data: bytes, at: int) -> int:
         byte = data[at]
         if byte == _RESET and self._cleared:
-            return at + 1
+            return at + _run(data, at, b"\xff")
         self._cleared = False
         if byte == _BRACE or (byte == _BRACKET and not self._skipping):
-            self._idle = False
-            return self._outside(data, at)
-        if byte == _NEWLINE:
-            self._skipping = False
+            self.idle = False
+            return self._outside(data, at, _FIRST)
         if byte in _SPACE:
-            self._idle = not self._skipping
-            return at + 1
+            end = at + _run(data, at, _SPACE)
+            if self._skipping and data.find(_NEWLINE, at, end) >= 0:
+                self._skipping = False
+            self.idle = not self._skipping
+            return end
         if self._skipping and byte != _RESET:
             end = min(at + _AHEAD, len(data))
             ends = (data.find(mark, at, end) for mark in (_BRACE, _NEWLINE, _RESET))
@@ -182,33 +206,33 @@ class Splitter:
             self._events.append(strict.parse_error("expecting value"))
             return at + 1
         if byte in _QUOTES:
-            self._idle = False
+            self.idle = False
             return self._open_string(byte, at)
         if byte in _WORD and byte not in b"+.E":
-            self._idle = False
+            self.idle = False
             return self._word(data, at)
         return self._lexical_error(data, at)
 
     def _word(self, data: bytes, at: int) -> int:
         """Take a number or keyword that stands alone; the first byte that is neither ends it."""
-        start, end = at, len(data)
-        while at < end and data[at] in _WORD:
-            at += 1
-        self._grow(data[start:at])
-        if at < end:
+        end = at + _run(data, at, _WORD)
+        self._grow(data[at:end])
+        if end < min(at + _AHEAD, len(data)):
             self._finish()
-        return at
+        return end
 
     # Inside of a message, outside of strings.
 
-    def _outside(self, data: bytes, at: int) -> int:
-        end = self._next_quote(data, at)
+    def _outside(self, data: bytes, at: int, ahead: int = _AHEAD) -> int:
+        end = self._next_quote(data, at, min(at + ahead, len(data)))
         segment = data[at:end]
         foreign = segment.translate(None, _LEGAL_OUTSIDE)
         if foreign:
             segment = segment[: segment.index(foreign[0])]
             end = at + len(segment)
-        length = self._nest(segment)
+        length, too_deep = self._nesting.follow(segment, self._deepest())
+        if too_deep:
+            self._discard(CommandError("JSON nesting depth limit exceeded"))
         if length:
             segment = segment[:length]
         self._count(segment)
@@ -231,7 +255,7 @@ class Splitter:
         if (
             outside.translate(None, _LEGAL_OUTSIDE)
             or b"".join(strings).translate(None, _LEGAL_INSIDE)
-            or not self._nest_at_once(bulk.flattened(outside), bulk.FLATTENED)
+            or not self._nesting.follow_at_once(flattened(outside), self._deepest(), FLATTENED)
         ):
             return at
         self._count(outside)
@@ -246,55 +270,17 @@ class Splitter:
         if segment and segment[0] in _WORD and self._text and self._text[-1] in _WORD:
             self._tokens -= 1  # a word that began before *data*
 
-    def _next_quote(self, data: bytes, at: int) -> int:
-        """Where the next quote is, or how far it has been looked for."""
-        limit = min(at + _AHEAD, len(data))
+    def _next_quote(self, data: bytes, at: int, limit: int) -> int:
+        """Where the next quote is, or *limit*."""
         double = data.find(b'"', at, limit)
         if double < 0:
             double = limit
         single = data.find(b"'", at, double)
         return double if single < 0 else single
 
-    def _nest(self, segment: bytes) -> int:
-        """Follow the nesting through *segment*; return how much of it ends the message, or 0."""
-        if self._nest_at_once(segment, 0):
-            return 0
-        for at, byte in enumerate(segment, 1):
-            if byte in b"{[":
-                if byte == _BRACE:
-                    self._braces += 1
-                else:
-                    self._brackets += 1
-                if self._braces + self._brackets > DEPTH_LIMIT and not self._discarding:
-                    self._discard(CommandError("JSON nesting depth limit exceeded"))
-            elif byte in b"}]":
-                if byte == _CLOSING_BRACE:
-                    self._braces -= 1
-                else:
-                    self._brackets -= 1
-                low, high = sorted((self._braces, self._brackets))
-                if low < 0 or high == 0:
-                    return at
-        return 0
-
-    def _nest_at_once(self, segment: bytes, hidden: int) -> bool:
-        """Follow the nesting through *segment*, if it cannot end the message however it is spread.
-
-        *hidden* more levels may open, and close again, in what *segment* has been shortened by.
-        """
-        opening = segment.count(b"{"), segment.count(b"[")
-        closing = segment.count(b"}"), segment.count(b"]")
-        depth = self._braces + self._brackets
-        if (
-            self._braces < closing[0]
-            or self._brackets < closing[1]
-            or depth <= sum(closing)
-            or (not self._discarding and depth + sum(opening) + hidden > DEPTH_LIMIT)
-        ):
-            return False
-        self._braces += opening[0] - closing[0]
-        self._brackets += opening[1] - closing[1]
-        return True
+    def _deepest(self) -> int:
+        """How deep the message may be: any depth, where it is discarded."""
+        return sys.maxsize if self._discarding else DEPTH_LIMIT
 
     # Inside of a string.
 
@@ -308,24 +294,41 @@ class Splitter:
     def _string(self, data: bytes, at: int) -> int:
         end = self._string_end(data, at)
         segment = data[at:end]
+        if not self._base64(segment):
+            foreign = self._foreign_inside(segment)
+            if foreign:
+                end = at + segment.index(foreign)
+                self._escaped = False
+                segment = data[at:end]
+            self._grow(segment)
+            self._length += len(segment)
+            if foreign:
+                return self._lexical_error(data, end)
+        if end == len(data):
+            return end
+        self._close_string()
+        return end + 1
+
+    def _base64(self, segment: bytes) -> bool:
+        """Take *segment* if it goes on with base64: then nothing in it is foreign."""
+        if (
+            self._blob is None
+            or self._size + len(segment) > self._size_limit
+            or not self._blob.take(segment)
+        ):
+            return False
+        self._size += len(segment)
+        return True
+
+    def _foreign_inside(self, segment: bytes) -> bytes:
+        """The first bytes of *segment* that no string can hold; none if there are no such."""
         foreign = b""
         if self._length < THRESHOLD:
             foreign = segment[: THRESHOLD - self._length].translate(None, _LEGAL_INSIDE)
         # The alphabet of a blob is checked when it is decoded; only what resets must not wait.
         if not foreign and (_NEWLINE in segment or not segment.isascii()):
             foreign = segment.translate(None, _LEGAL_IN_BLOB)
-        if foreign:
-            end = at + segment.index(foreign[0])
-            self._escaped = False
-            segment = data[at:end]
-        self._grow(segment)
-        self._length += len(segment)
-        if foreign:
-            return self._lexical_error(data, end)
-        if end == len(data):
-            return end
-        self._close_string()
-        return end + 1
+        return foreign[:1]
 
     def _string_end(self, data: bytes, at: int) -> int:
         """Where the quote is that ends the string, or the end of *data*."""
@@ -343,7 +346,7 @@ class Splitter:
                 return stop
             if not escaped:
                 return end
-            start = end + 1
+            start = quoting.after_escaped(data, end + 1, self._quote)
 
     def _close_string(self) -> None:
         quote, self._quote = self._quote, 0
@@ -353,10 +356,10 @@ class Splitter:
             blob, self._blob = self._blob, None
             plain = blob.finish()
             try:
-                self._blobs.append(blob if plain is None else message.decode([plain]))
+                self._blobs.append(blob if plain is None else message.string(plain))
             except CommandError as error:
-                self._discard(error)
-        if not (self._braces or self._brackets):
+                self._discard(error.with_traceback(None))
+        if not self._nesting.depth:
             self._finish()
 
     # The message.
@@ -370,12 +373,14 @@ class Splitter:
         elif self._tokens > TOKEN_LIMIT:
             self._discard(CommandError("JSON token count limit exceeded"))
         elif self._blob is not None:
-            self._blob.feed(segment)
+            self._blob.take_text(segment)
         elif self._quote and self._length + len(segment) > THRESHOLD:
             # The string so far, and the quote before it, leave the text.
             start = len(self._text) - self._length
             self._blob = Blob(bytes((self._quote,)), self._size_limit)
-            self._blob.feed(bytes(self._text[start:]) + segment)
+            beginning = bytes(self._text[start:]) + segment
+            if not self._blob.take(beginning):
+                self._blob.take_text(beginning)
             del self._text[start - 1 :]
             self._parts.append(self._text)
             self._text = bytearray()
@@ -405,6 +410,13 @@ class Splitter:
                 if self._blobs:
                     value = message.resolve(value, self._blobs)
             except CommandError as error:
-                value = error
+                # Thousands may wait for their turn: without the frames that they rose through.
+                value = error.with_traceback(None)
             self._events.append(value)
         self._reset()
+
+
+def _run(data: bytes, at: int, of: bytes) -> int:
+    """How many of the next bytes are all among *of*, as far as it is looked ahead."""
+    ahead = data[at : at + _AHEAD]
+    return len(ahead) - len(ahead.lstrip(of))

@@ -50,14 +50,27 @@ class _Options:
 
     strict = True
     object_hook = None
-    object_pairs_hook = staticmethod(_pairs)
+    object_pairs_hook: "Callable[[Any], Any] | None" = None
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_refuse)
     memo: "dict[str, str]" = {}  # noqa: RUF012 - the scanner clears it after each use
 
 
+class _OptionsForPairs(_Options):
+    object_pairs_hook = staticmethod(_pairs)
+
+
+# The last one of members with the same name wins in the first; the other refuses them.
 _scan: "Callable[[str, int], tuple[Any, int]]" = make_scanner(_Options())  # type: ignore[arg-type]
+_scan_pairs: "Callable[[str, int], tuple[Any, int]]" = make_scanner(_OptionsForPairs())  # type: ignore[arg-type]
+
+# SystemError: CPython 3.11's scanner needs json.decoder loaded to tell a syntax error.
+_FAILURES = StopIteration, ValueError, SystemError, RecursionError
+
+# How long most requests are at most, and what they end with.
+_SHORT = 256
+_ENDS = frozenset(("", "\n"))
 
 
 def scan(text: str, start: int) -> "tuple[Any, int]":
@@ -67,10 +80,30 @@ def scan(text: str, start: int) -> "tuple[Any, int]":
         Refused: there is no complete value, or one that needs `strict` to judge.
     """
     try:
-        return _scan(text, start)
-    except (StopIteration, ValueError, SystemError, RecursionError):
-        # SystemError: CPython 3.11's scanner needs json.decoder loaded to tell a syntax error.
+        return _scan_pairs(text, start)
+    except _FAILURES:
         raise Refused from None
+
+
+def short_request(data: bytes) -> "tuple[str, dict[str, Any]] | None":
+    """The command's name and the arguments, if *data* is a short request with arguments, and whole.
+
+    None for anything else, and for what is unusual in any way.
+    """
+    if len(data) > _SHORT or not data.isascii() or b"\\" in data:
+        return None
+    text = data.decode()
+    try:
+        request, end = _scan(text, 0)
+    except _FAILURES:
+        return None
+    if type(request) is not dict or len(request) != 2 or (text[end:] not in _ENDS):
+        return None
+    name, arguments = request.get("execute"), request.get("arguments")
+    # Each member has a colon: with as many of them no name was there twice, which is refused.
+    if type(name) is str and type(arguments) is dict and text.count(":") == 2 + len(arguments):
+        return name, arguments
+    return None
 
 
 def _new_encoder(default: "Callable[[Any], Any]") -> "Callable[[Any], str]":

@@ -1,8 +1,8 @@
 """The handlers, one module for each module of `qga.protocol`, with the same name.
 
-Those of the commands that every client uses, or that have to work while file systems are frozen,
-are loaded at the start (`load`); the rest when first asked for (`load_for`), which keeps an idle
-agent small.
+A topic is loaded when it is first asked for (`load_for`), which keeps an idle agent small. Sooner
+come what every client needs, however little the guest has left (`load`), and what may be asked of
+a frozen one, which can load nothing (`load_for_freeze`).
 """
 
 TYPE_CHECKING = False
@@ -14,8 +14,20 @@ if TYPE_CHECKING:
 
 
 def load() -> None:
-    """Load the handlers of the commands that may be needed when nothing can be loaded."""
-    from . import files, fsfreeze, power, session  # noqa: F401 - each registers its handlers
+    """Load the handlers of what clients begin with."""
+    from . import session  # noqa: F401 - it registers its handlers
+
+
+def load_for_freeze() -> None:
+    """Load all that a frozen guest may need."""
+    # Each topic registers its handlers; what is large goes to a mapping, and may be base64.
+    import mmap  # noqa: F401
+
+    from qga.wire import base64
+
+    from . import fsfreeze, session  # noqa: F401
+
+    base64.load()
 
 
 def load_for(command: "type[Command[Any]]") -> "Callable[[Any, Any], Any]":

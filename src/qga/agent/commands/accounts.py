@@ -1,6 +1,6 @@
 """Handlers of `qga.protocol.accounts`."""
 
-from qga.agent.later import Pending
+from qga.agent.later import LastText, Pending, Text
 from qga.errors import BadArgument, CommandError
 from qga.protocol.accounts import (
     AuthorizedKeys,
@@ -15,16 +15,23 @@ from qga.protocol.accounts import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
-    from qga.agent.system import SshKeyFile
+    from qga.agent.system.asked import SshKeyFile
+
+
+def _users(logins: "list[tuple[str, float]]") -> list[User]:
+    """Each user once, in the order of the logins, with the earliest."""
+    earliest: dict[str, float] = {}
+    for name, time in logins:
+        earliest[name] = min(time, earliest.get(name, time))
+    return [User(user=name, login_time=time) for name, time in earliest.items()]
+
+
+_USERS = LastText(_users)
 
 
 @GetUsers.handler
-def get_users(agent: "Agent", command: GetUsers) -> list[User]:
-    """Each user once, in the order of the logins, with the earliest."""
-    earliest: dict[str, float] = {}
-    for name, time in agent.system.logins.current():
-        earliest[name] = min(time, earliest.get(name, time))
-    return [User(user=name, login_time=time) for name, time in earliest.items()]
+def get_users(agent: "Agent", command: GetUsers) -> Text[list[User]]:
+    return _USERS.of(agent.system.logins.current(), agent.config.compat)
 
 
 @SetUserPassword.handler

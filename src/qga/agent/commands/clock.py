@@ -2,7 +2,7 @@
 
 import time
 
-from qga.agent.later import Pending, in_steps
+from qga.agent.later import LastText, Pending, Text, in_steps
 from qga.errors import BadArgument, CommandError, GuestOSError
 from qga.protocol.clock import GetTime, GetTimezone, SetTime, Timezone
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from qga.agent.app import Agent
     from qga.agent.loop import Loop
-    from qga.agent.system import HardwareClock
+    from qga.agent.system.asked import HardwareClock
 
 _SECOND = 1_000_000_000
 
@@ -101,6 +101,9 @@ def _failed(what: str, error: OSError) -> GuestOSError:
     return GuestOSError(f"failed to {what} the hardware clock: {error.strerror}", error.errno)
 
 
+_TIMEZONE = LastText(lambda zone: zone)
+
+
 @GetTimezone.handler
-def get_timezone(agent: "Agent", command: GetTimezone) -> Timezone:
-    return agent.system.timezone.now()
+def get_timezone(agent: "Agent", command: GetTimezone) -> Text[Timezone]:
+    return _TIMEZONE.of(agent.system.timezone.now(), agent.config.compat)

@@ -8,7 +8,7 @@ same here.
 import errno
 import os
 
-from qga.agent.later import Stream
+from qga.agent.later import Stream, Text
 from qga.errors import BadArgument, CommandError, GuestOSError
 from qga.protocol.files import (
     FileChunk,
@@ -147,7 +147,7 @@ def close(agent: "Agent", command: FileClose) -> None:
 
 
 @FileRead.handler
-def read(agent: "Agent", command: FileRead) -> "FileChunk | Stream[FileChunk]":
+def read(agent: "Agent", command: FileRead) -> "Text[FileChunk] | Stream[FileChunk]":
     file = _find(agent, command.handle)
     count = _DEFAULT_COUNT if command.count is None else command.count
     if not 0 <= count <= _MAX_COUNT:
@@ -158,7 +158,12 @@ def read(agent: "Agent", command: FileRead) -> "FileChunk | Stream[FileChunk]":
     except OSError as error:
         raise _failed("read file", error) from None
     if len(data) < _PIECE or count == _PIECE:
-        return FileChunk(count=len(data), data=data, eof=eof)
+        # What `FileChunk` would become, without a search for what in it is to be encoded.
+        return Text(
+            b'{"count": %d, "buf-b64": "' % len(data),
+            base64.encode(data),
+            b'", "eof": true}' if eof else b'", "eof": false}',
+        )
     file.reading = _Reading(file, data, count)
     return Stream(file.reading.pieces())
 
@@ -214,7 +219,7 @@ class _Reading:
 
 
 @FileWrite.handler
-def write(agent: "Agent", command: FileWrite) -> FileWritten:
+def write(agent: "Agent", command: FileWrite) -> Text[FileWritten]:
     file = _find(agent, command.handle)
     data = command.data
     if command.count is not None:
@@ -232,7 +237,7 @@ def write(agent: "Agent", command: FileWrite) -> FileWritten:
         # error is reported although some bytes were written: few clients look at the count.
         if not (written and error.errno == errno.EAGAIN):
             raise _failed("write to file", error) from None
-    return FileWritten(count=written, eof=False)
+    return Text(b'{"count": %d, "eof": false}' % written)
 
 
 @FileSeek.handler

@@ -1,5 +1,6 @@
 """Handlers of `qga.protocol.fsfreeze`."""
 
+from qga.agent import commands
 from qga.errors import GuestOSError
 from qga.protocol.fsfreeze import (
     FsfreezeFreeze,
@@ -24,11 +25,13 @@ def status(agent: "Agent", command: FsfreezeStatus) -> FsfreezeState:
 
 @FsfreezeFreeze.handler
 def freeze(agent: "Agent", command: FsfreezeFreeze) -> "int | Pending[int]":
+    commands.load_for_freeze()
     return agent.hook.freeze()
 
 
 @FsfreezeFreezeList.handler
 def freeze_list(agent: "Agent", command: FsfreezeFreezeList) -> "int | Pending[int]":
+    commands.load_for_freeze()
     return agent.hook.freeze(command.mountpoints)
 
 

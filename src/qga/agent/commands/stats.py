@@ -5,6 +5,7 @@ from _json import encode_basestring_ascii as quote
 from qga.agent.later import Text
 from qga.protocol.stats import (
     CpuStats,
+    CpuStatsType,
     DiskStatsInfo,
     GetCpuStats,
     GetDiskStats,
@@ -67,9 +68,32 @@ def _in_columns(fields: "list[bytes]") -> "list[bytes]":
     return [*fields[:2], b" ".join(fields[2 : last + 1]), *fields[last + 1 :]]
 
 
+# A processor's number, and the columns of /proc/stat: older kernels have fewer of them, newer ones
+# may have more.
+_CPU_COLUMNS = (
+    *("cpu", "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"),
+    *("guest", "guestnice"),
+)
+_FEWEST_OF_CPU = 5
+
+
+def _cpu_template(used: int) -> bytes:
+    """The JSON text of a processor's entry with so many numbers, for the % operator."""
+    members = "".join(f', "{name}": %d' for name in _CPU_COLUMNS[:used])
+    return f'{{"type": "{CpuStatsType.LINUX}"{members}}}'.encode()
+
+
+_CPU_TEMPLATES = [_cpu_template(used) for used in range(len(_CPU_COLUMNS) + 1)]
+
+
 @GetCpuStats.handler
-def get_cpu_stats(agent: "Agent", command: GetCpuStats) -> list[CpuStats]:
-    return agent.system.counters.cpus()
+def get_cpu_stats(agent: "Agent", command: GetCpuStats) -> Text[list[CpuStats]]:
+    entries = []
+    for numbers in agent.system.counters.cpus():
+        used = min(len(numbers), len(_CPU_COLUMNS))
+        if used >= _FEWEST_OF_CPU:
+            entries.append(_CPU_TEMPLATES[used] % tuple(numbers[:used]))
+    return Text(b"[" + b", ".join(entries) + b"]")
 
 
 @GetLoad.handler

@@ -4,6 +4,8 @@ import errno
 import os
 
 from qga.agent import apart
+from qga.agent.later import Text
+from qga.protocol.codec import encode
 from qga.protocol.storage import (
     DiskInfo,
     FilesystemInfo,
@@ -13,13 +15,16 @@ from qga.protocol.storage import (
     TrimResponse,
     TrimResult,
 )
+from qga.wire import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qga.agent.app import Agent
     from qga.agent.later import Pending
-    from qga.agent.system import System
-    from qga.agent.system.mounts import Mount
+    from qga.agent.system.asked import System
+    from qga.agent.system.mounts import Filesystem, Mount
+
+_SIZES = ("used_bytes", "total_bytes", "total_bytes_privileged")
 
 _CANNOT_TRIM = (errno.ENOTTY, errno.EOPNOTSUPP)
 
@@ -31,8 +36,34 @@ def disks(agent: "Agent", command: GetDisks) -> list[DiskInfo]:
 
 
 @GetFsinfo.handler
-def filesystems(agent: "Agent", command: GetFsinfo) -> list[FilesystemInfo]:
-    return agent.system.storage.filesystems()[::-1]
+def filesystems(agent: "Agent", command: GetFsinfo) -> Text[list[FilesystemInfo]]:
+    # Programs on the host ask often, and then most is as it was: only the sizes are made text anew.
+    found = agent.system.storage.filesystems()[::-1]
+    return Text(b"[" + b", ".join([_entry(one, agent.config.compat) for one in found]) + b"]")
+
+
+def _entry(filesystem: "Filesystem", compat: "tuple[int, ...]") -> bytes:
+    if filesystem.text is None:
+        filesystem.text = _texts(filesystem.info, compat)
+    without, template, sizes = filesystem.text
+    return without if filesystem.sizes is None else template % filesystem.sizes[:sizes]
+
+
+def _texts(info: FilesystemInfo, compat: "tuple[int, ...]") -> "tuple[bytes, bytes, int]":
+    """The JSON text of *info* without sizes; with sizes, for the % operator; and how many."""
+    zeros = dict.fromkeys(_SIZES, 0)
+    with_zeros = FilesystemInfo(
+        name=info.name, mountpoint=info.mountpoint, type=info.type, disk=info.disk, **zeros
+    )
+    without, template = (b"".join(text.encode(encode(one, compat))) for one in (info, with_zeros))
+    template = template.replace(b"%", b"%%")
+    sizes = 0
+    for name in _SIZES:
+        # No string has this in it: its quotes are escaped. Older agents have fewer of them.
+        member = b'"%b": ' % name.replace("_", "-").encode()
+        sizes += member in template
+        template = template.replace(member + b"0", member + b"%d")
+    return without, template, sizes
 
 
 @Fstrim.handler

@@ -1,4 +1,8 @@
-"""A mounted file system, as `Freezer` tells it."""
+"""A mounted file system, as `Freezer` and `Storage` tell it."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qga.protocol.storage import FilesystemInfo
 
 
 class Mount:
@@ -19,3 +23,19 @@ class Mount:
 
     def __repr__(self) -> str:
         return f"Mount({self.path!r}, {self.device}, {self.kind!r}, {self.source!r})"
+
+
+class Filesystem:
+    """A mounted file system that is on a block device.
+
+    `info` is all but its sizes, which are bytes in use, that users have in all, and in all; None if
+    they are not known. Who needs `info` as text, may keep that in `text`: it is None whenever
+    `info` is another than before.
+    """
+
+    __slots__ = ("info", "sizes", "text")
+
+    def __init__(self, info: "FilesystemInfo") -> None:
+        self.info = info
+        self.sizes: tuple[int, int, int] | None = None
+        self.text: tuple[bytes, bytes, int] | None = None

@@ -17,18 +17,19 @@ The drivers are small: `sync.Client.perform` is one, `aio.AsyncClient.perform` t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from qga.protocol.model import Struct
 
-from qga.protocol.model import Command  # noqa: TC001 - the names below are for users
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qga.client.deadline import Deadline
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
-T = TypeVar("T")
-Step: TypeAlias = "Command[Any] | Together | Series | Leave | Wait | GetLimits"
-Flow: TypeAlias = Generator["Step | Timeout", Any, T]
-Progress: TypeAlias = Callable[[int], None]
+    from qga.client.deadline import Deadline
+    from qga.protocol.model import Command
+
+    from .kinds import Flow as Flow  # noqa: PLC0414 - for whoever imports them from here
+    from .kinds import Progress as Progress  # noqa: PLC0414
+    from .kinds import Step as Step  # noqa: PLC0414
 
 # How much of a file one command carries, where the channel takes as much.
 CHUNK = 1 << 20
@@ -38,7 +39,7 @@ CHUNK = 1 << 20
 MOST_LEFT, TIDYING = 1000, 1.0
 
 
-class Limits(NamedTuple):
+class Limits(Struct):
     """What a channel can carry.
 
         >>> from qga.client import Limits
@@ -141,3 +142,13 @@ class GetLimits:
     """A step: the answer is what the channel can carry, as `Limits`."""
 
     __slots__ = ()
+
+
+if not TYPE_CHECKING:  # which would take every name for one of these
+
+    def __getattr__(name: str) -> object:
+        if name not in ("Flow", "Progress", "Step"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import kinds
+
+        return getattr(kinds, name)

@@ -5,7 +5,6 @@ frozen.
 """
 
 from .freezer import LinuxFreezer
-from .power import LinuxPower
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .logins import LinuxLogins
     from .memory import LinuxMemory
     from .network import LinuxNetwork
+    from .power import LinuxPower
     from .processors import LinuxProcessors
     from .storage import LinuxStorage
     from .timezone import LinuxTimezone
@@ -37,11 +37,16 @@ else:
 
 
 class LinuxSystem:
-    """See `qga.agent.system.System`."""
+    """See `qga.agent.system.asked.System`."""
 
     def __init__(self) -> None:
         self.freezer = LinuxFreezer()
-        self.power = LinuxPower()
+
+    @kept
+    def power(self) -> "LinuxPower":
+        from .power import LinuxPower
+
+        return LinuxPower()
 
     @kept
     def network(self) -> "LinuxNetwork":

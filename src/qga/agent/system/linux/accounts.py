@@ -6,7 +6,7 @@ from .sshkeys import LinuxSshKeyFile
 
 
 class LinuxAccounts:
-    """See `qga.agent.system.Accounts`."""
+    """See `qga.agent.system.asked.Accounts`."""
 
     def key_file(self, user: str) -> "LinuxSshKeyFile | None":
         """The authorized_keys of the user of that name; None if there is no such user."""

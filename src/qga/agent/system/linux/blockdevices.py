@@ -5,7 +5,10 @@ import os
 from qga.protocol.storage import DiskAddress
 
 from .diskaddress import UNKNOWN, locate
-from .reading import read_short, text
+from .reading import KeptFile, read_short, text
+
+# More than any size has digits.
+_SIZE = 64
 
 _VIRTUAL = "/devices/virtual/block/"
 
@@ -13,12 +16,13 @@ _VIRTUAL = "/devices/virtual/block/"
 class BlockDevice:
     """What stays the same about a device while it is there."""
 
-    __slots__ = ("node", "numbers", "path", "place", "virtual")
+    __slots__ = ("node", "path", "place", "record", "virtual")
 
-    def __init__(self, path: str, node: str, numbers: str) -> None:
+    def __init__(self, path: str, node: str, record: str) -> None:
         self.path = path
         self.node = node
-        self.numbers = numbers
+        # What udev has recorded: serial number and alias.
+        self.record = KeptFile(record, _recorded)
         # Made of other devices, or of none: not on any hardware of its own.
         self.virtual = is_virtual(path)
         self.place = UNKNOWN if self.virtual else locate(path)
@@ -36,6 +40,35 @@ class BlockDevice:
             dev=self.node,
             ccw_address=place.ccw_address,
         )
+
+
+class Watched:
+    """A device's file of its size, kept open: the kernel tells by it that the device has gone.
+
+    Another one may then be in its place. As long as it is there, `device` stays as it is.
+
+    Raises:
+        OSError: there is no device at *path*.
+    """
+
+    __slots__ = ("_fd", "device", "size")
+
+    def __init__(self, path: str) -> None:
+        self.device: BlockDevice | None = None
+        self._fd = os.open(f"{path}/size", os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.pread(self._fd, _SIZE, 0)
+
+    def is_there(self) -> bool:
+        """Whether it is still the same; if so, `size` is that of now."""
+        try:
+            self.size = os.pread(self._fd, _SIZE, 0)
+        except OSError:
+            return False
+        return True
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
 
 
 class BlockDevices:
@@ -61,7 +94,8 @@ class BlockDevices:
         name = _value(said, "DEVNAME")
         if name is None:
             return None
-        return BlockDevice(path, f"/dev/{name}", f"{_value(said, 'MAJOR')}:{_value(said, 'MINOR')}")
+        numbers = f"{_value(said, 'MAJOR')}:{_value(said, 'MINOR')}"
+        return BlockDevice(path, f"/dev/{name}", f"{self._udev}/b{numbers}")
 
     def recorded(self, device: BlockDevice) -> "tuple[str | None, str | None]":
         """The serial number and the alias of *device*, as udev has recorded them.
@@ -70,7 +104,7 @@ class BlockDevices:
         have to ask the disk for, and that disk may not answer.
         """
         try:
-            record = read_short(f"{self._udev}/b{device.numbers}")
+            return device.record.read()
         except OSError:
             if not device.virtual:
                 return None, None
@@ -78,7 +112,10 @@ class BlockDevices:
                 return None, text(read_short(f"{device.path}/dm/name").strip())
             except OSError:
                 return None, None
-        return _value(record, "E:ID_SERIAL"), _value(record, "E:DM_NAME")
+
+
+def _recorded(record: bytes) -> "tuple[str | None, str | None]":
+    return _value(record, "E:ID_SERIAL"), _value(record, "E:DM_NAME")
 
 
 def is_virtual(path: str) -> bool:

@@ -28,7 +28,7 @@ _PC_DELAY = 0.5
 
 
 class LinuxClock:
-    """See `qga.agent.system.Clock`.
+    """See `qga.agent.system.asked.Clock`.
 
     Args:
         devices: where the hardware clock may be.
@@ -85,7 +85,7 @@ class LinuxClock:
 
 
 class LinuxHardwareClock:
-    """See `qga.agent.system.HardwareClock`.
+    """See `qga.agent.system.asked.HardwareClock`.
 
     Args:
         path: its device.

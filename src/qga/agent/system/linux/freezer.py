@@ -20,7 +20,7 @@ _NOT_FROZEN = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY)
 
 
 class LinuxFreezer:
-    """See `qga.agent.system.Freezer`."""
+    """See `qga.agent.system.asked.Freezer`."""
 
     def mounts(self) -> list[Mount]:
         """The mounts that may be frozen, in the order of the mount table, one a device."""

@@ -4,7 +4,7 @@ import os
 
 from qga.protocol.system import OsInfo
 
-from .reading import read_file, shown, text
+from .reading import KeptFile, shown, text
 
 _MEMBERS = {
     "ID": "id",
@@ -17,11 +17,12 @@ _MEMBERS = {
 }
 # Longer than any; what is taken apart, and goes into each reply, is no more.
 _LONGEST = 1 << 18
+_NO_RELEASE: dict[str, str] = {}
 _ESCAPABLE = "\"$\\`'"
 
 
 class LinuxIdentity:
-    """See `qga.agent.system.Identity`.
+    """See `qga.agent.system.asked.Identity`.
 
     Args:
         etc, lib: the directories where os-release is looked for, one after the other, unless
@@ -30,36 +31,41 @@ class LinuxIdentity:
 
     def __init__(self, etc: str = "/etc", lib: str = "/usr/lib") -> None:
         named = os.environ.get("QGA_OS_RELEASE")
-        usual = (f"{etc}/os-release", f"{lib}/os-release")
-        self._places = usual if named is None else (named,)
-        # What was asked and read the last time, and what it means.
-        self._known: tuple[os.uname_result, bytes] | None = None
+        places = (f"{etc}/os-release", f"{lib}/os-release") if named is None else (named,)
+        self._releases = [KeptFile(path, parse_os_release, _LONGEST) for path in places]
+        self._name = ""
+        # What was found the last time, and what it was made into.
+        self._kernel: os.uname_result | None = None
+        self._release = _NO_RELEASE
         self._info = OsInfo()
 
     def host_name(self) -> str:
-        """Its name, which may change at any time."""
-        return shown(os.uname().nodename)
+        """Its name; the same object as the last time, if it is the same."""
+        name = shown(os.uname().nodename)
+        if name != self._name:
+            self._name = name
+        return self._name
 
     def os_info(self) -> OsInfo:
         """Its kernel, and what is known of its operating system."""
-        kernel, release = known = os.uname(), self._release()
-        if known != self._known:
+        kernel, release = os.uname(), self._read_release()
+        if release is not self._release or kernel != self._kernel:
             self._info = OsInfo(
                 kernel_release=shown(kernel.release),
                 kernel_version=shown(kernel.version),
                 machine=shown(kernel.machine),
-                **parse_os_release(release),
+                **release,
             )
-            self._known = known
+            self._kernel, self._release = kernel, release
         return self._info
 
-    def _release(self) -> bytes:
-        for path in self._places:
+    def _read_release(self) -> dict[str, str]:
+        for file in self._releases:
             try:
-                return read_file(path, _LONGEST)
+                return file.read()
             except OSError:
                 pass
-        return b""
+        return _NO_RELEASE
 
 
 def parse_os_release(data: bytes) -> dict[str, str]:

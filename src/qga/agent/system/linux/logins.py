@@ -4,7 +4,7 @@ import os
 import sys
 from _struct import Struct
 
-from .reading import read_file, text
+from .reading import KeptFile, KeptListing, text
 
 _USER_PROCESS = 7
 
@@ -23,9 +23,11 @@ _NOT_YET = "user-incomplete"
 # Digits of the microseconds since the epoch; more are none.
 _DIGITS = 18
 
+_NO_NAMES: list[str] = []
+
 
 class LinuxLogins:
-    """See `qga.agent.system.Logins`.
+    """See `qga.agent.system.asked.Logins`.
 
     Args:
         utmp: the file of records.
@@ -39,16 +41,23 @@ class LinuxLogins:
         sessions: str = "/run/systemd/sessions",
         machine: str = "",
     ) -> None:
-        self._utmp = utmp
-        self._sessions = sessions
+        self._utmp = KeptFile(utmp, self._records)
+        self._listing = KeptListing(sessions)
+        self._names = _NO_NAMES
+        self._sessions: list[KeptFile[tuple[str, float] | None]] = []
+        # What they were found to be the last time, and that in order.
+        self._found: list[tuple[str, float]] = []
+        self._logins: list[tuple[str, float]] = []
         large = (machine or os.uname().machine) in _ARCHITECTURES_64 and sys.maxsize > 1 << 32
         self._record = _UTMP_64 if large else _UTMP
 
     def current(self) -> list[tuple[str, float]]:
         """The user's name of each login, and when it was, in seconds since the epoch."""
-        if not os.access(self._utmp, os.F_OK):
+        if not os.access(self._utmp.path, os.F_OK):
             return self._logind()
-        records = read_file(self._utmp)
+        return self._utmp.read()
+
+    def _records(self, records: bytes) -> list[tuple[str, float]]:
         size = self._record.size
         whole = memoryview(records)[: len(records) // size * size]
         return [
@@ -59,28 +68,45 @@ class LinuxLogins:
 
     def _logind(self) -> list[tuple[str, float]]:
         """The same from logind's sessions, the oldest first."""
-        if not os.access(self._sessions, os.F_OK):
-            return []
+        there = os.access(self._listing.path, os.F_OK)
+        names = self._listing.read() if there else _NO_NAMES
+        if names is not self._names:
+            self._names = names
+            folder = self._listing.path
+            self._sessions = [
+                KeptFile(f"{folder}/{name}", _login)
+                for name in names
+                if not name.endswith(".ref")  # a pipe, by which logind notices the end
+            ]
         found = []
-        for name in os.listdir(self._sessions):
-            if name.endswith(".ref"):
-                continue  # a pipe, by which logind notices the end
+        for session in self._sessions:
             try:
-                session = _assignments(read_file(f"{self._sessions}/{name}"))
+                login = session.read()
             except FileNotFoundError:
                 continue  # it has ended in the meantime
-            since = session.get("REALTIME", "")
-            kind = session.get("CLASS", "")
-            if (
-                session.get("USER")
-                and since.isdecimal()
-                and len(since) <= _DIGITS
-                and kind.startswith("user")
-                and kind != _NOT_YET
-                and session.get("STATE") in _PRESENT
-            ):
-                found.append((session["USER"], int(since) / 1_000_000))
-        return sorted(found, key=lambda login: login[1])
+            if login is not None:
+                found.append(login)
+        if found != self._found:
+            self._found = found
+            self._logins = sorted(found, key=lambda login: login[1])
+        return self._logins
+
+
+def _login(session: bytes) -> "tuple[str, float] | None":
+    """Whose *session* it is, and since when; None if it is nobody's who is there."""
+    members = _assignments(session)
+    since = members.get("REALTIME", "")
+    kind = members.get("CLASS", "")
+    if (
+        members.get("USER")
+        and since.isdecimal()
+        and len(since) <= _DIGITS
+        and kind.startswith("user")
+        and kind != _NOT_YET
+        and members.get("STATE") in _PRESENT
+    ):
+        return members["USER"], int(since) / 1_000_000
+    return None
 
 
 def _assignments(data: bytes) -> dict[str, str]:

@@ -5,6 +5,7 @@ The kernel answers a *dump* with one message for each thing it has, in datagrams
 
 import errno
 import os
+import select
 from _struct import Struct
 
 from qga.agent.lean import socket
@@ -13,6 +14,11 @@ from .reading import malformed
 
 RTM_GETLINK = 18
 RTM_GETADDR = 22
+
+# What is told of by itself, for `Changes`: links, and addresses of IPv4 and IPv6.
+OF_LINKS = 1 << 0
+OF_IPV4 = 1 << 4
+OF_IPV6 = 1 << 8
 
 _NLMSG_ERROR = 2
 _NLMSG_DONE = 3
@@ -30,6 +36,15 @@ _TYPE = 0x3FFF
 # The kernel fills 32 KiB at most, unless a single message needs more.
 _SIZE = 1 << 16
 _ATTEMPTS = 20
+
+# What is told is thrown away unread: room for one message, and the kernel then says that there were
+# more.
+_ROOM = 4096
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Again(Exception):
@@ -101,6 +116,52 @@ class Netlink:
 
     def close(self) -> None:
         """Close the socket, with what may still come; the next question opens another."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Changes:
+    """Whether the kernel has told of changes. It is looked for when asked, nobody waits for it.
+
+    Args:
+        groups: what it shall tell of.
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._groups = groups
+        self._stream: socket.socket | None = None
+        self._poll: Callable[[int], list[tuple[int, int]]] | None = None
+
+    def any(self) -> bool:
+        """Whether something may have changed since the last call; so it may before the first.
+
+        What changes from now on, the next call tells.
+
+        Raises:
+            OSError: the kernel refuses to tell.
+        """
+        if self._poll is not None:
+            if not self._poll(0):
+                return False
+            # Instead of reading what may be many messages, or that there were more.
+            self.close()
+        stream = self._stream = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
+        stream.bind((0, self._groups))
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLIN)
+        self._poll = poll.poll
+        return True
+
+    def close(self) -> None:
+        """Be told no more, until the next call."""
+        self._poll = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None

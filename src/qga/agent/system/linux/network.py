@@ -1,6 +1,8 @@
-"""The network on Linux: interfaces and addresses over rtnetlink, routes from /proc/net."""
+"""The network on Linux: interfaces and addresses over rtnetlink; the routes are in `routes`.
 
-import sys
+What is asked for often is answered by `listing`, of what it knows and fresh counters.
+"""
+
 from _struct import Struct
 from _struct import error as struct_error  # type: ignore[attr-defined]
 
@@ -10,11 +12,12 @@ from qga.protocol.network import (
     IpAddress,
     IpAddressType,
     NetworkInterface,
-    NetworkRoute,
 )
 
 from . import netlink
-from .reading import malformed, read_file, text
+from .listing import Listing
+from .reading import malformed, text
+from .routes import Routes
 
 _IFINFOMSG = Struct("=BxHiII")  # family, hardware type, index, flags, changed flags
 _IFADDRMSG = Struct("=BBBBI")  # family, length of the prefix, flags, scope, index
@@ -39,7 +42,6 @@ _FAMILIES = {
     socket.AF_INET6: (IpAddressType.IPV6, _OF_IPV6),
 }
 
-_UINT32 = 0xFFFFFFFF
 _UINT64 = 0xFFFFFFFFFFFFFFFF
 
 TYPE_CHECKING = False
@@ -107,15 +109,15 @@ class _Address:
 
 
 class LinuxNetwork:
-    """See `qga.agent.system.Network`.
+    """See `qga.agent.system.asked.Network`.
 
     Args:
         proc: where /proc is.
     """
 
     def __init__(self, proc: str = "/proc") -> None:
-        self._routes = f"{proc}/net/route"
-        self._routes6 = f"{proc}/net/ipv6_route"
+        self._listing = Listing(self.interfaces, proc)
+        self._routes = Routes(proc)
         self._netlink = netlink.Netlink()
         # What the kernel said the last time, taken apart: most of it comes again.
         self._links: dict[int, _Link] = {}
@@ -163,20 +165,13 @@ class LinuxNetwork:
                 yield address
         self._addresses = known
 
-    def routes(self) -> list[NetworkRoute]:
-        """The routes of IPv4, then those of IPv6."""
-        path = self._routes
-        try:
-            found = [
-                _route(fields)
-                for line in _lines(path)[1:]  # the first names the columns
-                if len(fields := line.split()) >= 11
-            ]
-            path = self._routes6
-            found += [_route6(fields) for line in _lines(path) if len(fields := line.split()) >= 10]
-        except (ValueError, OverflowError):
-            raise malformed(path) from None
-        return found
+    def interfaces_text(self, since: "tuple[int, ...]") -> bytes:
+        """The interfaces as JSON text, as the version *since* knew them."""
+        return self._listing.text(since)
+
+    def routes_text(self) -> bytes:
+        """The routes of IPv4, then those of IPv6, as JSON text."""
+        return self._routes.text()
 
 
 def _interface(
@@ -202,57 +197,3 @@ def _interface(
 
 def _name(attribute: bytes) -> str:
     return text(attribute.rstrip(b"\0"))
-
-
-def _lines(path: str) -> list[bytes]:
-    """The lines of a file; none where the kernel is without that version of IP."""
-    try:
-        return read_file(path).splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _route(fields: list[bytes]) -> NetworkRoute:
-    iface, destination, gateway, flags, refcnt, use, metric, mask, mtu, window, irtt = fields[:11]
-    return NetworkRoute(
-        iface=text(iface),
-        destination=_ipv4(destination),
-        # The kernel shows the highest as -1.
-        metric=int(metric) & _UINT32,
-        gateway=_ipv4(gateway),
-        mask=_ipv4(mask),
-        irtt=int(irtt),
-        flags=int(flags, 16),
-        refcnt=int(refcnt),
-        use=int(use),
-        window=int(window),
-        mtu=int(mtu),
-        version=4,
-    )
-
-
-def _ipv4(digits: bytes) -> str:
-    """From the kernel's hexadecimal number, whose bytes are in the processor's order."""
-    number = int(digits, 16).to_bytes(4, sys.byteorder)
-    return socket.inet_ntop(socket.AF_INET, number)
-
-
-def _route6(fields: list[bytes]) -> NetworkRoute:
-    destination, length, source, source_length, nexthop, metric, refcnt, use, flags = fields[:9]
-    return NetworkRoute(
-        iface=text(fields[9]),
-        destination=_ipv6(destination),
-        metric=int(metric, 16),
-        flags=int(flags, 16),
-        refcnt=int(refcnt, 16),
-        use=int(use, 16),
-        version=6,
-        desprefixlen=str(int(length, 16)),
-        source=_ipv6(source),
-        srcprefixlen=str(int(source_length, 16)),
-        nexthop=_ipv6(nexthop),
-    )
-
-
-def _ipv6(digits: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits.decode("ascii")))

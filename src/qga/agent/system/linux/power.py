@@ -26,7 +26,7 @@ _NOT_RUNNING = (1, 2, 3)
 
 
 class LinuxPower:
-    """See `qga.agent.system.Power`.
+    """See `qga.agent.system.asked.Power`.
 
     Args:
         state: the kernel's file of sleep states.

@@ -7,9 +7,12 @@ from qga.protocol.cpu import LogicalProcessor
 
 _ROOT = "/sys/devices/system/cpu"
 
+# Most guests have fewer processors; of more, the files are opened each time.
+_KEPT = 32
+
 
 class LinuxProcessors:
-    """See `qga.agent.system.Processors`.
+    """See `qga.agent.system.asked.Processors`.
 
     Args:
         root: the kernel's folder of processors.
@@ -17,6 +20,8 @@ class LinuxProcessors:
 
     def __init__(self, root: str = _ROOT) -> None:
         self._root = root
+        # Descriptors of the files `online`, by the processors' names.
+        self._kept: dict[str, int] = {}
 
     def list(self) -> "list[LogicalProcessor]":
         """All processors, in the order of the kernel's folder."""
@@ -29,24 +34,40 @@ class LinuxProcessors:
         found = []
         for name in names:
             number = name[3:]
-            if not (name.startswith("cpu") and number.isdecimal()):
-                continue
-            folder = f"{self._root}/{name}/"
-            try:
-                fd = _open(folder, os.O_RDONLY)
-            except FileNotFoundError:
-                if os.path.isdir(folder):  # else it was unplugged just now
-                    # The first one, mostly: it is never offline.
+            if name.startswith("cpu") and number.isdecimal():
+                online, can_offline = self._state(name, f"{self._root}/{name}/")
+                if online is not None:
                     found.append(
-                        LogicalProcessor(logical_id=int(number), online=True, can_offline=False)
+                        LogicalProcessor(
+                            logical_id=int(number), online=online, can_offline=can_offline
+                        )
                     )
-                continue
-            try:
-                online = _is_online(fd, folder)
-            finally:
-                os.close(fd)
-            found.append(LogicalProcessor(logical_id=int(number), online=online, can_offline=True))
         return found
+
+    def _state(self, name: str, folder: str) -> "tuple[bool | None, bool]":
+        """Whether the processor is online (None: it was unplugged just now), and can be offline."""
+        fd = self._kept.get(name)
+        if fd is not None:
+            try:
+                return os.pread(fd, 1, 0) != b"0", True
+            except OSError:
+                # Unplugged; there may be another in its place.
+                os.close(self._kept.pop(name))
+        # Without exceptions: the first processor mostly has no such file, for it is never offline.
+        if not os.access(f"{folder}/online", os.F_OK):
+            return (True if os.access(folder, os.F_OK) else None), False
+        fd = _open(folder, os.O_RDONLY)
+        try:
+            online = _is_online(fd, folder)
+            if len(self._kept) < _KEPT:
+                self._kept[name] = os.dup(fd)
+            return online, True
+        finally:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        for fd in self._kept.values():
+            os.close(fd)
 
     def set_online(self, number: int, *, online: bool) -> None:
         """Take one online or offline; nothing happens if it is so already."""

@@ -23,7 +23,7 @@ _MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LinuxSshKeyFile:
-    """See `qga.agent.system.SshKeyFile`.
+    """See `qga.agent.system.asked.SshKeyFile`.
 
     Args:
         home: the user's home.

@@ -11,26 +11,31 @@ from .reading import shown
 _LOCAL = "/etc/localtime"
 _ABSENT = (0, 0, 0, 0)
 _ZONES = "/usr/share/zoneinfo"
+_UTC = Timezone(zone="UTC", offset=0)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class LinuxTimezone:
-    """See `qga.agent.system.Timezone`."""
+    """See `qga.agent.system.asked.Timezone`."""
 
     def __init__(self) -> None:
         self._name = os.environ.get("TZ")
         self._seen: tuple[int, int, int, int] | None = None
+        self._last = _UTC
 
     def now(self) -> Timezone:
-        """The one at this moment, which may be another the next time."""
+        """The one at this moment; the same object as the last time, if it is the same."""
         name = self._name
         if name and not _understood(name.removeprefix(":")):
             # The C library would take the name's beginning for the abbreviation.
-            return Timezone(zone="UTC", offset=0)
+            return _UTC
         if name is None and not self._look_again():
-            return Timezone(zone="UTC", offset=0)
+            return _UTC
         local = time.localtime()
-        return Timezone(zone=shown(local.tm_zone), offset=local.tm_gmtoff)
+        zone, offset = shown(local.tm_zone), local.tm_gmtoff
+        if zone != self._last.zone or offset != self._last.offset:
+            self._last = Timezone(zone=zone, offset=offset)
+        return self._last
 
     def _look_again(self) -> bool:
         """Have the C library read /etc/localtime, if that is another than before.
