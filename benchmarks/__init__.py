@@ -9,6 +9,7 @@ Agents: `contenders` starts and observes them, `client` talks to them with as li
 it can, `measures` and `facts` say what is measured, `agents`, `throughput` and `abuse` take turns.
 `compare` measures an earlier commit beside what is here. The library: `sites` says where it is
 measured, `host` and `multitude` what, `plain` is what people write by hand, `rounds` takes turns.
+`cost` is about the library's own part in a call, with `calling`, and in a copy.
 
 Figures of two machines, or of two days, do not compare; the ratios of one run do.
 """

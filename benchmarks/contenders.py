@@ -154,6 +154,11 @@ class Running:
         """The CPU time that it has used, in seconds."""
         return time.clock_gettime(self._clock)
 
+    def programs_cpu(self) -> float:
+        """The CPU time of the programs that it ran to their end."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self, field: str) -> float:
         """A figure of /proc/PID/status, in MiB: VmRSS or VmHWM (the peak of it)."""
         return self._figure("status", field) / 1024

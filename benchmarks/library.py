@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from benchmarks import sites
+from benchmarks import cost, sites
 from benchmarks.agents import one_processor
 from benchmarks.host import GROUPS, LIBVIRT_GROUPS
 from benchmarks.measures import MIB
@@ -20,9 +20,10 @@ def here_legend(setting: Setting) -> str:
         "on this machine",
         "a socket",
         *_sizes(setting, sites.QUICK, sites.SIZES),
-        "The last table but one is of programs that are started again and again, on one processor; "
-        "its CPU time is that of the programs, and x compares them with one that does nothing. "
-        "The last one is of many agents, which do nothing else, in another process.",
+        "Then programs that are started again and again, on one processor: their CPU time, and "
+        "x compares them with one that does nothing. Then many agents, which do nothing else, in "
+        "another process; what a call costs over a loop with a raw socket, on the agent's Python; "
+        "and `qga cp` as a program, verified.",
     )
 
 
@@ -42,6 +43,7 @@ def here(setting: Setting) -> Iterator[Table]:
         setting.tell(MULTITUDE.name)
         taken = take_turns(MULTITUDE, [site], rounds)
         yield tabulated(MULTITUDE, [f"{sizes.agents} agents"], taken)
+    yield from cost.tables(setting)
 
 
 def guest_legend(setting: Setting) -> str:

@@ -1,4 +1,4 @@
-"""What the agent has to reach, and what it aims for. Used by `agents` and `abuse`."""
+"""What the agent has to reach, and what it aims for. Used by `agents`, `abuse` and `cost`."""
 
 import math
 from dataclasses import dataclass
@@ -80,3 +80,9 @@ LIMITS = {
 
 # The same as `RATIOS`, whatever the stream.
 ABUSE = Target(1)
+
+# Microseconds of CPU time for a call, over a loop with a raw socket.
+CALLS = {"client": Target(15), "await client": Target(60)}
+
+# MB/s of a copy that is verified.
+COPIES = Target(400)

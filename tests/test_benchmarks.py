@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.agents import REQUESTS
+from benchmarks.calling import WAYS
 from benchmarks.host import GROUPS
 from benchmarks.measures import LIFE
 from benchmarks.multitude import MULTITUDE
@@ -41,6 +42,10 @@ def test_the_short_form_completes_with_every_row(
         check_group(group, lines, sites=2)
     check_group(starts(Path()), lines, sites=1)
     check_group(MULTITUDE, lines, sites=1)
+    for way in WAYS:
+        assert float(line_of(way, lines)[0]) > 0
+    for way in ("to qga, 64 MB", "from qga, 64 MB"):
+        assert all(float(figure) > 0 for figure in line_of(way, lines)[:3])
     check_tables((tmp_path / "performance.md").read_text())
     check_picture((tmp_path / "throughput.svg").read_text())
 

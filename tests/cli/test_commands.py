@@ -147,10 +147,42 @@ def test_cp(
     assert (tmp_path / "there").read_bytes() == content
     assert qga_command("cp", f"{guest}/there", "-").out == content
     found = qga_command("cp", "-o", "json", str(here), f"{guest}/there").json
-    assert found.keys() == {"source", "destination", "count", "seconds"}
+    assert found.keys() == {"source", "destination", "count", "verified", "seconds"}
     assert found["count"] == len(content)
     monkeypatch.setenv("QGA_TARGET", agent.target)
     assert qga_command("cp", f":{agent.directory}/there", "/dev/null").code == 0
+
+
+def test_what_was_copied_is_compared(
+    qga_command: Run, exec_agent: RunningAgent, tmp_path: Path
+) -> None:
+    here, back = tmp_path / "here", tmp_path / "back"
+    guest = f"{exec_agent.target}:{exec_agent.directory}/there"
+    here.write_bytes(content := os.urandom(17 << 20))  # enough for the quicker program
+    for words in ((str(here), guest), (guest, str(back))):
+        found = qga_command("cp", "-o", "json", *words).json
+        assert (found["count"], found["verified"]) == (len(content), True)
+    assert back.read_bytes() == content
+    assert qga_command("cp", "-o", "json", guest, "/dev/null").json["verified"] is False
+
+
+def test_cp_to_and_from_what_is_no_file(
+    qga_command: Run, exec_agent: RunningAgent, tmp_path: Path
+) -> None:
+    here, pipe, back = tmp_path / "here", exec_agent.directory / "pipe", tmp_path / "back"
+    here.write_bytes(b"some\n")
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        found = qga_command("cp", "-o", "json", str(here), f"{exec_agent.target}:{pipe}").json
+        assert (found["count"], found["verified"]) == (5, False)
+        assert reader.stdout.read() == b"some\n"
+    os.mkfifo(tmp_path / "mine")
+    with subprocess.Popen(["sh", "-c", f"echo mine >{tmp_path}/mine"]):
+        target = f"{exec_agent.target}:{exec_agent.directory}/copy"
+        assert qga_command("cp", f"{tmp_path}/mine", target).code == 0
+    assert qga_command("cp", target, str(back)).code == 0
+    assert back.read_bytes() == b"mine\n"
 
 
 def test_a_failed_copy_keeps_what_was_there(

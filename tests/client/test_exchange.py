@@ -1,11 +1,15 @@
 """One request and one reply: the ways that calls take, and what carries them."""
 
 import asyncio
+import errno
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +17,12 @@ import pytest
 import qga
 from qga.client import Deadline
 from qga.client.aiotransports import AsyncDescriptorTransport
+from qga.client.digest import Digest
+from qga.client.flows.steps import Flow, Series
 from qga.client.transports import LARGE_READ_SIZE, PIECES, READ_SIZE, DescriptorTransport
+from qga.protocol import FileClose, FileOpen, FileRead
 from qga.wire.handshake import Conversation, Send
+from tests.support.stock import RunningAgent
 
 PATIENCE = 60
 
@@ -196,3 +204,178 @@ def test_calls_of_an_event_loop_share_a_timer(monkeypatch: pytest.MonkeyPatch) -
         far.close()
 
     asyncio.run(talk())
+
+
+# A series of commands, each result being used while the agent is at the next ones.
+
+
+class Talker:
+    """Holds `exchange_each` with an agent that a test plays."""
+
+    def __init__(self, sizes: list[int], stop_at: int | None = None, ahead: int = 3) -> None:
+        self.conversation = in_step()
+        self.log: list[str] = []
+
+        def requests() -> Iterator[tuple[str, dict[str, str]]]:
+            for number, size in enumerate(sizes):
+                self.log.append(f"made {number}")
+                yield "guest-x", {"x": "y" * size}
+
+        def take(value: int) -> bool:
+            if not isinstance(value, int):
+                raise KeyError(value)
+            self.log.append(f"taken {value}")
+            return value == stop_at
+
+        self._talk = self.conversation.exchange_each(requests(), take, ahead)
+
+    def run(self, *replies: bytes) -> list[str]:
+        """Answer the requests by *replies*; return what happened."""
+        waiting = iter(replies)
+        step = next(self._talk)
+        try:
+            while True:
+                if isinstance(step, Send):
+                    self.log.append("sent")
+                    step = self._talk.send(b"")
+                else:
+                    step = self._talk.send(next(waiting))
+        except StopIteration:
+            assert next(waiting, None) is None
+        return self.log
+
+
+def returned(*values: int) -> list[bytes]:
+    return [b'{"return": %d}\n' % value for value in values]
+
+
+def test_the_next_request_is_made_while_the_agent_is_at_the_one_before() -> None:
+    talker = Talker([5000, 5000, 5000])
+    made_ahead = ["made 0", "sent", "made 1", "taken 0", "sent", "made 2", "taken 1", "sent"]
+    assert talker.run(*returned(0, 1, 2)) == [*made_ahead, "taken 2"]
+    assert talker.conversation.synced
+
+
+def test_small_requests_are_sent_ahead() -> None:
+    talker = Talker([1] * 5, ahead=3)
+    log = talker.run(b"".join(returned(0, 1)), *returned(2, 3, 4))
+    under_way = most = 0
+    for event in log:
+        under_way += (event == "sent") - event.startswith("taken")
+        most = max(most, under_way)
+    assert most == 3
+    assert [event for event in log if event.startswith("taken")] == [
+        f"taken {number}" for number in range(5)
+    ]
+
+
+def test_a_series_can_be_ended_and_what_is_under_way_is_taken() -> None:
+    talker = Talker([1] * 5, stop_at=0, ahead=2)
+    log = talker.run(*returned(0, 1))
+    assert log.count("sent") == 2
+    assert log[-1] == "taken 1"
+    assert talker.conversation.synced
+
+
+def test_nothing_is_sent_after_an_error_which_comes_when_all_replies_are_there() -> None:
+    talker = Talker([1] * 5, ahead=2)
+    refused = [b'{"error": {"class": "GenericError", "desc": "no"}}\n']
+    with pytest.raises(qga.CommandError, match="no"):
+        talker.run(*refused, *returned(1))
+    assert talker.log.count("sent") == 2
+    assert not any(event.startswith("taken") for event in talker.log)
+    assert talker.conversation.synced
+
+
+def test_a_failure_of_the_callers_leaves_the_channel_out_of_step() -> None:
+    talker = Talker([5000, 5000])
+    with pytest.raises(KeyError):
+        talker.run(b'{"return": []}\n')
+    assert not talker.conversation.synced
+
+
+# The same by clients, with a real agent.
+
+
+def reading(path: str, size: int, sink: Callable[[bytes], bool]) -> Flow[None]:
+    handle = yield FileOpen(path=path)
+    count = 5000
+    commands = (FileRead(handle=handle, count=count) for _ in range(size // count + 2))
+    yield Series(commands, lambda piece: sink(piece.data) or piece.eof, ahead=4)
+    yield FileClose(handle=handle)
+
+
+def test_a_series_of_reads(agent: RunningAgent) -> None:
+    content = os.urandom(123_456)
+    path = agent.directory / "file"
+    path.write_bytes(content)
+    found = bytearray()
+
+    def flow() -> Flow[None]:
+        found.clear()
+
+        def sink(data: bytes) -> bool:
+            found.extend(data)
+            return False
+
+        return reading(str(path), len(content), sink)
+
+    with qga.connect(agent.target) as client:
+        client.perform(flow())
+        assert found == content
+        client.ping()
+
+    async def the_same() -> None:
+        async with await qga.aconnect(agent.target) as client:
+            await client.perform(flow())
+            await client.ping()
+
+    asyncio.run(the_same())
+    assert found == content
+
+
+def test_a_failure_here_ends_a_series_and_the_next_call_works(agent: RunningAgent) -> None:
+    path = agent.directory / "file"
+    path.write_bytes(bytes(100_000))
+
+    def full(_: bytes) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with qga.connect(agent.target) as client:
+        with pytest.raises(OSError, match="No space left"):
+            client.perform(reading(str(path), 100_000, full))
+        client.ping()
+        assert client.read_file(str(path)) == bytes(100_000)
+
+
+def test_others_get_turns_during_a_series_of_transfers(
+    agent: RunningAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qga.client.flows.moving.SLICE", 0)
+    content = os.urandom(5 << 20)
+    (tmp_path / "here").write_bytes(content)
+    with qga.connect(agent.target) as client:
+        there, back = str(agent.directory / "there"), tmp_path / "back"
+        client.files.upload(tmp_path / "here", there, atomic=False)
+        done = client.files.download(there, back)
+        assert done.size == len(content)
+    assert back.read_bytes() == content
+
+
+def test_pieces_are_hashed_in_order_by_whom_they_suit() -> None:
+    pieces = [os.urandom(size) for size in (1, 300_000, 10, 1 << 20, 0, 5, 400_000)]
+    digest, expected = Digest(), sha256()
+    for number, piece in enumerate(pieces):
+        digest.update(memoryview(piece))
+        expected.update(piece)
+        if number in (0, 3, 6):
+            assert digest.hex() == expected.hexdigest()
+
+
+def test_a_checksum_that_nobody_asks_for_leaves_no_thread_behind() -> None:
+    digest = Digest()
+    digest.update(bytes(1 << 20))
+    (thread,) = (one for one in threading.enumerate() if one.name == "qga checksum")
+    del digest
+    thread.join(PATIENCE)
+    assert not thread.is_alive()

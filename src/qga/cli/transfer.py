@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from qga.client import Client
+    from qga.client.flows.moving import TransferProgress
 
 
 @click.command()
@@ -48,60 +49,78 @@ def cp(settings: Settings, source: str, destination: str) -> None:
     """Copy a file from the guest or to it.
 
     One of SRC and DST is TARGET:PATH, the other a local file, or - for standard input or output. A
-    local file whose name begins like a target needs ./ in front.
+    local file whose name begins like a target needs ./ in front. A file here is replaced when its
+    content has come as a whole. Files are compared by checksums at the end, if the guest can.
     """
     if names_guest_file(source) == names_guest_file(destination):
         raise click.UsageError("one of SRC and DST must be TARGET:PATH, the other a local file")
     began = time.perf_counter()
     if names_guest_file(source):
-        count = _fetch(settings, source, destination)
+        copied = _fetch(settings, source, destination)
     else:
-        count = _deliver(settings, source, destination)
+        copied = _deliver(settings, source, destination)
     seconds = time.perf_counter() - began
     if settings.json:
         summary = {
             "source": source,
             "destination": destination,
-            "count": count,
+            "count": copied.size,
+            "verified": copied.verified,
             "seconds": round(seconds, 3),
         }
         if destination != "-":  # where the content is
             output.show_json(summary)
     elif sys.stderr.isatty():
-        speed = output.amount(count / seconds)
-        print(f"{output.amount(count)} in {seconds:.1f} s ({speed}/s)", file=sys.stderr)
+        speed = output.amount(copied.size / seconds)
+        print(f"{output.amount(copied.size)} in {seconds:.1f} s ({speed}/s)", file=sys.stderr)
 
 
-def _fetch(settings: Settings, source: str, destination: str) -> int:
+class _Copied(NamedTuple):
+    size: int
+    verified: bool
+
+
+def _fetch(settings: Settings, source: str, destination: str) -> _Copied:
     target, path = split_path(source)
     with settings.connect(target) as client:
         if destination == "-":
             count = client.download(path, sys.stdout.buffer.write)
             sys.stdout.buffer.flush()
-            return count
+            return _Copied(count, verified=False)
         local = Path(destination)
         if local.is_dir():
             local /= os.path.basename(path)  # noqa: PTH119 - a path of the guest
-        # Asked before a local file is touched.
         size = _size(client, path) if sys.stderr.isatty() else None
-        with _replacing(local) as file, _progress(os.fspath(local), size) as progress:
-            return client.download(path, file.write, progress=progress)
+        with _progress(os.fspath(local), size) as progress:
+            if local.exists() and not local.is_file():
+                with local.open("wb") as file:
+                    count = client.download(path, file.write, progress=progress)
+                return _Copied(count, verified=False)
+            done = client.files.download(path, local, progress=_files(progress))
+            return _Copied(done.size, done.verified)
 
 
-def _deliver(settings: Settings, source: str, destination: str) -> int:
+def _deliver(settings: Settings, source: str, destination: str) -> _Copied:
     target, path = split_path(destination)
     if source == "-":
         if path.endswith("/"):
             raise click.UsageError(f"{path!r} is a directory; name the file")
         with settings.connect(target) as client:
-            return client.upload(path, _pieces(sys.stdin.buffer))
+            return _Copied(client.upload(path, _pieces(sys.stdin.buffer)), verified=False)
     local = Path(source)
     if path.endswith("/"):
         path += local.name
-    with local.open("rb", buffering=0) as file, settings.connect(target) as client:
-        size = os.fstat(file.fileno()).st_size
-        with _progress(source, size) as progress:
-            return client.upload(path, _pieces(file), progress=progress)
+    with (
+        local.open("rb", buffering=0) as file,
+        settings.connect(target) as client,
+        _progress(source, os.fstat(file.fileno()).st_size or None) as progress,
+    ):
+        if not local.is_file():
+            count = client.upload(path, _pieces(file), progress=progress)
+            return _Copied(count, verified=False)
+        # To the file itself, as cp does, which needs no guest-exec.
+        done = client.files.upload(local, path, atomic=False, progress=_files(progress))
+        return _Copied(done.size, done.verified)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -118,27 +137,11 @@ def _size(client: Client, path: str) -> int | None:
             return None
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open *path* for writing; a regular file keeps its content until the new one is complete."""
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        opened = temporary.open("xb")
-    except OSError as error:  # the folder's fault; the name would only confuse
-        raise type(error)(error.errno, error.strerror, os.fspath(path.parent)) from None
-    try:
-        with opened as file:
-            yield file
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o7777)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _files(
+    progress: Callable[[int], None] | None,
+) -> Callable[[TransferProgress], None] | None:
+    """What shows the progress of `Client.files` by *progress*."""
+    return None if progress is None else lambda so_far: progress(so_far.done)
 
 
 @contextmanager

@@ -38,6 +38,9 @@ READ_SIZE = 16 * 1024
 # measured no faster.
 LARGE_READ_SIZE = 256 * 1024
 
+# The largest blocks of memory that are worth keeping for what comes next.
+KEPT = 4 << 20
+
 # The kernel takes 1024 pieces at once; a request has three, unless somebody writes a list of data.
 PIECES = 1024
 
@@ -229,23 +232,21 @@ def unsent(pieces: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes | 
 class Reading:
     """Reads from a descriptor as much as it seems to have."""
 
-    __slots__ = ("_room",)
+    __slots__ = ("_size",)
 
     def __init__(self) -> None:
-        self._room: bytearray | None = None
+        self._size = READ_SIZE
 
     def read(self, descriptor: int) -> bytes:
         """What is there, of some length. Errors are those of `os.read`."""
-        if self._room is None:
-            data = os.read(descriptor, READ_SIZE)
-            if len(data) == READ_SIZE:
-                self._room = bytearray(LARGE_READ_SIZE)
-            return data
-        # Into room that is kept while much comes: fresh one costs more than a copy.
-        count = os.readv(descriptor, [self._room])
-        data = bytes(memoryview(self._room)[:count])
-        if count < READ_SIZE:
-            self._room = None
+        data = os.read(descriptor, self._size)
+        if len(data) < READ_SIZE:
+            self._size = READ_SIZE
+        elif self._size == READ_SIZE:
+            self._size = LARGE_READ_SIZE
+            # glibc has each large block from the system, and gives it back, which costs more than
+            # what is done with it: until one of this size has been freed.
+            bytes(KEPT)
         return data
 
 

@@ -22,7 +22,7 @@ from qga.protocol import FileSeek
 from .asking import ask, full, run, told
 from .handle import with_file
 from .moving import Memory, Meter, SparseFile, Tally, beside, receive, receive_ranges
-from .placing import checksum
+from .placing import SUM, checksum
 from .sending import Transferred
 from .steps import CHUNK, Timeout, Wait
 
@@ -53,10 +53,11 @@ while end < size:
 """
 
 # The checksum of the first $2 bytes.
-_SUM = """command -v sha256sum >/dev/null || return 69
+_SUM = f"""{SUM}
+command -v sha256sum >/dev/null || return 69
 if [ ! -f "$1" ] && [ ! -b "$1" ]; then echo ': Invalid argument' >&2; return 1; fi
 if [ "$(stat -L -c %s "$1")" = "$2" ]; then
-    sha256sum <"$1"
+    sha256 "$1" "$2"
 else
     head -c "$2" "$1" | sha256sum
 fi
@@ -126,7 +127,7 @@ def download(
     The data is written beside *local_path* and then renamed: it is replaced when all has arrived.
 
     A file that grows meanwhile is copied up to its end as met; what was copied is verified. With an
-    asynchronous client, the file here is written and hashed in the event loop, 512 KiB at once.
+    asynchronous client, the file here is written in the event loop, in pieces of 512 KiB.
 
         >>> guest.files.write(f"{folder}/file", b"data\n")
         5
@@ -163,7 +164,10 @@ def download(
     target = Path(local_path).resolve()
     place = target.with_name(beside(os.fsencode(target.name), resume=resume))
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
-    descriptor = os.open(place, flags, 0o600)
+    try:
+        descriptor = os.open(place, flags, 0o600)
+    except OSError as error:  # the folder's fault; the name would only confuse
+        raise type(error)(error.errno, error.strerror, os.fspath(target.parent)) from None
     try:
         meter = Meter(progress, look.size or None if look else None)
         tally, start = Tally(meter), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandDisabled, CommandNotFound, QgaError, Unsupported
+from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, QgaError, Unsupported
 from qga.protocol import FileSeek
 
 from .asking import full, told
@@ -170,7 +171,7 @@ def upload(
     breaks, in a hidden file beside its place, and the next upload to the same path with `resume`
     continues it, after having compared checksums of what is there.
 
-    With an asynchronous client, the file is read and hashed in the event loop, 512 KiB at a time.
+    With an asynchronous client, the file is read in the event loop, in pieces of 512 KiB.
 
         >>> from pathlib import Path
         >>> Path(folder, "here").write_bytes(b"data\n")
@@ -191,7 +192,7 @@ def upload(
         resume: continue an upload that broke, and let this one be continued.
         sparse: do not send the holes of the file, and make them in the guest.
         progress: called with a `TransferProgress` after each piece.
-        timeout: seconds for each group of 2 MiB; the client's own if None.
+        timeout: seconds for each piece of 512 KiB; the client's own if None.
 
     Raises:
         OSError: the file here cannot be read.
@@ -224,16 +225,27 @@ def deliver(
         if place.resume and 0 < there <= source.size:
             start = yield from _resumed(source, place, tally, there)
 
-        def transfer(handle: int) -> Flow[None]:
+        def transfer(handle: int) -> Flow[bool]:
             yield from send(handle, source, tally, start=start)
-            end = yield FileSeek(handle=handle, offset=0, whence=2)
-            if end.position != source.size:
+            try:
+                end = yield FileSeek(handle=handle, offset=0, whence=2)
+            except GuestOSError as error:
+                if scripted or error.errno != errno.ESPIPE:
+                    raise
+                return False  # a pipe, or the like: it cannot be looked at
+            # A device that is written to as it is has a size of its own.
+            if end.position < source.size or (scripted and end.position > source.size):
                 raise QgaError(
                     f"{told(place.path)} has {end.position} bytes after {source.size} were written"
                 )
+            return True
 
         fresh = place.beside and not there
-        yield from with_file(target, "r+" if start or fresh else "w", transfer)
+        there_now = yield from with_file(target, "r+" if start or fresh else "w", transfer)
+        if not there_now:
+            if verify:
+                raise Unsupported(f"cannot verify {told(place.path)}: it keeps nothing")
+            return False
         known = "" if verify is False else tally.hex()
         if scripted:
             return (yield from place.finish(source.size, known, words, must=verify is True))
