@@ -11,6 +11,7 @@ from qga.protocol.model import Later, version
 from qga.protocol.writer import writer
 from qga.wire import text
 from qga.wire.envelope import NO_ID, check_request, failure, success, written
+from qga.wire.message import long_request
 
 from . import commands
 from .accounting import ACCOUNTS, NOTHING
@@ -155,16 +156,19 @@ class Dispatcher:
         return self._failure(entry, None, self._refusal(entry.name), NO_ID)
 
     def answer_short(self, data: bytes) -> "Reply | Deferred | Iterator[bytes] | None":
-        """The same if *data* is one short request; None for anything else, or anything unusual.
+        """The same if *data* is one request, short but for a string; None for anything else.
 
         Together with `_perform` this is the way of nearly every request: one table look-up if it
         has no arguments, one look at the text if it has some. What is refused here, the long way
         refuses too, and says why.
         """
-        entry = self.known.get(data)
-        if entry is not None:
-            return self.answer_known(entry)
-        request = text.short_request(data)
+        if len(data) > text.SHORT:  # too long to look it up, too
+            request = long_request(data)
+        else:
+            entry = self.known.get(data)
+            if entry is not None:
+                return self.answer_known(entry)
+            request = text.short_request(data)
         if request is None:
             return None
         name, arguments = request
@@ -200,6 +204,8 @@ class Dispatcher:
         self, entry: Entry, command: "Any", result: "Any", request_id: object
     ) -> "Reply | Deferred | Iterator[bytes]":
         if isinstance(result, Text):
+            if request_id is NO_ID and len(result.pieces) == 1:
+                return [b'{"return": %b}\n' % result.pieces]
             return list(self._streamed(result.pieces, request_id))
         if isinstance(result, Stream):
             return self._streamed(result.pieces, request_id)
