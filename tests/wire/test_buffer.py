@@ -31,7 +31,7 @@ def _memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
         monkeypatch.setattr(mmap, "mmap", fail)
     elif request.param == "no huge pages":
-        monkeypatch.setattr(buffer, "_HUGE_PAGES", None)
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE")
 
 
 @pytest.mark.usefixtures("_memory")

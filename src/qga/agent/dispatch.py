@@ -11,6 +11,7 @@ from qga.protocol.model import Later, version
 from qga.protocol.writer import writer
 from qga.wire import text
 from qga.wire.envelope import NO_ID, check_request, failure, success, written
+from qga.wire.message import long_request
 
 from . import commands
 from .accounting import ACCOUNTS, NOTHING
@@ -146,15 +147,18 @@ class Dispatcher:
         return self._failure(entry, None, self._refusal(entry.name), NO_ID)
 
     def answer_short(self, data: bytes) -> "Reply | Deferred | Iterator[bytes] | None":
-        """The same if *data* is one short request; None for anything else, or anything unusual.
+        """The same if *data* is one request, short but for a string; None for anything else.
 
         Together with `_perform` this is the way of nearly every request. What is refused here, the
         long way refuses too, and says why.
         """
-        found = self.known.find(data)
-        if found is not None:
-            return self.answer_known(*found)
-        request = text.short_request(data)
+        if len(data) > text.SHORT:  # too long to look it up, too
+            request = long_request(data)
+        else:
+            found = self.known.find(data)
+            if found is not None:
+                return self.answer_known(*found)
+            request = text.short_request(data)
         if request is None:
             return None
         name, arguments = request

@@ -7,13 +7,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# What may surround the string of a `long_request`: far too little to break a limit.
+_LITTLE = 1024
+
+
+def long_request(data: bytes) -> "tuple[str, dict[str, Any]] | None":
+    """The command's name and the arguments, if *data* is a request with one long string of base64.
+
+    None for anything else, and for what is unusual in any way.
+    """
+    request = mostly_base64(data, _LITTLE)
+    if type(request) is not dict or len(request) != 2:
+        return None
+    name, arguments = request.get("execute"), request.get("arguments")
+    if type(name) is str and type(arguments) is dict:
+        return name, arguments
+    return None
+
 
 def mostly_base64(data: bytes, most: int) -> "Any":
     """The value of *data* if that is one message with one long string, of base64; else None.
 
-    *data* begins with a brace; *most* is how much may surround the string. Where that is, is only
-    guessed: if one ended at the first quote and another began at the second, the placeholder would
-    be outside of them, and refused.
+    *most* is how much may surround the string. Where that is, is only guessed: if one ended at the
+    first quote and another began at the second, the placeholder would be outside of them, and
+    refused.
     """
     middle = len(data) // 2
     start, end = data.rfind(b'"', 0, middle), data.find(b'"', middle)

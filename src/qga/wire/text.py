@@ -69,7 +69,7 @@ _scan_pairs: "Callable[[str, int], tuple[Any, int]]" = make_scanner(_OptionsForP
 _FAILURES = StopIteration, ValueError, SystemError, RecursionError
 
 # How long most requests are at most, and what they end with.
-_SHORT = 256
+SHORT = 256
 _ENDS = frozenset(("", "\n"))
 
 
@@ -90,7 +90,7 @@ def short_request(data: bytes) -> "tuple[str, dict[str, Any]] | None":
 
     None for anything else, and for what is unusual in any way.
     """
-    if len(data) > _SHORT or not data.isascii() or b"\\" in data:
+    if len(data) > SHORT or not data.isascii() or b"\\" in data:
         return None
     text = data.decode()
     try:

@@ -37,6 +37,9 @@ _UINT32 = 1 << 32
 # Larger reads are sent while they are read, in pieces of this size.
 _PIECE = base64.PIECE
 
+# Replies to smaller reads are put together in memory.
+_LITTLE = 16 * 1024
+
 _FLAGS = {
     "r": os.O_RDONLY,
     "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
@@ -159,11 +162,13 @@ def read(agent: "Agent", command: FileRead) -> "Text[FileChunk] | Stream[FileChu
         raise _failed("read file", error) from None
     if len(data) < _PIECE or count == _PIECE:
         # What `FileChunk` would become, without a search for what in it is to be encoded.
-        return Text(
+        pieces = (
             b'{"count": %d, "buf-b64": "' % len(data),
             base64.encode(data),
             b'", "eof": true}' if eof else b'", "eof": false}',
         )
+        # To copy a little costs less than to write it in pieces.
+        return Text(b"".join(pieces)) if len(data) <= _LITTLE else Text(*pieces)
     file.reading = _Reading(file, data, count)
     return Stream(file.reading.pieces())
 

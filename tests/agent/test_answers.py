@@ -1,0 +1,107 @@
+"""The short way to a reply, and the long way by the splitter: it has to be the same reply."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qga.agent.app import Agent
+from qga.wire.splitter import Splitter
+from tests.agent.filecalls import opened
+
+LONG = base64.b64encode(bytes(range(256)) * 20)
+
+
+def by_the_splitter(agent: Agent, data: bytes) -> bytes:
+    replies = []
+    for message in Splitter().feed(data):
+        reply = agent.dispatcher.answer(message)
+        assert isinstance(reply, list)
+        replies += reply
+    return b"".join(replies)
+
+
+def directly(agent: Agent, data: bytes) -> bytes | None:
+    reply = agent.dispatcher.answer_short(data)
+    if reply is None:
+        return None
+    assert isinstance(reply, list)
+    return b"".join(reply)
+
+
+def asking(name: bytes, arguments: bytes, end: bytes = b"}\n") -> bytes:
+    return b'{"execute": "%b", "arguments": {%b}' % (name, arguments) + end
+
+
+@pytest.mark.parametrize("end", [b"}", b"}\n", b"} \r\n"])
+@pytest.mark.parametrize("more", [b"", b', "count": 3', b', "count": 99999'])
+def test_a_write_takes_the_short_way(agent: Agent, tmp_path: Path, more: bytes, end: bytes) -> None:
+    handle = opened(agent, tmp_path / "file", "w")
+    data = asking(
+        b"guest-file-write", b'"handle": %d, "buf-b64": "%b"%b' % (handle, LONG, more), end
+    )
+    reply = directly(agent, data)
+    assert reply is not None
+    once = (tmp_path / "file").read_bytes()
+    assert by_the_splitter(agent, data) == reply
+    assert (tmp_path / "file").read_bytes() == 2 * once
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        # Refused, or with more than can be told at a glance.
+        asking(b"guest-file-write", b'"handle": 1, "buf-b64": "%b"' % LONG, b', "id": 7}\n'),
+        asking(b"guest-file-write", b'"handle": 1, "buf-b64": "%b", "more": 1' % LONG),
+        asking(b"guest-file-write", b'"handle": 1, "buf-b64": "%b\\n"' % LONG),
+        asking(b"guest-file-write", b'"handle": 1, "buf-b64": "%b-"' % LONG),
+        asking(b"guest-file-write", b'"handle": 1, "handle": 1, "buf-b64": "%b"' % LONG),
+        asking(b"guest-file-write", b'"handle": "1", "buf-b64": "%b"' % LONG),
+        asking(b"guest-file-write", b'"buf-b64": "%b"' % LONG),
+        asking(b"guest-file-rite", b'"handle": 1, "buf-b64": "%b"' % LONG),
+        asking(b"guest-set-time", b'"buf-b64": "%b"' % LONG),
+        asking(LONG, b""),
+        b'{"execute": "guest-ping", "%b": {}}' % LONG,
+        b'{"execute": "guest-ping", "arguments": ["%b"]}' % LONG,
+        b'["execute", "%b"]' % LONG,
+        b' "%b"' % LONG,
+        asking(b"guest-file-write", b'"handle": 1, "buf-b64": "%b"' % LONG) * 2,
+    ],
+)
+def test_what_does_not(agent: Agent, data: bytes) -> None:
+    assert directly(agent, data) is None
+    assert b'"error"' in by_the_splitter(agent, data)
+
+
+@pytest.mark.parametrize("name", [b"guest-file-write", b"guest-file-open", b"guest-file-seek"])
+def test_errors_of_the_command_are_the_same(agent: Agent, name: bytes) -> None:
+    arguments = {
+        b"guest-file-write": b'"handle": 12345, "buf-b64": "%b"' % LONG,
+        b"guest-file-open": b'"path": "/nowhere/%b"' % (b"a" * 5000),
+        b"guest-file-seek": b'"handle": 12345, "offset": 0, "whence": "%b"' % (b"c" * 5000),
+    }
+    data = asking(name, arguments[name])
+    expected = by_the_splitter(agent, data)
+    assert b'"error"' in expected
+    assert directly(agent, data) in (expected, None)
+
+
+WORDS = [
+    b"{", b"}", b'"', b'"execute"', b'"arguments"', b": ", b", ", b'"guest-ping"', b'"guest-sync"',
+    b'{"id": 5}', b'"id"', b"\n", b" ", b"[]", b"\\", b"\xff", b"'", LONG, b'"%b"' % LONG, b"7",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b'{"execute": "guest-sync", "arguments": {"id": 5', b'{"execute": "guest-ping"']
+)
+def test_any_bytes(agent: Agent, start: bytes) -> None:
+    @given(st.lists(st.sampled_from(WORDS), max_size=10).map(b"".join))
+    def check(junk: bytes) -> None:
+        reply = directly(agent, start + junk)
+        if reply is not None:
+            assert reply == by_the_splitter(agent, start + junk)
+
+    check()
