@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qga.errors import CommandError
 from qga.wire.splitter import Splitter
 from tests.wire.reading import BASE64_5000, PING, in_pieces, whole
 
@@ -89,3 +90,15 @@ def test_a_short_piece_of_it_is_kept_without_a_search_for_what_it_may_not_hold(
     monkeypatch.setattr(Splitter, "_grow", refuse)
     for _ in range(100):
         assert splitter.feed(BASE64_5000[:4096]) == []
+
+
+@pytest.mark.parametrize("before", [*range(0, 200 << 10, 4 << 10), (96 << 10) - 1, (96 << 10) - 4])
+@pytest.mark.parametrize("byte", [b"\xff", b"\n"])
+def test_what_ends_a_message_is_found_wherever_it_comes(before: int, byte: bytes) -> None:
+    splitter = Splitter()
+    assert splitter.feed(b'{"a": "') == []
+    for at in range(0, before, 4096):
+        assert splitter.feed(b"A" * min(4096, before - at)) == []
+    (error,) = splitter.feed(byte)
+    assert isinstance(error, CommandError)
+    assert splitter.feed(b'\n{"b": 1}') == [{"b": 1}]

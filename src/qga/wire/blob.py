@@ -55,7 +55,7 @@ class Blob:
         """
         if self._is_text:
             return False
-        if len(piece) >= _AT_ONCE or len(self._raw) + len(piece) >= _GATHER:
+        if len(piece) >= _AT_ONCE or (len(piece) >= 4 and len(self._raw) + len(piece) >= _GATHER):
             return self._decode(piece)
         if b"\n" in piece or not piece.isascii():
             return False
@@ -68,6 +68,9 @@ class Blob:
         missing = -len(self._raw) % 4
         first = self._raw + piece[:missing]
         end = missing + ((len(piece) - missing - 1) & ~3)
+        rest = piece[end:]
+        if b"\n" in rest or not rest.isascii():
+            return False
         try:
             chunks = (
                 base64.decode_strict(first),
@@ -79,7 +82,7 @@ class Blob:
             return False  # there is padding
         for chunk in chunks:
             self._decoded.append(chunk)
-        self._raw = bytearray(piece[end:])
+        self._raw = bytearray(rest)
         return True
 
     def take_text(self, piece: bytes) -> None:

@@ -19,7 +19,7 @@ import sys
 
 from qga.errors import CommandError
 
-from . import bulk, message, quoting, strict, text
+from . import bulk, message, quoting, strict, whole
 from .blob import THRESHOLD, Blob
 from .nesting import FLATTENED, Nesting, flattened
 
@@ -33,9 +33,6 @@ SIZE_LIMIT = (64 << 20) + (64 << 10)
 TOKEN_LIMIT = 2 << 20
 DEPTH_LIMIT = 1024
 
-# A first message longer than this is not worth a try of the C decoder: it would be repeated.
-_QUICK = 8192
-
 # How far it is looked ahead for a quote: many small messages that arrive in one piece must not each
 # cost a search through all of the others.
 _AHEAD = 1024
@@ -46,7 +43,6 @@ _RESET, _NEWLINE, _BACKSLASH = 0xFF, 0x0A, 0x5C
 _BRACE, _BRACKET = b"{["
 _OPENING = b"{["
 _SPACE = b" \t\r\n"
-_TEXT_SPACE = " \t\r\n"
 _STRUCTURE = b"{}[]:,"
 _WORD = b"abcdefghijklmnopqrstuvwxyz0123456789+-.E"
 _LEGAL_OUTSIDE = _SPACE + _STRUCTURE + _WORD
@@ -107,41 +103,10 @@ class Splitter:
             value = message.mostly_base64(data, self._harmless)
             if value is not None:
                 return [value]
-        values, length = self._quickly(data)
+        values, length = whole.messages(data, self._harmless, self._must_count)
         if length < len(data):
             values += self._scan(data[length:], stuck=0)
         return values
-
-    def _quickly(self, data: bytes) -> "tuple[list[Any], int]":
-        """Decode the messages at the start of *data*; return also where the first one is that
-        is incomplete, or needs `_scan`.
-        """
-        if len(data) > _QUICK and data.find(b"}" if data[0] == _BRACE else b"]", 0, _QUICK) < 0:
-            return [], 0
-        try:
-            decoded = data.decode()
-        except UnicodeDecodeError as error:
-            decoded = data[: error.start].decode()
-        # QAPI refuses lone surrogates, which the C decoder lets pass.
-        if "\\" in decoded and ("\\ud" in decoded or "\\uD" in decoded):
-            return [], 0
-        values = []
-        at, end = 0, len(decoded)
-        try:
-            while at < end and decoded[at] in "{[":
-                value, stop = text.scan(decoded, at)
-                if stop - at > self._harmless and self._must_count(decoded, at, stop):
-                    break
-                values.append(value)
-                at = stop
-                if at < end and decoded[at] in _TEXT_SPACE:
-                    at += 1
-                    while at < end and decoded[at] in _TEXT_SPACE:
-                        ahead = decoded[at : at + _AHEAD]
-                        at += len(ahead) - len(ahead.lstrip(_TEXT_SPACE))
-        except text.Refused:
-            pass
-        return values, at if decoded.isascii() else len(decoded[:at].encode())
 
     def _must_count(self, decoded: str, start: int, stop: int) -> bool:
         """Whether the message from *start* to *stop* may break a limit; `_scan` knows."""
@@ -174,7 +139,9 @@ class Splitter:
             elif self._text or self._discarding:
                 at = self._word(data, at)
             elif at != stuck and self.idle and data[at] in _OPENING:
-                values, length = self._quickly(data[at : at + window])
+                values, length = whole.messages(
+                    data[at : at + window], self._harmless, self._must_count
+                )
                 events += values
                 stuck = at = at + length
                 window = 2 * window if 2 * length > window else _AHEAD
