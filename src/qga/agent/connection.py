@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from .dispatch import Dispatcher, Reply
     from .loop import Loop, Timer
 
-# Room for a request to write 64 KiB, which is 88 KB of text: as a whole it takes the quick way.
-_READ_SIZE = 128 * 1024
+# Most requests are little, and memory for much costs more than to read one. When more comes, one to
+# write 64 KiB, which is 88 KB of text, fits in: as a whole it takes the quick way.
+_LITTLE, _LARGE = 16 * 1024, 128 * 1024
 
 # The virtio driver hands over one page at a time, which the kernel repeats for each buffer of a
 # readv; and it takes no more than this from a buffer of a write, which it repeats as well.
@@ -76,6 +77,7 @@ class Connection:
         self._lost_at_end = lost_at_end
         self._splitter = Splitter()
         self._ahead = b""  # received, and not looked at yet
+        self._room = self._little = _PAGE if is_port else _LITTLE
         self._pages: list[memoryview] | None = None  # room for what `readv` reads; first, all of it
         self._inbox: list[Any] = []  # messages not answered yet, the next one last
         self._out: list[bytes | memoryview] = []
@@ -90,9 +92,15 @@ class Connection:
         loop.watch(fd, READ, self._on_events)
 
     def _on_events(self, events: int) -> None:
-        if events == READ == self._events and self._away is None:  # nothing is under way
-            self._attempt(self._receive)
-            return
+        try:
+            if events == READ == self._events and self._away is None:  # nothing is under way
+                self._receive()
+            else:
+                self._react(events)
+        except Exception as error:  # noqa: BLE001 - that tells them apart
+            self._fail(error)
+
+    def _react(self, events: int) -> None:
         if events & HANGUP:
             if self._is_port:
                 self._on_host_away()
@@ -105,9 +113,9 @@ class Connection:
         if self._scheduled:
             return  # with a turn to come, which is the one that goes on
         if events & WRITE and self._out:
-            self._attempt(self._flush)
+            self._flush()
         elif self._events & READ and not self._inbox:
-            self._attempt(self._receive)
+            self._receive()
         elif not (self._is_port and events & HANGUP):
             self._settle()
 
@@ -135,23 +143,28 @@ class Connection:
             return
         try:
             step()
-        except OSError as error:
-            if self._is_port:
-                self._end(error)
-            else:
-                self.close()
-        except Exception as error:  # noqa: BLE001 - no memory, or a bug: that is one request's end
+        except Exception as error:  # noqa: BLE001 - that tells them apart
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, OSError):  # no memory, or a bug: that is one request's end
             self._splitter.reset()
             self._inbox.append(error)
             self._settle()
+        elif self._is_port:
+            self._end(error)
+        else:
+            self.close()
 
     # Receiving.
 
     def _receive(self) -> None:
         try:
-            data = os.read(self._fd, _READ_SIZE)
-            if self._is_port and len(data) == _PAGE:
-                data = self._gather_pages(data)
+            data = os.read(self._fd, self._room)
+            if len(data) == self._room:
+                data = self._add_more(data)
+            elif len(data) < self._little:
+                self._room = self._little
         except BlockingIOError:
             self._settle()
             return
@@ -186,17 +199,22 @@ class Connection:
             self._splitter.reset()
             return [error, *self._splitter.feed(data)]
 
-    def _gather_pages(self, page: bytes) -> bytes:
-        """A full *page* is seldom the last: add those behind it."""
-        if self._pages is None:
-            room = memoryview(bytearray(_READ_SIZE - _PAGE))
-            self._pages = [room, *(room[at : at + _PAGE] for at in range(0, len(room), _PAGE))]
-        room, *pages = self._pages
+    def _add_more(self, data: bytes) -> bytes:
+        """As much was there as was asked for, which is seldom all: add what is behind it."""
         try:
-            count = os.readv(self._fd, pages)
+            if self._is_port:
+                if self._pages is None:
+                    room = memoryview(bytearray(_LARGE - _PAGE))
+                    pages = range(0, len(room), _PAGE)
+                    self._pages = [room, *(room[at : at + _PAGE] for at in pages)]
+                room, *buffers = self._pages
+                return b"".join((data, room[: os.readv(self._fd, buffers)]))
+            if self._room == _LARGE:
+                return data
+            self._room = _LARGE
+            return data + os.read(self._fd, _LARGE)
         except BlockingIOError:
-            return page
-        return b"".join((page, room[:count]))
+            return data
 
     # Answering.
 

@@ -10,7 +10,7 @@ from qga.protocol.codec import Mismatch, decoder, encode
 from qga.protocol.model import Later, version
 from qga.protocol.writer import writer
 from qga.wire import text
-from qga.wire.envelope import NO_ID, check_request, failure, success, written
+from qga.wire.envelope import DONE, NO_ID, RETURNED, check_request, failure, success, written
 from qga.wire.message import long_request
 
 from . import commands
@@ -114,7 +114,7 @@ class Dispatcher:
             and (compat >= _LATEST or version(load(name).SINCE) <= compat)
         }
         self.known = Known()
-        self._learn = self.known.learn
+        self._whole, self._numbered = self.known.whole, self.known.numbered
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The reply to *message*, empty for a command that sends none.
@@ -137,7 +137,7 @@ class Dispatcher:
             command = entry.decode(arguments)
         except Exception as error:  # noqa: BLE001 - whatever was sent, the agent goes on
             return self._failure(entry, None, error, request_id)
-        self._learn(entry, arguments, command)
+        self.known.learn(entry, arguments, command)
         return self._perform(entry, command, request_id)
 
     def answer_known(self, entry: Entry, command: "Any") -> "Reply | Deferred | Iterator[bytes]":
@@ -155,22 +155,25 @@ class Dispatcher:
         if len(data) > text.SHORT:  # too long to look it up, too
             request = long_request(data)
         else:
-            found = self.known.find(data)
+            found = self._whole.get(data) or self._numbered(data)
             if found is not None:
-                return self.answer_known(*found)
+                entry, command = found
+                if self._policy.allows(entry.name):
+                    return self._perform(entry, command, NO_ID)
+                return None
             request = text.short_request(data)
         if request is None:
             return None
         name, arguments = request
-        entry = self.entries.get(name)
-        if entry is None or not self._policy.allows(name):
+        asked = self.entries.get(name)
+        if asked is None or not self._policy.allows(name):
             return None
         try:
-            command = entry.decode(arguments)
+            command = asked.decode(arguments)
         except (Mismatch, CommandError):
             return None
-        self._learn(entry, arguments, command)
-        return self._perform(entry, command, NO_ID)
+        self.known.learn(asked, arguments, command)
+        return self._perform(asked, command, NO_ID)
 
     def _refusal(self, name: str) -> CommandError:
         return (AgentFrozen if self._policy.frozen else CommandDisabled).named(name)
@@ -185,6 +188,12 @@ class Dispatcher:
             if entry.called is not None:
                 log.account(entry.called, command)
             result = (entry.handler or entry.load())(self._agent, command)
+            if entry.returned is None and entry.replies and request_id is NO_ID:
+                # Nothing, or a number, is most of what is returned.
+                if result is None:
+                    return [entry.prefix + DONE]
+                if type(result) is int:
+                    return [RETURNED % (entry.prefix, result)]
             if isinstance(result, Later):
                 return self._later(entry, command, result, request_id)
             return self._success(entry, command, result, request_id)

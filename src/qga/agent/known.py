@@ -22,7 +22,10 @@ _DIGITS = 18
 
 
 class Known:
-    """What has been learnt."""
+    """What has been learnt; that something is not known says nothing about it.
+
+    `whole` has the commands without arguments, by all of their bytes.
+    """
 
     def __init__(self) -> None:
         self.whole: dict[bytes, Found] = {}
@@ -46,11 +49,8 @@ class Known:
             ):
                 self._numbered[start.encode()] = entry, make
 
-    def find(self, data: bytes) -> "Found | None":
-        """The command that *data* is; None if it is not known, which says nothing about it."""
-        found = self.whole.get(data)
-        if found is not None:
-            return found
+    def numbered(self, data: bytes) -> "Found | None":
+        """The command that *data* is, if it is known but for a number in it."""
         start, _, end = data.rpartition(b":")
         numbered = self._numbered.get(start)
         if numbered is None:

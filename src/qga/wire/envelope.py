@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 # No id: the request had none (None is null, which is echoed).
 NO_ID = object()
 
-_DONE = b'{"return": {}}\n'
+# Replies, to put a prefix before, that return nothing, and an integer.
+DONE = b'{"return": {}}\n'
+RETURNED = b'%b{"return": %d}\n'
 
 
 def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, Any]]":
@@ -75,9 +77,9 @@ def success(value: "Any", request_id: object = NO_ID, prefix: bytes = b"") -> "l
     """The reply that returns *value* (None: nothing), in pieces, with *prefix* before it."""
     if request_id is NO_ID:
         if value is None:
-            return [prefix + _DONE]
+            return [prefix + DONE]
         if type(value) is int:
-            return [b'%b{"return": %d}\n' % (prefix, value)]
+            return [RETURNED % (prefix, value)]
     if value is None:
         value = {}
     reply = {"return": value}
