@@ -105,3 +105,50 @@ def test_any_bytes(agent: Agent, start: bytes) -> None:
             assert reply == by_the_splitter(agent, start + junk)
 
     check()
+
+
+NUMBERS = [
+    b"0", b"7", b"1000", b"999999999999999999", b"9223372036854775807", b"9223372036854775808",
+    b"00", b"01", b"-1", b"-0", b"+1", b"1.0", b"1e3", b"1_0", b'"1"', b"null", b"true", b"",
+    b"1 1", b"\xd9\xa1", b"[1]", b"1, 1", b'1, "id": 2', b'1, "more": 2',
+]  # fmt: skip
+AROUND = [
+    (b"", b"}}"), (b"", b"}}\n"), (b" ", b"}}\n"), (b"  ", b" } }\n\n"), (b"\t", b"}}"),
+    (b"", b"}"), (b"", b"}}}"), (b"}", b"}"), (b"", b"}\n}"),
+    (b"", b"}}" + b'{"execute": "guest-ping"}'),
+    (b"", b"}}\xff"), (b"", b"}}\r\n"), (b"", b'}, "id": 8}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b'{"execute": "guest-sync-delimited", "arguments": {"id":',
+        b'{"execute":"guest-sync","arguments":{"id":',
+        b'{"execute": "guest-file-close", "arguments": {"handle":',
+    ],
+)
+def test_what_is_known_but_for_a_number(agent: Agent, start: bytes) -> None:
+    directly(agent, start + b"5}}")
+    assert agent.dispatcher.known.numbered(start + b" 5}}\n") is not None
+    for number in NUMBERS:
+        for before, behind in AROUND:
+            data = start + before + number + behind
+            reply = directly(agent, data)
+            assert reply in (None, by_the_splitter(agent, data)), data
+
+
+def test_what_is_known_may_be_refused_later(agent: Agent) -> None:
+    for data in (
+        b'{"execute": "guest-get-host-name"}\n',
+        asking(b"guest-exec-status", b'"pid": 1'),
+    ):
+        by_the_splitter(agent, data)
+        by_the_splitter(agent, data)
+        agent.policy.frozen = True
+        try:
+            refused = by_the_splitter(agent, data)
+            assert b'"CommandNotFound"' in refused
+            assert directly(agent, data) in (None, refused)
+        finally:
+            agent.policy.frozen = False

@@ -7,6 +7,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.agent.conftest import Starter
 from tests.agent.harness import RunningAgent, closing, lift_file_limit, request, spins, until
 
@@ -47,6 +49,24 @@ def test_a_message_may_be_split_at_any_byte(running: RunningAgent) -> None:
         for at in range(len(message)):
             peer.send(message[at : at + 1])
         assert peer.reply() == expected
+
+
+@pytest.mark.parametrize("step", [1, 5, 26, 27, 100, 4096])
+def test_a_row_of_requests_may_be_cut_anywhere(running: RunningAgent, step: int) -> None:
+    sync = b'{"execute": "guest-sync", "arguments": {"id": %d}}'
+    row = b"".join(
+        PING[: 26 - number % 2] * (number % 3) + b" " * (number % 5) + sync % number
+        for number in range(100)
+    )
+    expected: list[object] = []
+    for number in range(100):
+        expected += [{"return": {}}] * (number % 3)
+        expected.append({"return": number})
+    with running.connect() as peer:
+        peer.ask("guest-ping")
+        for at in range(0, len(row), step):
+            peer.send(row[at : at + step])
+        assert [peer.reply() for _ in expected] == expected
 
 
 def test_ten_thousand_requests_of_one_client_do_not_hold_up_another(running: RunningAgent) -> None:
