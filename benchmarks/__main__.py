@@ -56,8 +56,8 @@ def _options() -> argparse.Namespace:
         metavar="FOLDER",
         help=f"write {markdown.PAGE} there, and {markdown.PICTURE} if throughput is measured",
     )
-    usual = ", ".join(plan.option for plan in PLANS if plan.default)
-    parts = parser.add_argument_group("parts", f"without any: {usual}")
+    short = ", ".join(plan.option for plan in PLANS if plan.in_short)
+    parts = parser.add_argument_group("parts", f"without any: all; with --quick, {short}")
     for plan in PLANS:
         parts.add_argument(f"--{plan.option}", action="store_true", help=plan.title)
     options = parser.parse_args()

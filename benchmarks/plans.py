@@ -39,7 +39,7 @@ PLANS = (
         library.guest_legend,
         library.guest,
         seconds=(300, 60),
-        default=False,
+        in_short=False,
     ),
     Plan(
         "virtio",
@@ -47,7 +47,7 @@ PLANS = (
         virtio.legend,
         virtio.tables,
         seconds=(240, 20),
-        default=False,
+        in_short=False,
     ),
     Plan(
         "libvirt",
@@ -55,6 +55,6 @@ PLANS = (
         library.libvirt_legend,
         library.libvirt,
         seconds=(300, 60),
-        default=False,
+        in_short=False,
     ),
 )

@@ -68,13 +68,11 @@ class Plan:
     tables: Callable[[Setting], Iterator[Table]]
     seconds: tuple[int, int]
     """About how long it takes, in full and in short."""
-    default: bool = True
-    """Whether it is measured when nothing is chosen,"""
     in_short: bool = True
-    """and in the short form, too."""
+    """Whether it is measured in the short form, too, when nothing is chosen."""
 
     def usual(self, *, short: bool) -> bool:
-        return self.default and (self.in_short or not short)
+        return self.in_short or not short
 
 
 @dataclass
