@@ -19,7 +19,7 @@ from qga.protocol.network import GetInterfaces, InterfaceStatistics, NetworkInte
 from qga.protocol.writer import writer
 
 from . import netlink
-from .reading import ShortLines, text
+from .reading import KernelFile, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Listing:
     def __init__(self, interfaces: "Callable[[], list[NetworkInterface]]", proc: str) -> None:
         self._interfaces = interfaces
         self._changes = netlink.Changes(netlink.OF_LINKS | netlink.OF_IPV4 | netlink.OF_IPV6)
-        self._dev = ShortLines(f"{proc}/net/dev")
-        self._inet6 = ShortLines(f"{proc}/net/if_inet6")
+        self._dev = KernelFile(f"{proc}/net/dev", short_lines=True)
+        self._inet6 = KernelFile(f"{proc}/net/if_inet6", short_lines=True)
         # What /proc/net/if_inet6 said, and the names in /proc/net/dev, when the text was made.
         self._told = b""
         self._names: list[bytes] | None = None

@@ -30,7 +30,7 @@ _SHORT = 1 << 14
 _CHUNK = 1 << 16
 
 # The kernel fills a page, of 4 KiB or more, with as many lines as go into it. Where there was room
-# for the longest of those that are read by `ShortLines`, there are no more.
+# for the longest of those that are read as such, there are no more.
 _FULL = 3 << 10
 
 # More than any of the files has that are read; /dev/zero has no end.
@@ -70,12 +70,17 @@ class KernelFile:
     """A file of /proc that is read again and again, for which it is opened but once.
 
     The kernel makes its content anew for whoever reads from the beginning.
+
+    Args:
+        path: where it is.
+        short_lines: whether its lines are short; then it shows when the last piece has been read.
     """
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("_fd", "_full", "path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, short_lines: bool = False) -> None:
         self.path = path
+        self._full = _FULL if short_lines else 1
         self._fd = -1
 
     def read(self) -> bytes:
@@ -87,9 +92,13 @@ class KernelFile:
         try:
             if self._fd < 0:
                 self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            pieces = [os.pread(self._fd, _CHUNK, 0)]
-            size = len(pieces[0])
-            while piece := os.pread(self._fd, _CHUNK, size):
+            piece = os.pread(self._fd, _CHUNK, 0)
+            if len(piece) < self._full:
+                return piece
+            pieces = [piece]
+            size = len(piece)
+            while len(piece) >= self._full:
+                piece = os.pread(self._fd, _CHUNK, size)
                 pieces.append(piece)
                 size += len(piece)
         except OSError as error:
@@ -99,34 +108,6 @@ class KernelFile:
     def __del__(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-
-
-class ShortLines(KernelFile):
-    """The same for a file whose lines are short, which saves the last read."""
-
-    __slots__ = ()
-
-    def read(self) -> bytes:
-        """All that is in it now.
-
-        Raises:
-            OSError: as `read_file`.
-        """
-        try:
-            if self._fd < 0:
-                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            piece = os.pread(self._fd, _CHUNK, 0)
-            if len(piece) < _FULL:
-                return piece
-            pieces = [piece]
-            length = 0
-            while len(piece) >= _FULL:
-                length += len(piece)
-                piece = os.pread(self._fd, _CHUNK, length)
-                pieces.append(piece)
-        except OSError as error:
-            raise OSError(error.errno, f'open("{self.path}"): {error.strerror}') from None
-        return b"".join(pieces)
 
 
 class _Kept(Generic[T]):

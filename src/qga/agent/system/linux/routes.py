@@ -9,7 +9,7 @@ from _json import encode_basestring_ascii as quote
 
 from qga.agent.lean import socket
 
-from .reading import ShortLines, malformed, text
+from .reading import KernelFile, malformed, text
 
 _UINT32 = 0xFFFFFFFF
 
@@ -35,7 +35,10 @@ class Routes:
     """
 
     def __init__(self, proc: str) -> None:
-        self._files = ShortLines(f"{proc}/net/route"), ShortLines(f"{proc}/net/ipv6_route")
+        self._files = (
+            KernelFile(f"{proc}/net/route", short_lines=True),
+            KernelFile(f"{proc}/net/ipv6_route", short_lines=True),
+        )
         # The kernel's text of the last time, and what came of it: the same text comes to the same.
         self._told: list[bytes] = []
         self._text = b""
@@ -69,7 +72,7 @@ class Routes:
         return f"[{', '.join(found)}]".encode("ascii")
 
 
-def _read(file: ShortLines) -> bytes:
+def _read(file: KernelFile) -> bytes:
     """What is in it; nothing where the kernel is without that version of IP."""
     try:
         return file.read()
