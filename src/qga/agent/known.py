@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
     Found = tuple[Entry, Any]
 
-_ENDS = b"", b"\n"
+# Of each spelling: before the name, before the arguments and their only name, behind that, the end.
+_SPELLINGS = (
+    ('{"execute": "', '", "arguments": {"', '": ', "}}"),
+    ('{"execute":"', '","arguments":{"', '":', "}}"),
+)
+_LINE_ENDS = "", "\n"
+
+_DIGITS, _ZERO = b"0123456789", 0x30
 
 # Longer ones may be too large.
-_DIGITS = 18
+_LONGEST = 18
 
 
 class Known:
@@ -29,7 +36,8 @@ class Known:
 
     def __init__(self) -> None:
         self.whole: dict[bytes, Found] = {}
-        self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any]]] = {}
+        # By what is around the number: what makes the command, and where the number is.
+        self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any], int, int]] = {}
         self._learnt: set[str] = set()
 
     def learn(self, entry: "Entry", arguments: "dict[str, Any]", command: "Any") -> None:
@@ -37,32 +45,27 @@ class Known:
         if entry.name in self._learnt:
             return
         self._learnt.add(entry.name)
-        if not arguments:
-            for start in (f'{{"execute": "{entry.name}"}}', f'{{"execute":"{entry.name}"}}'):
-                for end in _ENDS:
-                    self.whole[start.encode() + end] = entry, command
-        elif (one := of_one_integer(entry.command)) is not None:
-            wire, make = one
-            for start in (
-                f'{{"execute": "{entry.name}", "arguments": {{"{wire}"',
-                f'{{"execute":"{entry.name}","arguments":{{"{wire}"',
-            ):
-                self._numbered[start.encode()] = entry, make
+        one = of_one_integer(entry.command)
+        for first, second, third, fourth in _SPELLINGS:
+            for line_end in _LINE_ENDS:
+                if not arguments:
+                    text = first + entry.name + '"}' + line_end
+                    self.whole[text.encode()] = entry, command
+                elif one is not None:
+                    wire, make = one
+                    before = first + entry.name + second + wire + third
+                    behind = fourth + line_end
+                    around = entry, make, len(before), -len(behind)
+                    self._numbered[(before + behind).encode()] = around
 
     def numbered(self, data: bytes) -> "Found | None":
         """The command that *data* is, if it is known but for a number in it."""
-        start, _, end = data.rpartition(b":")
-        numbered = self._numbered.get(start)
-        if numbered is None:
+        found = self._numbered.get(data.translate(None, _DIGITS))
+        if found is None:
             return None
-        # Two braces close what was opened; blanks may be anywhere between them.
-        digits = end.lstrip(b" ").rstrip(b" }\n")
-        if (
-            not digits.isdigit()
-            or len(digits) > _DIGITS
-            or (digits[0] == 0x30 and len(digits) > 1)
-            or end.count(b"}") != 2
-        ):
-            return None
-        entry, make = numbered
-        return entry, make(int(digits))
+        entry, make, start, end = found
+        # There are as many of them as there are bytes in this place.
+        digits = data[start:end]
+        if digits.isdigit() and len(digits) <= _LONGEST and (digits[0] != _ZERO or digits == b"0"):
+            return entry, make(int(digits))
+        return None
