@@ -61,7 +61,7 @@ class Port:
         self._fd = os.dup(guest.fileno())
         guest.setblocking(False)
         self._leave()
-        monkeypatch.setattr(Connection, "_is_hung_up", lambda _: self._away)
+        monkeypatch.setattr("qga.agent.connection.hung_up", lambda _: self._away)
         self.agent = make_agent(folder)
         loop: Any = self.loop
         self.connection = Connection(

@@ -7,12 +7,12 @@ that does not read: so a client costs bounded memory, and never holds up another
 
 import errno
 import os
-import select
 
 from qga.wire.splitter import Splitter
 
 from .dispatch import Deferred
-from .loop import EDGE, HANGUP, READ, WRITE
+from .loop import EDGE, HANGUP, READ, WRITE, hung_up
+from .pages import PAGE, TAKEN, Pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 # Most requests are little, and memory for much costs more than to read one. When more comes, one to
 # write 64 KiB, which is 88 KB of text, fits in: as a whole it takes the quick way.
 _LITTLE, _LARGE = 16 * 1024, 128 * 1024
-
-# The virtio driver hands over one page at a time, which the kernel repeats for each buffer of a
-# readv; and it takes no more than this from a buffer of a write, which it repeats as well.
-_PAGE, _TAKEN = 4096, 32 * 1024
 
 # Requests answered before the next client has its turn.
 _TURN = 256
@@ -77,8 +73,8 @@ class Connection:
         self._lost_at_end = lost_at_end
         self._splitter = Splitter()
         self._ahead = b""  # received, and not looked at yet
-        self._room = self._little = _PAGE if is_port else _LITTLE
-        self._pages: list[memoryview] | None = None  # room for what `readv` reads; first, all of it
+        self._room = self._little = PAGE if is_port else _LITTLE
+        self._pages: Pages | None = None
         self._inbox: list[Any] = []  # messages not answered yet, the next one last
         self._out: list[bytes | memoryview] = []
         self._stream: Iterator[bytes] | None = None
@@ -129,14 +125,9 @@ class Connection:
 
     def _drop_if_away(self) -> None:
         self._away = None
-        if not self._closed and self._is_hung_up():
+        if not self._closed and hung_up(self._fd):
             self._drop_output()
             self._settle()
-
-    def _is_hung_up(self) -> bool:
-        poller = select.poll()
-        poller.register(self._fd, 0)
-        return bool(poller.poll(0))
 
     def _attempt(self, step: "Callable[[], None]") -> None:
         if self._closed:
@@ -204,11 +195,8 @@ class Connection:
         try:
             if self._is_port:
                 if self._pages is None:
-                    room = memoryview(bytearray(_LARGE - _PAGE))
-                    pages = range(0, len(room), _PAGE)
-                    self._pages = [room, *(room[at : at + _PAGE] for at in pages)]
-                room, *buffers = self._pages
-                return b"".join((data, room[: os.readv(self._fd, buffers)]))
+                    self._pages = Pages(_LARGE - PAGE)
+                return data + self._pages.read(self._fd)
             if self._room == _LARGE:
                 return data
             self._room = _LARGE
@@ -320,9 +308,9 @@ class Connection:
         elif out:
             if len(out) > 1 and sum(map(len, out)) <= _GATHER:
                 out[:] = [b"".join(out)]
-            if self._is_port and len(out[0]) > _TAKEN:
+            if self._is_port and len(out[0]) > TAKEN:
                 view = memoryview(out[0])
-                out[:1] = [view[at : at + _TAKEN] for at in range(0, len(view), _TAKEN)]
+                out[:1] = [view[at : at + TAKEN] for at in range(0, len(view), TAKEN)]
             try:
                 written = os.write(self._fd, out[0]) if len(out) == 1 else os.writev(self._fd, out)
             except BlockingIOError:

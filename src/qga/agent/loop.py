@@ -24,6 +24,13 @@ HANGUP = select.EPOLLHUP | select.EPOLLERR
 EDGE = select.EPOLLET
 
 
+def hung_up(fd: int) -> bool:
+    """Whether nobody is at the other end of *fd* now."""
+    poller = select.poll()
+    poller.register(fd, 0)
+    return bool(poller.poll(0))
+
+
 class Loop:
     """The agent's event loop."""
 
