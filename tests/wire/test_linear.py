@@ -144,6 +144,21 @@ def test_the_deepest_message_is_left_to_the_c_decoder() -> None:
     assert work.calls < 30
 
 
+@pytest.mark.usefixtures("deep_enough")
+def test_long_messages_behind_one_that_was_cut_are_left_to_it_as_well() -> None:
+    """But for the one in which a read ends."""
+    count, message = 200, b"[" * 1000 + b"]" * 1000
+    work = Work().of(message * count, READ)
+    assert work.calls < 40 * count
+
+
+def test_the_same_garbage_again_costs_few_calls() -> None:
+    count = 5_000
+    for garbage, most in ((b"nothing\n", 20), (b"1 ", 20), (b"\xff\n", 12), (b"]", 3)):
+        work = Work().of(garbage * count, READ)
+        assert work.calls < most * count
+
+
 def test_errors_that_wait_keep_no_frames() -> None:
     for event in Splitter().feed(b'nothing\n[1,\xff]\n{"a":1,"a":2}\n["\\x"]\n["a" "b"]\n'):
         assert isinstance(event, CommandError)
