@@ -63,7 +63,12 @@ def test_what_was_cancelled_does_not_wake_the_loop_up(loop: Loop, monkeypatch: A
     for timer in timers[1:6]:
         loop.cancel(timer)
     patience = []
-    monkeypatch.setattr(loop, "_patience", lambda: patience.append(1) or Loop._patience(loop))
+
+    def asked() -> float:
+        patience.append(Loop._patience(loop))
+        return patience[-1]
+
+    monkeypatch.setattr(loop, "_patience", asked)
     loop.run()
     for timer in timers[6:7]:
         loop.cancel(timer)
