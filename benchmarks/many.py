@@ -15,6 +15,7 @@ from benchmarks.report import Cell, Column, Row, Setting, Table, medians
 from benchmarks.sites import in_memory
 
 FEW, MANY = 1, 1000
+_TIMES = 2 * MANY
 _PING = request("guest-ping") + b"\n"
 
 # The CPU seconds of one operation among so many.
@@ -43,12 +44,12 @@ def _connections(agent: Running, count: int) -> Iterator[list[Client]]:
 
 def _one_of(agent: Running, _: Path, count: int) -> float:
     with _connections(agent, count):
-        return _pings(agent, [agent.client] * MANY)
+        return _pings(agent, [agent.client] * _TIMES)
 
 
 def _each_of(agent: Running, _: Path, count: int) -> float:
     with _connections(agent, count) as clients:
-        return _pings(agent, clients * (MANY // count))
+        return _pings(agent, clients * (_TIMES // count))
 
 
 def _pings(agent: Running, clients: Sequence[Client]) -> float:
@@ -64,7 +65,7 @@ def _with_open(take: Callable[[Running, Path, int], float]) -> Take:
     def with_handles(agent: Running, folder: Path, count: int) -> float:
         opening = request("guest-file-open", path=str(folder / "content"))
         agent.client.each(opening, count - 1)
-        return take(agent, folder, MANY // 4)
+        return take(agent, folder, _TIMES // 4)
 
     return with_handles
 
@@ -99,7 +100,7 @@ def tables(setting: Setting) -> Iterator[Table]:
     rows = []
     allow_files(2 * MANY)
     with one_processor(), in_memory() as folder:
-        (folder / "content").write_bytes(CONTENT[: MANY * KIB])
+        (folder / "content").write_bytes(CONTENT[: _TIMES * KIB])
         for case in CASES:
             if setting.only not in case.name:
                 continue
