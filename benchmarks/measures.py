@@ -110,7 +110,7 @@ def writing(size: int) -> Take:
     return take
 
 
-def _open_and_close(agent: Running, folder: Path, times: int) -> Sample:
+def open_and_close(agent: Running, folder: Path, times: int) -> Sample:
     opening = request("guest-file-open", path=str(folder / "content"))
     handle = agent.client.result("guest-file-open", path=str(folder / "content"))
     agent.client.result("guest-file-close", handle=handle)
@@ -161,7 +161,7 @@ MEASURES = (
         Measure(f"guest-file-write {name}", "us" if size < MIB else "ms", times, writing(size))
         for (name, size), times in zip(_TO_WRITE.items(), (1000, 100, 12, 2, 1), strict=True)
     ),
-    Measure("guest-file-open and -close", "us", 400, _open_and_close),
+    Measure("guest-file-open and -close", "us", 400, open_and_close),
     Measure("guest-exec /bin/true", "us", 100, program("/bin/true")),
     Measure(
         "guest-exec, 8 MiB printed",

@@ -1,6 +1,6 @@
 """Everything that can be measured, in the order of the report. A new part is registered here."""
 
-from benchmarks import abuse, agents, library, throughput, virtio
+from benchmarks import abuse, agents, library, many, throughput, virtio
 from benchmarks.report import Plan
 
 PLANS = (
@@ -24,6 +24,14 @@ PLANS = (
         abuse.legend,
         abuse.tables,
         seconds=(330, 70),
+        in_short=False,
+    ),
+    Plan(
+        "many",
+        "One among many",
+        many.legend,
+        many.tables,
+        seconds=(30, 6),
         in_short=False,
     ),
     Plan(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import abuse, compare, markdown, text, throughput
+from benchmarks import abuse, compare, many, markdown, text, throughput
 from benchmarks.__main__ import duration, measured, summary
 from benchmarks.agents import REQUESTS, life_row, request_columns, request_row
 from benchmarks.contenders import BARE, OURS, STOCK, Contender
@@ -231,6 +231,11 @@ def test_a_stream_is_judged_by_its_cpu_time() -> None:
     row = abuse.row("b", stock, [abuse.Cost(4.0, 10, 9.0)])
     assert row.cells[-3:] == (0.5, 0.5, MISSED)
     assert row.missed == ("b: 0.50, must be 1",)
+
+
+def test_one_among_many_is_compared_with_itself() -> None:
+    row = many.row("a", [[], [(2e-6, 3e-6), (1e-6, 2e-6), (4e-6, 4e-6)]])
+    assert row.cells == (None, None, None, 2.0, 3.0, 1.5)
 
 
 def test_the_summary_names_what_is_missed() -> None:

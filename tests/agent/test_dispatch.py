@@ -70,6 +70,15 @@ def test_sync_delimited_is_preceded_by_ff(agent: Agent) -> None:
 
 # Requests that are none.
 
+
+def test_errors_of_the_splitter_have_each_their_own_reply(agent: Agent) -> None:
+    first, second = CommandError("JSON parse error, one"), CommandError("JSON parse error, two")
+    for error in (first, first, second, first, MemoryError(), second, second):
+        desc = error.desc if isinstance(error, CommandError) else "not enough memory"
+        assert answer(agent, error)["error"]["desc"].startswith(desc)
+        assert not isinstance(error, CommandError) or error.__traceback__ is None
+
+
 BAD_ARGUMENTS = "QMP input member 'arguments' must be an object"
 NO_INTEGER = "Invalid parameter type for 'id', expected: integer"
 

@@ -94,7 +94,8 @@ def test_twice_as_much_is_twice_the_work(name: str) -> None:
 
 
 def test_a_long_message_in_pages_is_twice_the_work() -> None:
-    once, twice = (Work().of(request(b"QUJD" * size), 4096) for size in (1 << 20, 2 << 20))
+    """The longest that there may be, and half of it."""
+    once, twice = (Work().of(request(b"QUJD" * size), 4096) for size in (8 << 20, 16 << 20))
     assert twice.calls <= 2.2 * once.calls
     assert twice.copied <= 2.2 * once.copied
 
@@ -142,6 +143,21 @@ def test_the_deepest_message_is_left_to_the_c_decoder() -> None:
     stream = b"[" * 1024 + b"]" * 1024
     work = Work().of(stream, len(stream))
     assert work.calls < 30
+
+
+@pytest.mark.usefixtures("deep_enough")
+def test_long_messages_behind_one_that_was_cut_are_left_to_it_as_well() -> None:
+    """But for the one in which a read ends."""
+    count, message = 200, b"[" * 1000 + b"]" * 1000
+    work = Work().of(message * count, READ)
+    assert work.calls < 40 * count
+
+
+def test_the_same_garbage_again_costs_few_calls() -> None:
+    count = 5_000
+    for garbage, most in ((b"nothing\n", 20), (b"1 ", 20), (b"\xff\n", 12), (b"]", 3)):
+        work = Work().of(garbage * count, READ)
+        assert work.calls < most * count
 
 
 def test_errors_that_wait_keep_no_frames() -> None:

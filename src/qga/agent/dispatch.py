@@ -114,6 +114,9 @@ class Dispatcher:
             and (compat >= _LATEST or version(load(name).SINCE) <= compat)
         }
         self.known = Known()
+        # The last error of the splitter, and its reply.
+        self._garbage: CommandError | None = None
+        self._garbage_reply: Reply = []
         self._whole, self._numbered = self.known.whole, self.known.numbered
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
@@ -121,11 +124,11 @@ class Dispatcher:
 
         *message* is a decoded value, or the exception that it ended in.
         """
+        if isinstance(message, Exception):
+            return self._not_json(message)
         request_id: object = NO_ID
         entry = None
         try:
-            if isinstance(message, Exception):
-                raise message
             if type(message) is dict and self._ids:
                 request_id = message.get("id", NO_ID)
             name, arguments = check_request(message, ids=self._ids)
@@ -139,6 +142,15 @@ class Dispatcher:
             return self._failure(entry, None, error, request_id)
         self.known.learn(entry, arguments, command)
         return self._perform(entry, command, request_id)
+
+    def _not_json(self, error: Exception) -> "Reply":
+        """The reply for what is no message; garbage is worth the same error many times over."""
+        if error is self._garbage:
+            return self._garbage_reply
+        reply = self._failure(None, None, error, NO_ID)
+        if type(error) is CommandError:  # which has no frames that would be kept
+            self._garbage, self._garbage_reply = error, reply
+        return reply
 
     def answer_known(self, entry: Entry, command: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The same for a request that is one of `known`."""

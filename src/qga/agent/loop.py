@@ -7,6 +7,7 @@ more to do asks to be called again (`soon`), so that no client waits for another
 import os
 import select
 import time
+from _heapq import heappop, heappush
 
 from .lean import signal
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     OnEvents = Callable[[int], None]
-    Timer = tuple[float, Callable[[], None]]
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
@@ -31,13 +31,30 @@ def hung_up(fd: int) -> bool:
     return bool(poller.poll(0))
 
 
+class Timer:
+    """What is to be called once, and when; the earliest is the least.
+
+    Attributes:
+        callback: None when it was called, or is not to be.
+    """
+
+    __slots__ = ("callback", "due")
+
+    def __init__(self, due: float, callback: "Callable[[], None]") -> None:
+        self.due = due
+        self.callback: Callable[[], None] | None = callback
+
+    def __lt__(self, other: "Timer") -> bool:
+        return self.due < other.due
+
+
 class Loop:
     """The agent's event loop."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, OnEvents] = {}
-        self._timers: list[Timer] = []
+        self._timers: list[Timer] = []  # a heap
         self._soon: list[Callable[[], None]] = []
         self._signals: dict[int, Callable[[], None]] = {}
         self._arrived: list[int] = []
@@ -62,14 +79,14 @@ class Loop:
 
     def later(self, seconds: float, callback: "Callable[[], None]") -> "Timer":
         """Call *callback* once, in *seconds*; return by what to cancel it."""
-        timer = time.monotonic() + seconds, callback
-        self._timers.append(timer)
+        timer = Timer(time.monotonic() + seconds, callback)
+        heappush(self._timers, timer)
         return timer
 
     def cancel(self, timer: "Timer") -> None:
         """Do not call what *timer* stands for, if it was not called yet."""
-        if timer in self._timers:
-            self._timers.remove(timer)
+        timer.callback = None
+        self._drop_cancelled()
 
     def soon(self, callback: "Callable[[], None]") -> None:
         """Call *callback* once, after everybody else has had a turn."""
@@ -106,15 +123,24 @@ class Loop:
     def _patience(self) -> float:
         if self._soon:
             return 0
-        return max(0.0, min(due for due, _ in self._timers) - time.monotonic())
+        return max(0.0, self._timers[0].due - time.monotonic())
 
     def _run_due(self) -> None:
-        now = time.monotonic()
-        due = [callback for at, callback in self._timers if at <= now]
-        self._timers = [timer for timer in self._timers if timer[0] > now]
         soon, self._soon = self._soon, []
-        for callback in due + soon:
+        now = time.monotonic()
+        while self._timers and self._timers[0].due <= now:
+            timer = heappop(self._timers)
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                callback()
+        self._drop_cancelled()
+        for callback in soon:
             callback()
+
+    def _drop_cancelled(self) -> None:
+        """Until the next timer is one to be called: the loop does not wake up for others."""
+        while self._timers and self._timers[0].callback is None:
+            heappop(self._timers)
 
     def close(self) -> None:
         """Release the loop's own descriptors and the signals."""

@@ -19,7 +19,7 @@ import sys
 
 from qga.errors import CommandError
 
-from . import bulk, message, quoting, strict, whole
+from . import bulk, garbage, message, quoting, strict, whole
 from .blob import THRESHOLD, Blob
 from .nesting import FLATTENED, Nesting, flattened
 
@@ -118,13 +118,13 @@ class Splitter:
     def _scan(self, data: bytes, stuck: int = -1) -> "list[Any]":
         """The way for everything.
 
-        It leads back to the quick one where a message begins, but at *stuck*. Only so far as that
-        goes well, the quick one is given much: it may be left again after each message.
+        It leads back to the quick one where a message begins, but at *stuck*. What the quick one is
+        given grows with how far it was to there: it may be left again after each message.
         """
         events: list[Any] = []
         self._events = events
         at, end = 0, len(data)
-        window = _AHEAD
+        last = 0  # where the quick way was tried before
         tried = False
         while at < end:
             if self._quote:
@@ -139,12 +139,12 @@ class Splitter:
             elif self._text or self._discarding:
                 at = self._word(data, at)
             elif at != stuck and self.idle and data[at] in _OPENING:
+                window, last = max(_AHEAD, 2 * (at - last)), at
                 values, length = whole.messages(
                     data[at : at + window], self._harmless, self._must_count
                 )
                 events += values
                 stuck = at = at + length
-                window = 2 * window if 2 * length > window else _AHEAD
             else:
                 at = self._between(data, at)
         return events
@@ -170,15 +170,24 @@ class Splitter:
             ends = (data.find(mark, at, end) for mark in (_BRACE, _NEWLINE, _RESET))
             return min((found for found in ends if found >= 0), default=end)
         if byte in _STRUCTURE:
-            self._events.append(strict.parse_error("expecting value"))
+            self._events.append(garbage.EXPECTING_VALUE)
             return at + 1
         if byte in _QUOTES:
             self.idle = False
             return self._open_string(byte, at)
         if byte in _WORD and byte not in b"+.E":
-            self.idle = False
-            return self._word(data, at)
-        return self._lexical_error(data, at)
+            return self._first_word(data, at)
+        self._events.append(garbage.stray(byte))
+        self._ignore_line_after(byte)
+        return at + 1
+
+    def _first_word(self, data: bytes, at: int) -> int:
+        end = at + _run(data, at, _WORD)
+        if end < min(at + _AHEAD, len(data)) and end - at <= self._harmless:
+            self._events.append(garbage.word(data[at:end]))
+            return end
+        self.idle = False
+        return self._word(data, at)
 
     def _word(self, data: bytes, at: int) -> int:
         """Take a number or keyword that stands alone; the first byte that is neither ends it."""
@@ -191,7 +200,7 @@ class Splitter:
     # Inside of a message, outside of strings.
 
     def _outside(self, data: bytes, at: int, ahead: int = _AHEAD) -> int:
-        end = self._next_quote(data, at, min(at + ahead, len(data)))
+        end = quoting.next_quote(data, at, min(at + ahead, len(data)))
         segment = data[at:end]
         foreign = segment.translate(None, _LEGAL_OUTSIDE)
         if foreign:
@@ -236,14 +245,6 @@ class Splitter:
         self._tokens += len(segment.translate(_STRUCTURE_TO_SPACE).split())
         if segment and segment[0] in _WORD and self._text and self._text[-1] in _WORD:
             self._tokens -= 1  # a word that began before *data*
-
-    def _next_quote(self, data: bytes, at: int, limit: int) -> int:
-        """Where the next quote is, or *limit*."""
-        double = data.find(b'"', at, limit)
-        if double < 0:
-            double = limit
-        single = data.find(b"'", at, double)
-        return double if single < 0 else single
 
     def _deepest(self) -> int:
         """How deep the message may be: any depth, where it is discarded."""
@@ -365,10 +366,15 @@ class Splitter:
         """Report the byte at *at*, drop what is pending and return where to go on."""
         token = self._text[-self._length - 1 :] if self._quote and self._blob is None else b""
         self._events.append(strict.stray(strict.printable(token + data[at : at + 1])))
-        self._cleared = data[at] == _RESET
-        self._skipping = not self._cleared
         self._reset()
+        self._ignore_line_after(data[at])
         return at + 1
+
+    def _ignore_line_after(self, byte: int) -> None:
+        """What is wrong once is not reported again: a run of 0xFF, or the rest of the line."""
+        self._cleared = byte == _RESET
+        self._skipping = not self._cleared
+        self.idle = False
 
     def _finish(self) -> None:
         if not self._discarding:
