@@ -61,6 +61,20 @@ def test_a_long_reply_takes_the_quick_way(size: int, monkeypatch: pytest.MonkeyP
     assert all(type(event["return"]["buf-b64"].data) is bytes for event in came)
 
 
+def test_the_quick_way_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("followed string by string")
+
+    gathering = Gathering(Splitter())
+    replies = (LONG + b"\n") * 2
+    # A short beginning is not kept.
+    assert gathering.feed(replies[:1000]) == []
+    assert len(gathering.feed(replies[1000 : len(LONG) + 1000])) == 1
+    monkeypatch.setattr(Splitter, "_scan", refuse)
+    (reply,) = gathering.feed(replies[len(LONG) + 1000 :])
+    assert reply["return"]["buf-b64"].data == DATA
+
+
 @pytest.mark.parametrize("end", [b"\n", b"", b" ", b"\r"])
 def test_a_reply_is_not_kept_when_it_is_complete(end: bytes) -> None:
     *before, last = fed(LONG + end, len(LONG + end) // 3 + 1)

@@ -35,7 +35,7 @@ class Gathering:
 
     def feed(self, data: bytes) -> "list[Any]":
         """Take the next *data*; return what it completes, as `Splitter.feed` does."""
-        if not self._held and (len(data) < _LONG or not self._splitter.idle):
+        if not self._held and len(data) < _LONG:
             return self._splitter.feed(data)
         values: list[Any] = []
         # Agents end each reply with a newline, which no string holds.
