@@ -67,7 +67,7 @@ def look(path: bytes, *, must: bool) -> Flow[Look | None]:
     """What the guest tells of a file; None if it cannot tell, unless it *must*."""
     try:
         done = yield from run(_LOOK, path)
-        words = done.out.split(maxsplit=5)
+        words = done.out.strip().split(maxsplit=5)
         if done.code or len(words) != 6:
             raise Unsupported(f"the guest does not tell what {told(path)} is")
     except (CommandDisabled, CommandNotFound, Unsupported):
