@@ -234,6 +234,8 @@ class Reading:
 
     __slots__ = ("_size",)
 
+    _prepared = False  # for large reads; once for all
+
     def __init__(self) -> None:
         self._size = READ_SIZE
 
@@ -244,9 +246,11 @@ class Reading:
             self._size = READ_SIZE
         elif self._size == READ_SIZE:
             self._size = LARGE_READ_SIZE
-            # glibc has each large block from the system, and gives it back, which costs more than
-            # what is done with it: until one of this size has been freed.
-            bytes(KEPT)
+            if not Reading._prepared:
+                # glibc has each large block from the system, and gives it back, which costs more
+                # than what is done with it: until one of this size has been freed.
+                Reading._prepared = True
+                bytes(KEPT)
         return data
 
 

@@ -39,7 +39,7 @@ class Blob:
         self.data: bytes | memoryview = b""
 
     @classmethod
-    def of(cls, text: bytes) -> "Blob | None":
+    def of(cls, text: "bytes | memoryview") -> "Blob | None":
         """A string that is there as a whole; None if it is not plain base64."""
         data = _plain(text)
         if data is None:
@@ -114,12 +114,12 @@ class Blob:
         return base64.encode(self.data).decode("ascii")
 
 
-def _plain(text: "bytes | bytearray") -> "bytes | None":
+def _plain(text: "bytes | bytearray | memoryview") -> "bytes | None":
     """What *text* stands for; None if it is not base64, or not what encoding that would give."""
     try:
         data = base64.decode_strict(text)
         # Bits that stand for nothing would be lost: encoding makes zeros of them.
-        last = text[-4:]
+        last = bytes(text[-4:])
         if last.endswith(b"=") and base64.encode(base64.decode_strict(last)) != last:
             return None
     except ValueError:

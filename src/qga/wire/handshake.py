@@ -26,6 +26,7 @@ from qga.errors import (
 )
 
 from . import text
+from .gathering import Gathering
 from .refusal import concerns, refusal
 from .splitter import Splitter
 
@@ -83,7 +84,7 @@ class Conversation:
     """
 
     def __init__(self, reply_limit: int = REPLY_LIMIT) -> None:
-        self._splitter = Splitter(reply_limit)
+        self._incoming = Gathering(Splitter(reply_limit))
         self._arrived: deque[Any] = deque()
         self._synced = False
         self._delimited = True  # until the agent says that it does not know the command
@@ -147,7 +148,7 @@ class Conversation:
 
     def take(self, data: bytes) -> bool:
         """Take what has been received; return whether there is a reply."""
-        self._arrived.extend(self._splitter.feed(data))
+        self._arrived.extend(self._incoming.feed(data))
         return bool(self._arrived)
 
     def answer(self, name: str) -> "Any":
@@ -279,7 +280,7 @@ class Conversation:
     def _next(self, within: "float | None" = None) -> "Talk[Any]":
         while not self._arrived:
             data = yield Receive(within)
-            self._arrived.extend(self._splitter.feed(data))
+            self._arrived.extend(self._incoming.feed(data))
         return self._arrived.popleft()
 
 

@@ -46,7 +46,7 @@ def mostly_base64(data: bytes, most: int) -> "Any":
         value, stop = text.scan(around, 0)
     except (UnicodeDecodeError, text.Refused):
         return None
-    blob = None if around[stop:].strip(" \n\r\t") else Blob.of(data[start + 1 : end])
+    blob = None if around[stop:].strip(" \n\r\t") else Blob.of(memoryview(data)[start + 1 : end])
     return None if blob is None else resolve(value, [blob])
 
 

@@ -5,24 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qga.errors import (
-    CommandDisabled,
-    CommandNotFound,
-    GuestOSError,
-    ProtocolError,
-    QgaError,
-    Unsupported,
-)
+from qga.errors import GuestOSError, QgaError, Unsupported
 from qga.protocol import FileSeek
 
+from . import checking
 from .asking import ask, full, run, told
 from .handle import with_file
 from .moving import Memory, Meter, SparseFile, Tally, beside, receive, receive_ranges
-from .placing import SUM, checksum
+from .placing import checksum
 from .sending import Transferred
 from .steps import CHUNK, Timeout, Wait
 
@@ -32,9 +25,6 @@ if TYPE_CHECKING:
     from .moving import TransferProgress
     from .script import GuestPath
     from .steps import Flow
-
-# Type and permissions, length, what it occupies, time of the last change.
-_LOOK = """stat -L -c '%f %s %b %B %Y' "$1" """
 
 # Where the file has data: first and last byte of each range. Only Python can tell everywhere.
 _MAP = """command -v python3 >/dev/null || return 127
@@ -52,29 +42,8 @@ while end < size:
 ' "$1"
 """
 
-# The checksum of the first $2 bytes.
-_SUM = f"""{SUM}
-command -v sha256sum >/dev/null || return 69
-if [ ! -f "$1" ] && [ ! -b "$1" ]; then echo ': Invalid argument' >&2; return 1; fi
-if [ "$(stat -L -c %s "$1")" = "$2" ]; then
-    sha256 "$1" "$2"
-else
-    head -c "$2" "$1" | sha256sum
-fi
-"""
-
 # A file with a hole of less than this is read like one without.
 _WORTH = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What the guest tells of a file before it is read."""
-
-    mode: int
-    size: int
-    occupied: int
-    mtime: int
 
 
 def read(
@@ -107,7 +76,7 @@ def read(
 
     size = yield from with_file(where, "r", transfer)
     if verify:
-        yield from _verify(where, size, tally, must=True)
+        yield from checking.verify(where, size, tally, must=True)
     return bytes(sink.data)
 
 
@@ -158,7 +127,7 @@ def download(
     """
     yield Timeout(timeout)
     where = full(path)
-    look = yield from _look(where, must=preserve)
+    look = yield from checking.look(where, must=preserve)
     if look is not None:
         _check_kind(where, look.mode)
     target = Path(local_path).resolve()
@@ -176,11 +145,16 @@ def download(
         os.lseek(descriptor, start, os.SEEK_SET)
         os.ftruncate(descriptor, start)
         sink = SparseFile(descriptor, sparse=sparse)
-        size = yield from _fetch(where, sink, tally, look if sparse else None, start=start)
+        reading = _fetch(where, sink, tally, look if sparse else None, start=start)
+        size, known = yield from checking.alongside(
+            where, None if verify is False else look, reading
+        )
         sink.finish()
         verified = False
         if verify or (verify is None and (look is None or look.size > 0 or not size)):
-            verified = yield from _verify(where, size, tally, must=verify is True)
+            verified = yield from checking.verify(
+                where, size, tally, known=known, must=verify is True
+            )
         _finish(descriptor, place, target, look if preserve else None)
     except BaseException as error:
         # Also when the flow is given up. What is wrong is not to be continued.
@@ -191,24 +165,6 @@ def download(
         os.close(descriptor)
     meter.add_files()
     return Transferred(size, meter.moved, verified)
-
-
-def _look(path: bytes, *, must: bool) -> Flow[_Look | None]:
-    """What the guest tells of a file; None if it cannot tell, unless it *must*."""
-    try:
-        done = yield from run(_LOOK, path)
-        words = done.out.split()
-        if done.code or len(words) != 5:
-            raise Unsupported(f"the guest does not tell what {told(path)} is")
-    except (CommandDisabled, CommandNotFound, Unsupported):
-        if must:
-            raise
-        return None
-    mode, size, blocks, unit, mtime = words
-    try:
-        return _Look(int(mode, 16), int(size), int(blocks) * int(unit), int(mtime))
-    except ValueError:
-        raise ProtocolError(f"stat in the guest says {told(done.out)!r}") from None
 
 
 def _check_kind(path: bytes, mode: int) -> None:
@@ -222,7 +178,7 @@ def _check_kind(path: bytes, mode: int) -> None:
 
 
 def _fetch(
-    path: bytes, sink: SparseFile, tally: Tally, look: _Look | None, *, start: int
+    path: bytes, sink: SparseFile, tally: Tally, look: checking.Look | None, *, start: int
 ) -> Flow[int]:
     """Read from *start* to the end; return the length of the file."""
     ranges = None
@@ -251,30 +207,12 @@ def _map(path: bytes) -> Flow[list[tuple[int, int]] | None]:
     return list(zip(words[::2], words[1::2], strict=False))
 
 
-def _verify(path: bytes, size: int, tally: Tally, *, must: bool) -> Flow[bool]:
-    """Compare the checksum of what was read; return whether that was possible."""
-    try:
-        done = yield from run(_SUM, path, str(size))
-    except (CommandDisabled, CommandNotFound, Unsupported):
-        if must:
-            raise
-        return False
-    found = checksum(f"read {told(path)}", done)
-    if found is None:
-        if must:
-            raise Unsupported(f"cannot verify {told(path)}: the guest has no sha256sum")
-        return False
-    if found != tally.hex():
-        raise QgaError(f"cannot read {told(path)}: what arrived is not what is there now")
-    return True
-
-
-def _resumed(path: bytes, descriptor: int, tally: Tally, look: _Look | None) -> Flow[int]:
+def _resumed(path: bytes, descriptor: int, tally: Tally, look: checking.Look | None) -> Flow[int]:
     """How much of what an earlier download has left is right: all, or nothing."""
     there = os.fstat(descriptor).st_size
     if not there or look is None or there > look.size:
         return 0
-    done = yield from run(_SUM, path, str(there))
+    done = yield from run(checking.SUM_OF, path, str(there))
     if done.code:
         return 0
     at = 0
@@ -289,7 +227,7 @@ def _resumed(path: bytes, descriptor: int, tally: Tally, look: _Look | None) -> 
     return 0
 
 
-def _finish(descriptor: int, place: Path, target: Path, look: _Look | None) -> None:
+def _finish(descriptor: int, place: Path, target: Path, look: checking.Look | None) -> None:
     """Give the file its attributes and put it in its place."""
     if look is not None:
         os.fchmod(descriptor, look.mode & 0o777)

@@ -73,16 +73,21 @@ def script(text: str, *arguments: GuestPath) -> Flow[Output]:
         CommandDisabled: guest-exec is not allowed.
         QgaError: the output was cut.
     """
+    return (yield from outcome((yield from started(text, *arguments))))
+
+
+def started(text: str, *arguments: GuestPath) -> Flow[int]:
+    """Start a script as `script` does; return guest-exec's pid of it, for `outcome`."""
     data = _framed(text, arguments)
     try:
-        started: ExecStarted = yield Exec(
+        begun: ExecStarted = yield Exec(
             path=SHELL, arg=["-s"], input_data=data, capture_output=True
         )
     except GuestOSError as error:
         if error.errno == errno.ENOENT:
             raise Unsupported(f"the guest has no {SHELL}, which this operation needs") from error
         raise
-    return (yield from outcome(started.pid))
+    return begun.pid
 
 
 def later(text: str, *arguments: GuestPath) -> Leave:
