@@ -33,6 +33,8 @@ _TURN = 256
 _LONGEST_KNOWN = 80
 
 _SPACE = b" \t\r\n"
+# As many are skipped before and behind a known request; more are left to the splitter.
+_BLANKS = 4
 
 # Replies are gathered up to this many bytes for one system call.
 _GATHER = 64 * 1024
@@ -223,15 +225,19 @@ class Connection:
 
     def _look_ahead(self, left: int) -> int:
         """Answer what is known, or fill the inbox; return how many may be answered after that."""
-        data, end = self._ahead, len(self._ahead)
+        data, end = self._ahead, 0
         if not self._splitter.idle:
             # A row of small requests that was cut in two by the end of a read: the one that has
-            # begun ends here, and those behind it may be known.
-            end = data.find(b"}", 0, _LONGEST_KNOWN) + 1 or end
+            # begun may end here, and those behind it may be known.
+            end = data.find(b"}", 0, _LONGEST_KNOWN) + 1
         elif (after := self._answer_known(left)) < left:
             return after
-        self._ahead = data[end:]
+        self._ahead = b""
         self._inbox = self._split(data[:end])
+        if end and self._splitter.idle:
+            self._ahead = data[end:]
+        else:
+            self._inbox += self._split(data[end:])
         self._inbox.reverse()
         return left
 
@@ -247,14 +253,16 @@ class Connection:
         later = None
         try:
             while left and later is None:
-                while at < end and data[at] in _SPACE:
+                blanks = min(at + _BLANKS, end)
+                while at < blanks and data[at] in _SPACE:
                     at += 1
                 brace = data.find(b"}", at, at + _LONGEST_KNOWN) + 1
                 found = known.get(data[at:brace])
                 if found is None:
                     break
                 following = brace
-                while following < end and data[following] in _SPACE:
+                blanks = min(brace + _BLANKS, end)
+                while following < blanks and data[following] in _SPACE:
                     following += 1
                 request = data[at:following]
                 while left and later is None and data.startswith(request, at):  # again and again

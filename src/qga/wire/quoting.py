@@ -53,11 +53,12 @@ def unescaped(string: bytes) -> "str | None":
         return text
     # None of the characters can be a NUL.
     text = text.replace("\\\\", "\0")
+    for escape, character in _ESCAPES:
+        if "\\" not in text:
+            break
+        text = text.replace(escape, character)
     if "\\" in text:
-        for escape, character in _ESCAPES:
-            text = text.replace(escape, character)
-        if "\\" in text:
-            return None
+        return None
     return text.replace("\0", "\\")
 
 
