@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qga.errors import CommandError
 from qga.wire.gathering import Gathering
 from qga.wire.splitter import Splitter
 from tests.wire.reading import PING, PINGED, cut, plain
@@ -23,7 +24,7 @@ PARTS = [
     LONG + b"\n", LONG, LONG + b"\r\n", PING + b"\n", PING, b"\n", b"\xff", b"\xff" + LONG + b"\n",
     b"A" * 20_000, b'{"a": "' + b"A" * 20_000, b"[" + LONG + b"]\n", b'{"a": "' + b"\xff",
     b'{"a": "' + b"x y" * 10_000 + b'"}\n', LONG[:300_000] + b"\n" + LONG[300_000:] + b"\n",
-    (PING + b"\n") * 2000,
+    (PING + b"\n") * 2000, b'{"return": {}}\n', b'{"return": {}}\n', b'{"a": ', b"x ",
 ]  # fmt: skip
 
 
@@ -73,6 +74,28 @@ def test_the_quick_way_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Splitter, "_scan", refuse)
     (reply,) = gathering.feed(replies[len(LONG) + 1000 :])
     assert reply["return"]["buf-b64"].data == DATA
+
+
+def test_the_shortest_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathering = Gathering(Splitter())
+    reply = b'{"return": {}}\n'
+    (first,) = gathering.feed(reply)
+    # Inside of another message it is a part of that.
+    assert gathering.feed(b'{"a": ') == []
+    assert gathering.feed(reply) == []
+    assert gathering.feed(b"}") == [{"a": {"return": {}}}]
+    assert gathering.feed(LONG[:20_000]) == []
+    (error,) = gathering.feed(reply)
+    assert isinstance(error, CommandError)
+
+    def refuse(*_: object) -> None:
+        pytest.fail("looked at")
+
+    gathering = Gathering(Splitter())
+    monkeypatch.setattr(Splitter, "feed", refuse)
+    (second,) = gathering.feed(reply)
+    assert first == second == {"return": {}}
+    assert first is not second
 
 
 @pytest.mark.parametrize("end", [b"\n", b"", b" ", b"\r"])

@@ -102,3 +102,15 @@ def test_what_ends_a_message_is_found_wherever_it_comes(before: int, byte: bytes
     (error,) = splitter.feed(byte)
     assert isinstance(error, CommandError)
     assert splitter.feed(b'\n{"b": 1}') == [{"b": 1}]
+
+
+@pytest.mark.parametrize("byte", [b"\x01", b"\n", b"\xff", b"\\n", b"\\", b" ", b"="])
+@pytest.mark.parametrize("before", [b'{"a":"', b'{"a":1,"b":["x","', b'"', b"{'a':'"])
+def test_what_begins_with_base64_and_goes_on_otherwise(before: bytes, byte: bytes) -> None:
+    """The beginning is taken at once; what it is the beginning of shows later."""
+    inside = BASE64_5000 * 5
+    end = b"'}" if b"'" in before else b'"]}'
+    stream = before + inside + byte + inside + end + b"\n" + PING
+    expected = repr(in_pieces(stream, 97))
+    for size in (len(before) + 20_000, len(before) + len(inside), len(stream)):
+        assert repr(in_pieces(stream, size)) == expected

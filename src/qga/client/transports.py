@@ -179,7 +179,12 @@ class DescriptorTransport:
         waiting: Sequence[bytes | memoryview] = pieces
         while waiting:
             try:
-                sent = os.writev(self._descriptor, waiting[:PIECES])
+                if len(waiting) == 1:  # nearly always
+                    sent = os.write(self._descriptor, waiting[0])
+                    if sent == len(waiting[0]):
+                        return
+                else:
+                    sent = os.writev(self._descriptor, waiting[:PIECES])
             except BlockingIOError:
                 _wait(self._writable, deadline)
             except OSError as error:

@@ -15,8 +15,8 @@ THRESHOLD = 4096
 # Decoding has a fixed price for each call, and a virtio port hands over 4 KiB at a time.
 _GATHER = 96 * 1024
 
-# A piece of this length is worth a call of its own.
-_AT_ONCE = 16 * 1024
+# A piece of this length is worth a call of its own, which looks at each byte of it but the last.
+AT_ONCE = 16 * 1024
 
 
 class Blob:
@@ -55,7 +55,7 @@ class Blob:
         """
         if self._is_text:
             return False
-        if len(piece) >= _AT_ONCE or (len(piece) >= 4 and len(self._raw) + len(piece) >= _GATHER):
+        if len(piece) >= AT_ONCE or (len(piece) >= 4 and len(self._raw) + len(piece) >= _GATHER):
             return self._decode(piece)
         if b"\n" in piece or not piece.isascii():
             return False

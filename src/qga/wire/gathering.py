@@ -1,8 +1,8 @@
-"""Long replies, put together before they are looked at. For `handshake`.
+"""Replies on their way to the splitter, put together if they are long. For `handshake`.
 
 The splitter decodes a long string while it arrives, in whatever pieces: that keeps memory small,
 and costs some steps for each of them. A reply with a piece of a file comes in three or four, and
-fits in memory; as a whole it takes the splitter's quick way.
+fits in memory; as a whole it takes the splitter's quick way. The shortest reply of all is known.
 """
 
 from . import base64
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .splitter import Splitter
+
+# What agents send for a command that returns nothing, as many are.
+_NOTHING = b'{"return": {}}\n'
 
 # Shorter pieces are not the beginning of a long reply, but of one that is nearly there.
 _LONG = 16 << 10
@@ -36,6 +39,8 @@ class Gathering:
     def feed(self, data: bytes) -> "list[Any]":
         """Take the next *data*; return what it completes, as `Splitter.feed` does."""
         if not self._held and len(data) < _LONG:
+            if data == _NOTHING and self._splitter.idle:
+                return [{"return": {}}]
             return self._splitter.feed(data)
         values: list[Any] = []
         # Agents end each reply with a newline, which no string holds.

@@ -20,7 +20,7 @@ import sys
 from qga.errors import CommandError
 
 from . import bulk, garbage, message, quoting, strict, whole
-from .blob import THRESHOLD, Blob
+from .blob import AT_ONCE, THRESHOLD, Blob
 from .nesting import FLATTENED, Nesting, flattened
 
 TYPE_CHECKING = False
@@ -278,14 +278,17 @@ class Splitter:
         return end + 1
 
     def _base64(self, segment: bytes) -> bool:
-        """Take *segment* if it goes on with base64: then nothing in it is foreign."""
-        if (
-            self._blob is None
-            or self._size + len(segment) > self._size_limit
-            or not self._blob.take(segment)
-        ):
+        """Take *segment* if it goes on with base64, or begins: then nothing in it is foreign."""
+        blob, size = self._blob, self._size + len(segment)
+        begins = blob is None and not self._length and len(segment) >= AT_ONCE
+        if begins and not self._discarding:
+            blob = Blob(bytes((self._quote,)), self._size_limit)
+        if blob is None or size > self._size_limit or not blob.take(segment):
             return False
-        self._size += len(segment)
+        if begins:
+            self._cut_out(blob, len(self._text) - 1)
+            self._length = len(segment)
+        self._size = size
         return True
 
     def _foreign_inside(self, segment: bytes) -> bytes:
@@ -345,15 +348,20 @@ class Splitter:
         elif self._quote and self._length + len(segment) > THRESHOLD:
             # The string so far, and the quote before it, leave the text.
             start = len(self._text) - self._length
-            self._blob = Blob(bytes((self._quote,)), self._size_limit)
+            blob = Blob(bytes((self._quote,)), self._size_limit)
             beginning = bytes(self._text[start:]) + segment
-            if not self._blob.take(beginning):
-                self._blob.take_text(beginning)
-            del self._text[start - 1 :]
-            self._parts.append(self._text)
-            self._text = bytearray()
+            if not blob.take(beginning):
+                blob.take_text(beginning)
+            self._cut_out(blob, start - 1)
         else:
             self._text += segment
+
+    def _cut_out(self, blob: Blob, start: int) -> None:
+        """Let *blob* be what the text has from *start* on, and what comes up to the quote."""
+        self._blob = blob
+        del self._text[start:]
+        self._parts.append(self._text)
+        self._text = bytearray()
 
     def _discard(self, error: CommandError) -> None:
         """Report *error*, free what is pending, and follow the message to its end only."""
