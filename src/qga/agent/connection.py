@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .dispatch import Dispatcher, Reply
     from .loop import Loop, Timer
 
-# Most requests are little, and memory for much costs more than to read one. When more comes, one to
-# write 64 KiB, which is 88 KB of text, fits in: as a whole it takes the quick way.
-_LITTLE, _LARGE = 16 * 1024, 128 * 1024
+# Most requests are little, and Python has memory for little at hand. When more comes, there is room
+# for one to write 64 KiB, which is 88 KB of text: as a whole it takes the quick way.
+_LITTLE, _LARGE = 448, 128 * 1024
 
 # Requests answered before the next client has its turn.
 _TURN = 256
@@ -175,11 +175,17 @@ class Connection:
             # The way of nearly every request: it came whole and alone, and so goes the reply.
             reply = self._dispatcher.answer_short(data)
             if reply is not None:
+                written = 0
                 if type(reply) is list and len(reply) == 1 and not self._gone:
-                    self._send(reply[0])
-                else:
-                    self._enqueue(reply)
-                    self._flush()
+                    try:
+                        written = os.write(self._fd, reply[0])
+                    except OSError:
+                        pass  # the usual way finds it, too, and knows what to do
+                    if written == len(reply[0]):
+                        return
+                    reply = [reply[0][written:]]
+                self._enqueue(reply)
+                self._flush()
                 return
         self._ahead = data
         self._answer()
@@ -298,16 +304,6 @@ class Connection:
         self._attempt(self._flush)
 
     # Sending.
-
-    def _send(self, reply: bytes) -> None:
-        """Write *reply*; nothing waits before it, nor will behind it."""
-        try:
-            written = os.write(self._fd, reply)
-        except OSError:
-            written = 0
-        if written < len(reply):
-            self._out.append(memoryview(reply)[written:])
-            self._flush()
 
     def _flush(self) -> None:
         out = self._out

@@ -58,13 +58,14 @@ class Entry:
 
     __slots__ = (
         "_compat", "called", "command", "decode", "failed", "handler", "name", "prefix", "replies",
-        "returned",
+        "returned", "usable",
     )  # fmt: skip
 
     command: "type[Command[Any]]"  # once it has been decoded
 
-    def __init__(self, name: str, compat: "tuple[int, ...]") -> None:
+    def __init__(self, name: str, compat: "tuple[int, ...]", *, usable: bool) -> None:
         self.name = name
+        self.usable = usable  # but for what a freeze forbids
         self._compat = compat
         account = ACCOUNTS.get(name, NOTHING)
         self.called, self.returned, self.failed = account.called, account.returned, account.failed
@@ -107,7 +108,7 @@ class Dispatcher:
         # Of the commands that were answered; None for what only `encode` can.
         self._writers: dict[type[Command[Any]], Write | None] = {}
         self.entries = {
-            name: Entry(name, compat)
+            name: Entry(name, compat, usable=policy.usable(name))
             for name in PLACES
             # Agents before 9.1 had those of other platforms too, as disabled ones.
             if (name not in PLATFORMS or compat < (9, 1))
@@ -170,15 +171,15 @@ class Dispatcher:
             found = self._whole.get(data) or self._numbered(data)
             if found is not None:
                 entry, command = found
-                if self._policy.allows(entry.name):
-                    return self._perform(entry, command, NO_ID)
-                return None
+                if self._policy.frozen or not entry.usable:
+                    return None
+                return self._perform(entry, command, NO_ID)
             request = text.short_request(data)
         if request is None:
             return None
         name, arguments = request
         asked = self.entries.get(name)
-        if asked is None or not self._policy.allows(name):
+        if asked is None or self._policy.frozen or not asked.usable:
             return None
         try:
             command = asked.decode(arguments)

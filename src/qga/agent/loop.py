@@ -23,6 +23,9 @@ HANGUP = select.EPOLLHUP | select.EPOLLERR
 # Report changes only. The way to wait on a port that is hung up, which it would report for ever.
 EDGE = select.EPOLLET
 
+# How many events are asked for. Room for all that there may be would have to be had each time.
+_AT_ONCE = 32
+
 
 def hung_up(fd: int) -> bool:
     """Whether nobody is at the other end of *fd* now."""
@@ -107,7 +110,8 @@ class Loop:
         self._running = True
         callbacks, poll = self._callbacks, self._epoll.poll
         while self._running:
-            for fd, events in poll(self._patience()) if self._soon or self._timers else poll():
+            patience = self._patience() if self._soon or self._timers else None
+            for fd, events in poll(patience, _AT_ONCE):
                 callback = callbacks.get(fd)
                 if callback is not None:  # not forgotten by one that was called before
                     callback(events)

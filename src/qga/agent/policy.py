@@ -26,24 +26,21 @@ class Policy:
         # While file systems are frozen only what cannot touch them may run, and that even if it is
         # blocked: a guest that nobody may thaw would be lost. As upstream since 9.1.
         self.frozen = False
-        self._usable: dict[str, bool] = {}
         self._under_way: list[tuple[str, Pending[Any]]] = []
 
     def allows(self, name: str) -> bool:
         """Whether the command *name* may be used now."""
         if self.frozen:
             return name in WHILE_FROZEN
-        usable = self._usable.get(name)
-        return self._decide(name) if usable is None else usable
+        return self.usable(name)
 
-    def _decide(self, name: str) -> bool:
-        usable = (
+    def usable(self, name: str) -> bool:
+        """Whether it may be used while nothing is frozen; that never changes."""
+        return (
             name not in PLATFORMS
             and name not in self._blocked
             and (not self._allowed or name in self._allowed)
         )
-        self._usable[name] = usable
-        return usable
 
     def begins(self, command: "type[Command[Any]]", pending: "Pending[Any]") -> None:
         """*command* is under way until *pending* has ended."""
