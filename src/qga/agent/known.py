@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     Found = tuple[Entry, Any]
 
-# Of each spelling: before the name, before the arguments and their only name, behind that, the end.
+# Of each spelling: before the name, and before the only name of an argument.
 _SPELLINGS = (
-    ('{"execute": "', '", "arguments": {"', '": ', "}}"),
-    ('{"execute":"', '","arguments":{"', '":', "}}"),
+    ('{"execute": "', '", "arguments": {"'),
+    ('{"execute":"', '","arguments":{"'),
 )
 _LINE_ENDS = "", "\n"
 
-_DIGITS, _ZERO = b"0123456789", 0x30
+_ZERO = 0x30
 
 # Longer ones may be too large.
 _LONGEST = 18
@@ -36,8 +36,8 @@ class Known:
 
     def __init__(self) -> None:
         self.whole: dict[bytes, Found] = {}
-        # By what is around the number: what makes the command, and where the number is.
-        self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any], int, int]] = {}
+        # By what is before the last colon: what makes the command.
+        self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any]]] = {}
         self._learnt: set[str] = set()
 
     def learn(self, entry: "Entry", arguments: "dict[str, Any]", command: "Any") -> None:
@@ -46,26 +46,29 @@ class Known:
             return
         self._learnt.add(entry.name)
         one = of_one_integer(entry.command)
-        for first, second, third, fourth in _SPELLINGS:
-            for line_end in _LINE_ENDS:
-                if not arguments:
-                    text = first + entry.name + '"}' + line_end
+        for first, second in _SPELLINGS:
+            if not arguments:
+                for line_end in _LINE_ENDS:
+                    text = f'{first}{entry.name}"}}{line_end}'
                     self.whole[text.encode()] = entry, command
-                elif one is not None:
-                    wire, make = one
-                    before = first + entry.name + second + wire + third
-                    behind = fourth + line_end
-                    around = entry, make, len(before), -len(behind)
-                    self._numbered[(before + behind).encode()] = around
+            elif one is not None:
+                wire, make = one
+                text = f'{first}{entry.name}{second}{wire}"'
+                self._numbered[text.encode()] = entry, make
 
     def numbered(self, data: bytes) -> "Found | None":
         """The command that *data* is, if it is known but for a number in it."""
-        found = self._numbered.get(data.translate(None, _DIGITS))
+        before, _, behind = data.rpartition(b":")
+        found = self._numbered.get(before)
         if found is None:
             return None
-        entry, make, start, end = found
-        # There are as many of them as there are bytes in this place.
-        digits = data[start:end]
+        if behind.endswith(b"}}\n"):
+            digits = behind[:-3].lstrip(b" ")
+        elif behind.endswith(b"}}"):
+            digits = behind[:-2].lstrip(b" ")
+        else:
+            return None
         if digits.isdigit() and len(digits) <= _LONGEST and (digits[0] != _ZERO or digits == b"0"):
+            entry, make = found
             return entry, make(int(digits))
         return None
