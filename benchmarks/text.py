@@ -11,7 +11,10 @@ _GAP = 2
 
 
 def heading(title: str, legend: str) -> str:
-    paragraphs = [textwrap.fill(paragraph, _WIDTH) for paragraph in legend.split("\n\n")]
+    paragraphs = [
+        textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False)
+        for paragraph in legend.split("\n\n")
+    ]
     return "\n\n".join(["", title, *paragraphs])
 
 
