@@ -147,6 +147,7 @@ class Splitter:
                 stuck = at = at + length
             else:
                 at = self._between(data, at)
+        self._events = []  # what they hold may be large, and the next message far off
         return events
 
     # Between messages.
