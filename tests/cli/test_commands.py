@@ -172,11 +172,13 @@ def test_cp_to_and_from_what_is_no_file(
     here, pipe, back = tmp_path / "here", exec_agent.directory / "pipe", tmp_path / "back"
     here.write_bytes(b"some\n")
     os.mkfifo(pipe)
-    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
-        assert reader.stdout is not None
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # there before the agent opens it
+    try:
         found = qga_command("cp", "-o", "json", str(here), f"{exec_agent.target}:{pipe}").json
         assert (found["count"], found["verified"]) == (5, False)
-        assert reader.stdout.read() == b"some\n"
+        assert os.read(reader, 100) == b"some\n"
+    finally:
+        os.close(reader)
     os.mkfifo(tmp_path / "mine")
     with subprocess.Popen(["sh", "-c", f"echo mine >{tmp_path}/mine"]):
         target = f"{exec_agent.target}:{exec_agent.directory}/copy"
