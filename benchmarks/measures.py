@@ -51,7 +51,8 @@ class Measure:
 
 def request(command: str, **arguments: Any) -> bytes:
     """What asks for that."""
-    return json.dumps({"execute": command, "arguments": arguments}).encode()
+    asked = {"execute": command, "arguments": arguments} if arguments else {"execute": command}
+    return json.dumps(asked).encode()
 
 
 def each(agent: Running, asking: bytes, times: int) -> Sample:

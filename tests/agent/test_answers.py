@@ -154,3 +154,17 @@ def test_what_is_known_may_be_refused_later(agent: Agent) -> None:
             assert directly(agent, data) in (None, refused)
         finally:
             agent.policy.frozen = False
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"execute": "guest-ping"}', b'{"execute":"guest-ping"}',
+        b'{"execute": "guest-ping", "arguments": {}}', b'{"execute":"guest-ping","arguments":{}}',
+    ],
+)  # fmt: skip
+def test_usual_spellings_are_known(agent: Agent, data: bytes, end: bytes) -> None:
+    by_the_splitter(agent, b'{"execute": "guest-ping"}')
+    assert data + end in agent.dispatcher.known.whole
+    assert directly(agent, data + end) == by_the_splitter(agent, data + end)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     Found = tuple[Entry, Any]
 
-# Of each spelling: before the name, and before the only name of an argument.
+# Of each spelling: before the name, and before the arguments.
 _SPELLINGS = (
-    ('{"execute": "', '", "arguments": {"'),
-    ('{"execute":"', '","arguments":{"'),
+    ('{"execute": "', '", "arguments": {'),
+    ('{"execute":"', '","arguments":{'),
 )
 _LINE_ENDS = "", "\n"
 
@@ -48,12 +48,13 @@ class Known:
         one = of_one_integer(entry.command)
         for first, second in _SPELLINGS:
             if not arguments:
-                for line_end in _LINE_ENDS:
-                    text = f'{first}{entry.name}"}}{line_end}'
-                    self.whole[text.encode()] = entry, command
+                for rest in ('"}', second + "}}"):
+                    for line_end in _LINE_ENDS:
+                        text = first + entry.name + rest + line_end
+                        self.whole[text.encode()] = entry, command
             elif one is not None:
                 wire, make = one
-                text = f'{first}{entry.name}{second}{wire}"'
+                text = f'{first}{entry.name}{second}"{wire}"'
                 self._numbered[text.encode()] = entry, make
 
     def numbered(self, data: bytes) -> "Found | None":
