@@ -168,3 +168,41 @@ def test_usual_spellings_are_known(agent: Agent, data: bytes, end: bytes) -> Non
     by_the_splitter(agent, b'{"execute": "guest-ping"}')
     assert data + end in agent.dispatcher.known.whole
     assert directly(agent, data + end) == by_the_splitter(agent, data + end)
+
+
+def test_what_is_asked_again_is_carried_out_again(agent: Agent, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 64
+    (tmp_path / "file").write_bytes(content)
+    first, second = opened(agent, tmp_path / "file", "r"), opened(agent, tmp_path / "file", "r")
+    reading = [
+        asking(b"guest-file-read", b'"handle": %d, "count": 4096' % h) for h in (first, second)
+    ]
+    for at in range(0, len(content), 4096):
+        expected = base64.b64encode(content[at : at + 4096])
+        for data in reading:
+            reply = directly(agent, data)
+            assert reply is not None
+            assert expected in reply
+    assert directly(agent, reading[0]) == by_the_splitter(agent, reading[1])
+    # Writing, where what surrounds the string is the same, and then is not.
+    handle, other = opened(agent, tmp_path / "one", "w"), opened(agent, tmp_path / "two", "w")
+    pieces = [base64.b64encode(bytes([number]) * 5000) for number in range(6)]
+    for number, piece in enumerate(pieces):
+        to = handle if number < 4 else other
+        write = asking(b"guest-file-write", b'"handle": %d, "buf-b64": "%b"' % (to, piece))
+        assert directly(agent, write) == b'{"return": {"count": 5000, "eof": false}}\n'
+        bad = write.replace(b'A"', b'-"').replace(b'="', b'-"').replace(b'B"', b'-"')
+        if bad != write:
+            assert directly(agent, bad) is None
+    assert (tmp_path / "one").read_bytes() == b"".join(bytes([n]) * 5000 for n in range(4))
+    assert (tmp_path / "two").read_bytes() == b"".join(bytes([n]) * 5000 for n in (4, 5))
+    # And where it is another command, or refused now.
+    agent.policy.frozen = True
+    try:
+        assert directly(agent, reading[0]) is None
+        assert directly(agent, write) is None
+    finally:
+        agent.policy.frozen = False
+    again = asking(b"guest-file-close", b'"handle": %d' % first)
+    assert directly(agent, again) == b'{"return": {}}\n'
+    assert b"has not been found" in (directly(agent, reading[0]) or b"")

@@ -118,7 +118,7 @@ class Dispatcher:
         # The last error of the splitter, and its reply.
         self._garbage: CommandError | None = None
         self._garbage_reply: Reply = []
-        self._whole, self._numbered = self.known.whole, self.known.numbered
+        self._whole = self.known.whole
 
     def answer(self, message: "Any") -> "Reply | Deferred | Iterator[bytes]":
         """The reply to *message*, empty for a command that sends none.
@@ -168,7 +168,10 @@ class Dispatcher:
         if len(data) > text.SHORT:  # too long to look it up, too
             request = long_request(data)
         else:
-            found = self._whole.get(data) or self._numbered(data)
+            known = self.known
+            found = known.again if data == known.last else self._whole.get(data)
+            if found is None:
+                found = known.numbered(data)
             if found is not None:
                 entry, command = found
                 if self._policy.frozen or not entry.usable:
@@ -186,6 +189,8 @@ class Dispatcher:
         except (Mismatch, CommandError):
             return None
         self.known.learn(asked, arguments, command)
+        if len(data) <= text.SHORT:
+            self.known.remember(data, asked, command)
         return self._perform(asked, command, NO_ID)
 
     def _refusal(self, name: str) -> CommandError:

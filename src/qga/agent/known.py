@@ -24,6 +24,9 @@ _LINE_ENDS = "", "\n"
 
 _ZERO = 0x30
 
+# What a client asks again and again in the same words, while it reads a file or the like.
+_REPEATED = frozenset(("guest-file-open", "guest-file-read", "guest-file-seek"))
+
 # Longer ones may be too large.
 _LONGEST = 18
 
@@ -31,13 +34,16 @@ _LONGEST = 18
 class Known:
     """What has been learnt; that something is not known says nothing about it.
 
-    `whole` has the commands without arguments, by all of their bytes.
+    `whole` has the commands without arguments, by all of their bytes; `last` is the one before this
+    one, if that may be repeated, in its bytes, and `again` what it was.
     """
 
     def __init__(self) -> None:
         self.whole: dict[bytes, Found] = {}
         # By what is before the last colon: what makes the command.
         self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any]]] = {}
+        self.last: bytes | None = None
+        self.again: Found | None = None
         self._learnt: set[str] = set()
 
     def learn(self, entry: "Entry", arguments: "dict[str, Any]", command: "Any") -> None:
@@ -56,6 +62,11 @@ class Known:
                 wire, make = one
                 text = f'{first}{entry.name}{second}"{wire}"'
                 self._numbered[text.encode()] = entry, make
+
+    def remember(self, data: bytes, entry: "Entry", command: "Any") -> None:
+        """*data* was a request for *command*."""
+        if entry.name in _REPEATED:
+            self.last, self.again = data, (entry, command)
 
     def numbered(self, data: bytes) -> "Found | None":
         """The command that *data* is, if it is known but for a number in it."""

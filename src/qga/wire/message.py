@@ -10,27 +10,58 @@ if TYPE_CHECKING:
 # What may surround the string of a `long_request`: far too little to break a limit.
 _LITTLE = 1024
 
+# What surrounded the string in the last request of this kind is the same in the next one: a file is
+# written in pieces. By that, the name, the arguments, and which of them the string is.
+_REPEATED = "guest-file-write"
+_repeated: "dict[str, tuple[str, dict[str, Any], str]]" = {}
+
 
 def long_request(data: bytes) -> "tuple[str, dict[str, Any]] | None":
     """The command's name and the arguments, if *data* is a request with one long string of base64.
 
     None for anything else, and for what is unusual in any way.
     """
-    request = mostly_base64(data, _LITTLE)
+    found = _one_string(data, _LITTLE)
+    if found is None:
+        return None
+    around, start, end = found
+    repeated = _repeated.get(around)
+    if repeated is not None:
+        blob = Blob.of(memoryview(data)[start:end])
+        known, others, member = repeated
+        return None if blob is None else (known, {**others, member: blob})
+    request = _with_string(data, around, start, end)
     if type(request) is not dict or len(request) != 2:
         return None
     name, arguments = request.get("execute"), request.get("arguments")
-    if type(name) is str and type(arguments) is dict:
-        return name, arguments
-    return None
+    if type(name) is not str or type(arguments) is not dict:
+        return None
+    if name == _REPEATED and not any(map(_is_container, arguments.values())):
+        for key, value in arguments.items():
+            if type(value) is Blob:
+                _repeated.clear()
+                _repeated[around] = name, {**arguments, key: None}, key
+    return name, arguments
+
+
+def _is_container(value: "Any") -> bool:
+    return type(value) is dict or type(value) is list
 
 
 def mostly_base64(data: bytes, most: int) -> "Any":
     """The value of *data* if that is one message with one long string, of base64; else None.
 
-    *most* is how much may surround the string. Where that is, is only guessed: if one ended at the
-    first quote and another began at the second, the placeholder would be outside of them, and
-    refused.
+    *most* is how much may surround the string.
+    """
+    found = _one_string(data, most)
+    return None if found is None else _with_string(data, *found)
+
+
+def _one_string(data: bytes, most: int) -> "tuple[str, int, int] | None":
+    """What surrounds the one long string in *data*, with its placeholder; where it begins and ends.
+
+    That is only guessed: if one ended at the first quote and another began at the second, the
+    placeholder would be outside of them, and refused.
     """
     middle = len(data) // 2
     start, end = data.rfind(b'"', 0, middle), data.find(b'"', middle)
@@ -40,13 +71,20 @@ def mostly_base64(data: bytes, most: int) -> "Any":
     if head.endswith(b"\\"):
         return None
     try:
-        around = f'{head.decode()}"{text.PLACEHOLDER}0"{data[end + 1 :].decode()}'
-        if "\\ud" in around or "\\uD" in around:
-            return None
-        value, stop = text.scan(around, 0)
-    except (UnicodeDecodeError, text.Refused):
+        return f'{head.decode()}"{text.PLACEHOLDER}0"{data[end + 1 :].decode()}', start + 1, end
+    except UnicodeDecodeError:
         return None
-    blob = None if around[stop:].strip(" \n\r\t") else Blob.of(memoryview(data)[start + 1 : end])
+
+
+def _with_string(data: bytes, around: str, start: int, end: int) -> "Any":
+    """The value of *data*; None if it is not one message, or of an unusual kind."""
+    if "\\ud" in around or "\\uD" in around:
+        return None
+    try:
+        value, stop = text.scan(around, 0)
+    except text.Refused:
+        return None
+    blob = None if around[stop:].strip(" \n\r\t") else Blob.of(memoryview(data)[start:end])
     return None if blob is None else resolve(value, [blob])
 
 
