@@ -20,10 +20,11 @@ from tests.support.stock import RunningAgent
 
 PATIENCE = 60.0
 
+# When a client leaves, qemu-ga listens on a unix socket only after a moment.
 USER = """
 import sys
 import qga
-with qga.connect(sys.argv[1]) as client, client.shell(sys.argv[2:]) as shell:
+with qga.connect(sys.argv[1], wait=60) as client, client.shell(sys.argv[2:]) as shell:
     print("joined", flush=True)
     code = shell.interact()
     print("left", code, shell.returncode, flush=True)
@@ -47,7 +48,11 @@ class User:
         while text not in self._seen:
             ready, _, _ = select.select([self._master], [], [], until - time.monotonic())
             assert ready, f"{text!r} is not shown, but {self._seen!r}"
-            self._seen += os.read(self._master, 4096)
+            try:
+                self._seen += os.read(self._master, 4096)
+            except OSError as error:  # the program has ended
+                error.add_note(f"{text!r} is not shown, but {self._seen!r}")
+                raise
         found, _, self._seen = self._seen.partition(text)
         return found + text
 
