@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from math import inf
 
 import pytest
@@ -350,6 +351,9 @@ def test_a_closed_client_says_so(fake_agent: FakeAgent) -> None:
 
 
 def test_a_forgotten_client_leaves_the_channel() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what other tests have left
+        gc.collect()
     theirs, ours = socket.socketpair()
     with theirs:
         theirs.settimeout(30)
