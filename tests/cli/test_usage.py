@@ -26,7 +26,7 @@ from .command import Run
         (["ping", "/run/s"], "do you mean unix:/run/s?"),
         (["ping", "--timeout", "0", "unix:/s"], "--timeout"),
         (["ping", "--timeout", "x", "unix:/s"], "--timeout"),
-        (["ping", "-o", "yaml", "unix:/s"], "--output"),
+        (["ping", "-o", "xml", "unix:/s"], "--output"),
         (["cat", "/etc/hosts"], "TARGET:PATH"),
         (["cat", "unix:/run/s"], "has no guest path: add one, as in unix:/run/s:/etc/hostname"),
         (["cp", "a", "b"], "one of SRC and DST"),
@@ -164,21 +164,25 @@ def test_values_that_are_not_as_declared(word: str, why: str) -> None:
 # Output.
 
 
+def show(*people: str | output.Table, form: str = "table") -> None:
+    output.Look(form).show(output.Shown(None, people if people[1:] else people[0]))
+
+
 def test_what_the_guest_says_cannot_steer_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output.show_table(["a"], [["\x1b[31mred\x07\n"]])
-    output.show_value("\x1b]0;title")
-    output.show_value(["a\tb", 1, None, True])
+    show(output.Table(["a"], [["\x1b[31mred\x07\n"]]))
+    show(output.table_of("\x1b]0;title"))
+    show(output.table_of(["a\tb", 1, None, True]))
     assert capsys.readouterr().out == (
         "a\n\\x1b[31mred\\x07\\n\n\\x1b]0;title\na\\tb\n1\nnull\ntrue\n"
     )
 
 
 def test_tables_for_anything(capsys: pytest.CaptureFixture[str]) -> None:
-    output.show_value([{"a": 1, "b": "x"}, {"a": b"\xff", "c": [1]}])
-    output.show_value([])
-    output.show_value({})
+    show(output.table_of([{"a": 1, "b": "x"}, {"a": b"\xff", "c": [1]}]))
+    show(output.table_of([]))
+    show(output.table_of({}))
     assert capsys.readouterr().out == "a        b  c\n1        x\nb'\\xff'     [1]\nok\n"
 
 
@@ -186,10 +190,40 @@ def test_tables_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    output.show_table(["name", "value"], [["[bold]", "x"]])
+    show(output.Table(["name", "value"], [["[bold]", "x"]]))
     shown = capsys.readouterr().out
     assert "[bold]" in shown
     assert "─" in shown
+
+
+def test_wide_tables_have_more_columns_and_numbers_stand_right(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = output.Table(
+        ["a", "size", "b"],
+        [["x", "1", "y"], ["x", "100", "y"]],
+        frozenset("b"),
+        frozenset({"size"}),
+    )
+    show(table)
+    assert capsys.readouterr().out == "a  size\nx     1\nx   100\n"
+    show("all:", table, form="wide")
+    assert capsys.readouterr().out == "all:\na  size  b\nx     1  y\nx   100  y\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "printed"),
+    [
+        ("json", {"a": b"\xff"}, '{\n  "a": "/w=="\n}'),
+        ("jsonl", [{"a": 1}, {"a": 2}], '{"a": 1}\n{"a": 2}'),
+        ("jsonl", {"a": [1, 2]}, '{"a": [1, 2]}'),
+        ("yaml", {"b": [1, "ü"], "a": b"\xff"}, "b:\n- 1\n- ü\na: /w=="),
+        ("yaml", "text", "text"),
+        ("yaml", None, "null"),
+    ],
+)
+def test_for_programs(form: str, value: object, printed: str) -> None:
+    assert output.structured(value, form) == printed
 
 
 def test_amounts() -> None:

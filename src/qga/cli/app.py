@@ -1,24 +1,48 @@
-"""The commands of `qga`, except those that move files (`transfer`) or freeze (`freezing`)."""
+"""The commands of `qga`, by topic: where each is, and how they are run.
+
+A command's module is loaded when the command is used, or when `qga --help` shows them all.
+"""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from qga import errors
 from qga._version import VERSION
-from qga.client.deadline import TIMEOUT
-from qga.client.listing import targets as list_targets
-from qga.protocol import codec
 
-from . import arguments, ending, freezing, output, quick, reference, transfer
-from .options import Settings, leading_target, output_option, target_argument, with_settings
+from . import ending, quick
 
 if TYPE_CHECKING:
-    from qga.client import Target
+    from collections.abc import Callable
+
+# The commands by topic, in the order of the help; for each, the module and the name in it.
+TOPICS: dict[str, dict[str, str]] = {
+    "Agent": {
+        "ping": "agent:ping",
+        "info": "agent:info",
+        "status": "agent:status",
+        "call": "calling:call",
+    },
+    "Files": {
+        "cat": "transfer:cat",
+        "cp": "transfer:cp",
+    },
+    "Freezing": {
+        "freeze": "freezing:freeze",
+        "thaw": "freezing:thaw",
+    },
+    "Power": {
+        "shutdown": "power:shutdown",
+    },
+    "This machine": {
+        "targets": "finding:targets",
+        "schema": "calling:schema",
+        "help": "reference:show_help",
+    },
+}
 
 EPILOG = """\
 \b
@@ -41,187 +65,53 @@ Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+class ByTopic(click.Group):
+    """A group whose commands are loaded when they are needed."""
+
+    def __init__(self, *, callback: Callable[[], object], **named: object) -> None:
+        super().__init__(callback=callback, **named)  # type: ignore[arg-type]
+        self.places = {name: place for topic in TOPICS.values() for name, place in topic.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
+        return list(self.places)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - likewise
+        cmd_name: str,
+    ) -> click.Command | None:
+        place = self.places.get(cmd_name)
+        if place is None:
+            return None
+        if cmd_name not in self.commands:
+            module, _, name = place.partition(":")
+            self.add_command(getattr(import_module(f".{module}", __package__), name), cmd_name)
+        return self.commands[cmd_name]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.places))
+        for topic, commands in TOPICS.items():
+            with formatter.section(topic):
+                rows = []
+                for name in commands:
+                    command = self.get_command(ctx, name)
+                    if command is not None and not command.hidden:
+                        limit = formatter.width - width - 4
+                        rows.append((name.ljust(width), command.get_short_help_str(limit)))
+                formatter.write_dl(rows)
+
+
 @click.version_option(VERSION, message=quick.version())
-def cli() -> None:
+def _qga() -> None:
     """Talk to the guest agent of a virtual machine: qemu-ga, or the one of this package."""
 
 
-@cli.command()
-@with_settings
-@target_argument
-def ping(settings: Settings, target: Target) -> None:
-    """See whether the agent answers, and how fast."""
-    milliseconds = quick.milliseconds(target, settings.timeout)
-    if settings.json:
-        output.show_json({"target": str(target), "milliseconds": milliseconds})
-    else:
-        print(quick.answered(target, milliseconds))
-
-
-@cli.command()
-@with_settings
-@target_argument
-def info(settings: Settings, target: Target) -> None:
-    """Show the agent's version and its commands."""
-    with settings.connect(target) as client:
-        found = client.info()
-    if settings.json:
-        output.show_json(codec.encode(found))
-        return
-    print(f"version {ending.printable(found.version)}")
-    commands = sorted(found.supported_commands, key=lambda command: command.name)
-    if commands:
-        print()
-        output.show_table(
-            ["command", "enabled", "replies"],
-            [
-                [
-                    command.name,
-                    "yes" if command.enabled else "no",
-                    "always" if command.success_response else "errors only",
-                ]
-                for command in commands
-            ],
-        )
-
-
-@cli.command()
-@with_settings
-@target_argument
-def status(settings: Settings, target: Target) -> None:
-    """Show whether the guest's file systems are frozen."""
-    with settings.connect(target) as client:
-        state = client.fsfreeze_status()
-    if settings.json:
-        output.show_json({"status": state})
-    else:
-        print(ending.printable(state))
-
-
-@cli.command(short_help="Thaw the guest's file systems.")
-@with_settings
-@target_argument
-def thaw(settings: Settings, target: Target) -> None:
-    """Thaw the guest's file systems, trying again until the agent confirms it."""
-    with settings.connect(target) as client:
-        count = client.thaw()
-    if settings.json:
-        output.show_json({"thawed": count})
-    else:
-        print(f"{output.counted(count, 'file system')} thawed")
-
-
-@cli.command()
-@click.option(
-    "--mode",
-    type=click.Choice(["powerdown", "halt", "reboot"]),
-    default="powerdown",
-    show_default=True,
-    help="What is to happen.",
-)
-@with_settings
-@target_argument
-def shutdown(settings: Settings, target: Target, mode: str) -> None:
-    """Begin a shutdown of the guest.
-
-    The agent is silent when it could begin one: qga waits 3 seconds for an error.
-    """
-    with settings.connect(target) as client:
-        client.shutdown(mode)
-    if settings.json:
-        output.show_json({"mode": mode, "refused": False})
-    else:
-        print(f"{mode}: the agent did not refuse; the guest goes down if it can")
-
-
-@cli.command(short_help="Have the agent execute any command.")
-@click.option("--no-reply", is_flag=True, help="The command is silent when it succeeds.")
-@with_settings
-@click.argument("words", nargs=-1, metavar="[TARGET] COMMAND [NAME=VALUE]...")
-def call(settings: Settings, words: tuple[str, ...], *, no_reply: bool) -> None:
-    """Have the agent execute any command, as guest-file-open path=/etc/hosts.
-
-    Values are taken as the command declares them. Data is given as text, or as a file with @FILE
-    (@- is standard input, @@ a text that begins with @). NAME:=JSON gives raw JSON. Arguments that
-    qga does not know are sent as text.
-    """
-    target, rest = leading_target(words)
-    if not rest:
-        raise click.UsageError("which command? `qga info` lists what the agent has")
-    name = rest[0]
-    if "=" in name or ":" in name:
-        raise click.UsageError(f"{name!r} is not a command; first the target, then the command")
-    known = arguments.find_command(name)
-    given = arguments.parse(known, rest[1:])
-    silent = no_reply or (known is not None and not known.SUCCESS_RESPONSE)
-    with settings.connect(target) as client:
-        reply = client.call(name, given, silent=silent, raw=known is not None)
-    if known is None:
-        value = {} if reply is None else reply
-    else:
-        value = codec.encode(_decoded(name, known.result(), reply))
-        if value is None:
-            value = {}
-    if settings.json:
-        output.show_json(value)
-    else:
-        output.show_value(value)
-
-
-def _decoded(name: str, kind: object, reply: object) -> object:
-    try:
-        return codec.reader(kind)(reply)
-    except codec.Mismatch as mismatch:
-        raise errors.ProtocolError(f"{name}: the result is wrong: {mismatch}") from None
-
-
-@cli.command(short_help="Show which targets there are.")
-@with_settings
-@click.argument("place", required=False)
-def targets(settings: Settings, place: str | None) -> None:
-    """Show which targets there are.
-
-    PLACE is libvirt: or libvirt+URI, as libvirt+qemu:///system, for the running domains there,
-    pve: or pve://HOST for the running virtual machines of a Proxmox VE cluster;
-    without one the names in targets files are shown.
-    """
-    found = list_targets(place, timeout=TIMEOUT if settings.timeout is None else settings.timeout)
-    if settings.json:
-        output.show_json([asdict(known) for known in found])
-    elif found:
-        output.show_table(
-            ["name", "agent", "target"],
-            [[known.name, known.agent or "", known.target] for known in found],
-        )
-
-
-@cli.command()
-@output_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["qapi", "jsonschema"]),
-    default="qapi",
-    show_default=True,
-    help="QAPI as in QEMU's sources, or JSON Schema.",
-)
-def schema(output: str, form: str) -> None:
-    """Print the protocol, as this package declares it. With -o json it is JSON Schema."""
-    from qga.protocol import export
-
-    if form == "qapi" and output != "json":
-        print(export.qapi_schema().rstrip("\n"))
-    else:
-        from .output import show_json
-
-        show_json(export.json_schema())
-
-
-cli.add_command(transfer.cat)
-cli.add_command(transfer.cp)
-cli.add_command(freezing.freeze)
-cli.add_command(reference.show_help)
+cli = click.command(
+    "qga",
+    cls=ByTopic,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)(_qga)
 
 
 def run(words: list[str] | None = None) -> int:
@@ -236,5 +126,5 @@ def run(words: list[str] | None = None) -> int:
         return ending.tell(f"{message}; see `{command} --help`", ending.USAGE)
     except click.Abort:
         return ending.INTERRUPTED
-    except freezing.NotDone as failure:
-        return ending.complain(failure.cause, freezing.FAILED)
+    except ending.Failed as failure:
+        return ending.complain(failure.cause, failure.code)

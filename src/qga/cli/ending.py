@@ -26,13 +26,25 @@ _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
 )
 
 
+class Failed(Exception):
+    """A command that has exit codes of its own failed: *cause* tells why, *code* is its exit code.
+
+    Whatever the cause is, `qga` itself failed, and not the program that the command has run.
+    """
+
+    def __init__(self, cause: Exception, code: int) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.code = code
+
+
 def code_of(action: Callable[[], object]) -> int:
     """Do what a command does; return its exit code, which may be what *action* returned."""
     try:
         code = action()
         sys.stdout.flush()
     except errors.QgaError as error:
-        return complain(error, _code_of_error(error))
+        return complain(error, code_for(error))
     except BrokenPipeError:
         # Whoever read has enough. Nothing may be flushed into the pipe at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,7 +54,10 @@ def code_of(action: Callable[[], object]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _code_of_error(error: errors.QgaError) -> int:
+def code_for(error: Exception) -> int:
+    """The exit code for *error*."""
+    if not isinstance(error, errors.QgaError):
+        return LOCAL
     if isinstance(error, errors.CommandError):
         return AGENT_ERROR
     return USAGE if isinstance(error, errors.InvalidTarget) else UNREACHABLE
@@ -50,6 +65,11 @@ def _code_of_error(error: errors.QgaError) -> int:
 
 def complain(error: Exception, code: int) -> int:
     """Tell of *error*; return *code*."""
+    return tell(message(error), code)
+
+
+def message(error: Exception) -> str:
+    """What *error* says, and what to do about it, in one line."""
     notes = getattr(error, "__notes__", ())
     if isinstance(error, errors.QgaError):
         better = next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
@@ -61,7 +81,7 @@ def complain(error: Exception, code: int) -> int:
         if isinstance(error, OSError) and error.strerror:
             name = f"{error.filename}: " if error.filename is not None else ""
             parts[0] = f"{name}{error.strerror}"
-    return tell("; ".join(filter(None, parts)), code)
+    return printable("; ".join(filter(None, parts)))
 
 
 def tell(message: str, code: int) -> int:

@@ -1,4 +1,7 @@
-"""`qga freeze TARGET -- COMMAND...`: a command on the host, run while the guest is frozen."""
+"""`qga freeze TARGET -- COMMAND...`: a command on the host, run while the guest is frozen.
+
+And `qga thaw`, for a guest that something else has left frozen.
+"""
 
 from __future__ import annotations
 
@@ -13,36 +16,25 @@ import click
 from qga.client.target import Target, from_environment
 from qga.errors import QgaError
 
-from . import output
-from .options import Settings, leading_target, with_settings
+from . import ending, output
+from .fleet import each_guest
+from .options import Settings, WithProgram, behind_dashes, leading_target, with_settings
+from .output import Shown
 
 # As other programs that run a command: not confused with the exit codes that commands choose.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
 
-class NotDone(Exception):
-    """Freezing or thawing failed: *cause* tells why."""
-
-    def __init__(self, cause: QgaError) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-class _WithCommand(click.Command):
-    """Keeps what stands behind `--` apart: it is never a target, whatever its name is."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            border = args.index("--")
-            ctx.meta[_COMMAND] = tuple(args[border + 1 :])
-            args = args[:border]
-        return super().parse_args(ctx, args)
+@click.command(short_help="Thaw the guest's file systems.")
+@each_guest
+def thaw(settings: Settings, target: Target) -> Shown:
+    """Thaw the guest's file systems, trying again until the agent confirms it."""
+    with settings.connect(target) as client:
+        count = client.thaw()
+    return Shown({"thawed": count}, f"{output.counted(count, 'file system')} thawed")
 
 
-_COMMAND = "qga.freeze.command"
-
-
-@click.command(cls=_WithCommand, short_help="Run a command while the guest is frozen.")
+@click.command(cls=WithProgram, short_help="Run a command while the guest is frozen.")
 @with_settings
 @click.argument("words", nargs=-1, metavar="[TARGET] -- COMMAND...")
 @click.pass_context
@@ -53,8 +45,8 @@ def freeze(context: click.Context, settings: Settings, words: tuple[str, ...]) -
     freezing or thawing failed, 126 or 127 when it cannot be run. What was done is told on standard
     error. An interrupt goes to COMMAND; the guest is thawed when it ends.
     """
-    if _COMMAND in context.meta:
-        command = context.meta[_COMMAND]
+    command = behind_dashes(context)
+    if command is not None:
         if len(words) > 1:
             raise click.UsageError(f"{words[1]!r} stands before the --; only TARGET may")
         target = Target(words[0]) if words else from_environment()
@@ -71,7 +63,7 @@ def freeze(context: click.Context, settings: Settings, words: tuple[str, ...]) -
                 code = _run(command)
             thawed = frozen.thawed or 0
     except QgaError as error:
-        raise NotDone(error) from error
+        raise ending.Failed(error, FAILED) from error
     if settings.json:
         summary = {
             "frozen": frozen.frozen,

@@ -1,10 +1,15 @@
-"""Prints results: tables for a terminal, plain text for a pipe, JSON for programs."""
+"""Prints results: tables for a terminal, plain text for a pipe, JSON or YAML for programs.
+
+What a command has to show it returns as `Shown`, in both kinds at once; `show` prints the one that
+was asked for.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from base64 import b64encode
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .ending import printable
@@ -12,51 +17,170 @@ from .ending import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
 
-def show_json(value: Any) -> None:
-    """Print *value* as JSON; bytes as base64, as on the wire."""
-    print(json.dumps(value, indent=2, default=_base64))
+# The forms of -o. All but the first two are for programs.
+FORMS = ("table", "wide", "json", "jsonl", "yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for people.
+
+    Attributes:
+        columns: their headings.
+        rows: as many cells each.
+        wide: the headings of those columns that are shown with `-o wide` only.
+        right: the headings of those that hold numbers.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    wide: frozenset[str] = frozenset()
+    right: frozenset[str] = frozenset()
+
+    def narrowed(self, form: str) -> Table:
+        """Without what is too much for this *form*."""
+        if form == "wide" or not self.wide:
+            return self
+        kept = [at for at, column in enumerate(self.columns) if column not in self.wide]
+        rows = [[row[at] for at in kept] for row in self.rows]
+        return Table([self.columns[at] for at in kept], rows, right=self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a command has to show of one guest.
+
+    Attributes:
+        value: for programs: what JSON can hold, and bytes, which become base64.
+        people: for people: text without a newline at its end ("" for nothing), or a table, or
+            several of these one below the other.
+        code: the exit code.
+    """
+
+    value: Any
+    people: str | Table | Sequence[str | Table] = ""
+    code: int = 0
+
+
+@dataclass(slots=True)
+class Look:
+    """How to print.
+
+    Attributes:
+        form: one of `FORMS`.
+        color: whether colours are allowed; None to decide by the terminal and NO_COLOR.
+    """
+
+    form: str = "table"
+    color: bool | None = None
+    _consoles: dict[bool, Console] = field(default_factory=dict)
+
+    @property
+    def structured(self) -> bool:
+        """Whether a program reads it."""
+        return self.form not in {"table", "wide"}
+
+    def console(self, *, stderr: bool = False) -> Console:
+        """Where rich prints to."""
+        if stderr not in self._consoles:
+            from rich.console import Console
+
+            no_color = None if self.color is None else not self.color
+            self._consoles[stderr] = Console(stderr=stderr, no_color=no_color, highlight=False)
+        return self._consoles[stderr]
+
+    def show(self, shown: Shown) -> int:
+        """Print *shown*; return its exit code."""
+        if self.structured:
+            print(structured(shown.value, self.form))
+        else:
+            for part in parts(shown.people):
+                self._show_part(part)
+        return shown.code
+
+    def _show_part(self, part: str | Table) -> None:
+        if isinstance(part, str):
+            print(part)
+        elif sys.stdout.isatty():
+            self._draw(part.narrowed(self.form))
+        else:
+            print("\n".join(lines(part.narrowed(self.form))))
+
+    def _draw(self, part: Table) -> None:
+        from rich import box
+        from rich.table import Table as Drawn
+        from rich.text import Text
+
+        table = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for column in part.columns:
+            table.add_column(column, justify="right" if column in part.right else "left")
+        for row in part.rows:
+            table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
+        self.console().print(table)
+
+
+def parts(people: str | Table | Sequence[str | Table]) -> list[str | Table]:
+    """What `Shown.people` holds, one by one."""
+    if isinstance(people, str):
+        return [people] if people else []
+    return [people] if isinstance(people, Table) else list(people)
+
+
+def text_of(shown: Shown, form: str) -> list[str]:
+    """The lines for people, as a pipe gets them."""
+    found: list[str] = []
+    for part in parts(shown.people):
+        found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
+    return found
+
+
+def lines(table: Table) -> list[str]:
+    """Aligned columns, without rules."""
+    safe = [list(table.columns), *([printable(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
+    right = [column in table.right for column in table.columns]
+    return [
+        "  ".join(
+            cell.rjust(width) if at_right else cell.ljust(width)
+            for cell, width, at_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in safe
+    ]
+
+
+def structured(value: Any, form: str) -> str:
+    """*value* as a program reads it: one document, or with jsonl each item of a list on a line."""
+    if form == "yaml":
+        import yaml
+
+        # Through JSON, so that both have the same.
+        plain = json.loads(json.dumps(value, default=_base64))
+        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        return text.removesuffix("\n...\n").rstrip("\n")
+    if form == "jsonl":
+        items = value if isinstance(value, list) else [value]
+        return "\n".join(json.dumps(item, default=_base64) for item in items)
+    return json.dumps(value, indent=2, default=_base64)
 
 
 def _base64(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: with rules on a terminal, as aligned columns elsewhere."""
-    safe = [[printable(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for row in safe:
-            table.add_row(*(Text(cell, overflow="fold") for cell in row))
-        Console().print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(columns, *safe, strict=True)]
-    for row in [list(columns), *safe]:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def show_value(value: Any) -> None:
-    """Print whatever a command returned, as well as can be without knowing it."""
+def table_of(value: Any) -> str | Table:
+    """Whatever a command returned for people, as well as can be without knowing it."""
     if isinstance(value, dict):
         if not value:
-            print("ok")
-            return
-        show_table(["member", "value"], [[name, _cell(item)] for name, item in value.items()])
-    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            return "ok"
+        return Table(["member", "value"], [[name, _cell(item)] for name, item in value.items()])
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         columns = list(dict.fromkeys(name for item in value for name in item))
-        show_table(columns, [[_cell(item.get(name, "")) for name in columns] for item in value])
-    elif isinstance(value, list):
-        for item in value:
-            print(printable(_cell(item)))
-    else:
-        print(printable(_cell(value)))
+        return Table(columns, [[_cell(item.get(name, "")) for name in columns] for item in value])
+    if isinstance(value, list):
+        return "\n".join(printable(_cell(item)) for item in value)
+    return printable(_cell(value))
 
 
 def _cell(value: Any) -> str:

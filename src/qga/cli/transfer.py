@@ -17,6 +17,7 @@ from qga.errors import CommandError
 
 from . import ending, output
 from .options import Settings, with_settings
+from .output import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def cat(settings: Settings, file: str) -> None:
     with settings.connect(target) as client:
         if settings.json:
             data = client.read_file(path)
-            output.show_json({"path": path, "count": len(data), "buf-b64": data})
+            settings.show(Shown({"path": path, "count": len(data), "buf-b64": data}))
         else:
             client.download(path, sys.stdout.buffer.write)
             sys.stdout.buffer.flush()
@@ -69,7 +70,7 @@ def cp(settings: Settings, source: str, destination: str) -> None:
             "seconds": round(seconds, 3),
         }
         if destination != "-":  # where the content is
-            output.show_json(summary)
+            settings.show(Shown(summary))
     elif sys.stderr.isatty():
         speed = output.amount(copied.size / seconds)
         print(f"{output.amount(copied.size)} in {seconds:.1f} s ({speed}/s)", file=sys.stderr)

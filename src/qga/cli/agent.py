@@ -1,0 +1,59 @@
+"""`qga ping`, `info` and `status`: the agent itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from qga.protocol import codec
+
+from . import ending, quick
+from .fleet import each_guest
+from .output import Shown, Table
+
+if TYPE_CHECKING:
+    from qga.client import Target
+
+    from .options import Settings
+
+
+@click.command()
+@each_guest
+def ping(settings: Settings, target: Target) -> Shown:
+    """See whether the agent answers, and how fast."""
+    milliseconds = quick.milliseconds(target, settings.timeout)
+    return Shown(
+        {"target": str(target), "milliseconds": milliseconds},
+        quick.answered(target, milliseconds),
+    )
+
+
+@click.command()
+@each_guest
+def info(settings: Settings, target: Target) -> Shown:
+    """Show the agent's version and its commands."""
+    with settings.connect(target) as client:
+        found = client.info()
+    commands = Table(
+        ["command", "enabled", "replies"],
+        [
+            [
+                command.name,
+                "yes" if command.enabled else "no",
+                "always" if command.success_response else "errors only",
+            ]
+            for command in sorted(found.supported_commands, key=lambda command: command.name)
+        ],
+    )
+    version = f"version {ending.printable(found.version)}"
+    return Shown(codec.encode(found), [version, "", commands] if commands.rows else version)
+
+
+@click.command()
+@each_guest
+def status(settings: Settings, target: Target) -> Shown:
+    """Show whether the guest's file systems are frozen."""
+    with settings.connect(target) as client:
+        state = client.fsfreeze_status()
+    return Shown({"status": state}, ending.printable(state))
