@@ -34,6 +34,10 @@ FILES = {
     "debian/rtupdate": f"usr/share/python3/runtime.d/{NAME}.rtupdate",
     "debian/copyright": f"usr/share/doc/{NAME}/copyright",
     "restricted.conf": f"usr/share/{NAME}/restricted.conf",
+    **{
+        f"hooks/{name}": f"usr/share/{NAME}/hooks/{name}"
+        for name in ("mysql", "postgresql", "redis")
+    },
 }
 LINKS = {"usr/sbin/qemu-ga": "qga-agent"}  # some tools know the agent by this name
 SCRIPTS = ("postinst", "prerm", "postrm")
