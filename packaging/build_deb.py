@@ -67,8 +67,8 @@ def stage(tree: Path) -> None:
         name = source.relative_to(SOURCE)
         if name.parts[0] in MODULES and name.as_posix() not in EXCLUDED:
             install(source, tree / PRIVATE / "qga" / name)
-    for name, target in FILES.items():
-        install(PACKAGING / name, tree / target)
+    for name, place in FILES.items():
+        install(PACKAGING / name, tree / place)
     for target, destination in LINKS.items():
         (tree / target).symlink_to(destination)
     for source in configuration():

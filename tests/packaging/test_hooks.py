@@ -1,12 +1,15 @@
 """The ready-made fsfreeze hooks, with real servers: what a snapshot during the freeze holds.
 
 The servers are the test's own: in a directory of it, on unix sockets alone. The snapshot is a copy
-of a server's files, made between "freeze" and "thaw"; another server is started on it.
+of a server's files, made between "freeze" and "thaw" while it is stopped, as whoever writes is in
+a frozen guest; another server is started on it.
 """
 
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,14 +36,29 @@ def until(condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def running(command: list[str | Path], *, user: int | None = None) -> Iterator[None]:
-    """A server, until the end of the block."""
+def running(command: list[str | Path], *, user: int | None = None) -> Iterator[int]:
+    """A server, until the end of the block; yields its number."""
     process = subprocess.Popen(command, user=user, stdin=subprocess.DEVNULL)
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+def snapshot(server: int, data: Path, copy: Path) -> None:
+    """Copy *data* while the *server* and its processes write nothing."""
+    processes = [server]
+    os.kill(server, signal.SIGSTOP)  # it starts no more of them, and none vanishes
+    try:
+        children = Path(f"/proc/{server}/task/{server}/children").read_text()
+        for child in children.split():
+            os.kill(int(child), signal.SIGSTOP)
+            processes.append(int(child))
+        shutil.copytree(data, copy, ignore=shutil.ignore_patterns("postmaster.pid"))
+    finally:
+        for number in processes:
+            os.kill(number, signal.SIGCONT)
 
 
 def output(command: list[str | Path], *, user: int | None = None) -> str:
@@ -69,9 +87,11 @@ class Hook:
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One whose name is short enough for a socket's, and that nobody else's user may enter."""
-    return tmp_path_factory.mktemp("hook")
+def folder() -> Iterator[Path]:
+    """Its name is short enough for a socket's, and whoever runs a server may enter it."""
+    with tempfile.TemporaryDirectory(prefix="qga-hook-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
 
 
 def test_the_programs_are_what_sh_takes_everywhere() -> None:
@@ -103,11 +123,11 @@ def test_without_a_server_there_is_nothing_to_do(folder: Path, name: str) -> Non
 
 
 @contextmanager
-def postgresql(data: Path, socket: Path) -> Iterator[Callable[[str], str]]:
-    """A server on *data*; yields what asks it."""
+def postgresql(data: Path, socket: Path) -> Iterator[tuple[int, Callable[[str], str]]]:
+    """A server on *data*; yields its number, and what asks it."""
     user = NOBODY if os.geteuid() == 0 else None
     listening = f"-k{socket}"
-    with running([binary("postgres"), "-D", data, listening, "-h", ""], user=user):
+    with running([binary("postgres"), "-D", data, listening, "-h", ""], user=user) as server:
         base: list[str | Path] = [
             "psql",
             "-XAtqw",
@@ -120,7 +140,7 @@ def postgresql(data: Path, socket: Path) -> Iterator[Callable[[str], str]]:
         ]
         ready = ["pg_isready", "-q", "-h", str(socket)]
         until(lambda: subprocess.run(ready, check=False).returncode == 0)
-        yield lambda statement: output([*base, "-c", statement])
+        yield server, lambda statement: output([*base, "-c", statement])
 
 
 def binary(name: str) -> Path:
@@ -137,19 +157,16 @@ def test_postgresql_has_written_everything(folder: Path) -> None:
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
         os.chown(socket, NOBODY, NOBODY)
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
     user = NOBODY if os.geteuid() == 0 else None
     output([initdb, "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"], user=user)
     hook = Hook(
         folder / "d", "postgresql", f"user=; servers={socket}:5432; PGUSER=postgres; export PGUSER"
     )
-    with postgresql(data, socket) as ask:
+    with postgresql(data, socket) as (server, ask):
         ask("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS number")
         written = ask("SELECT pg_current_wal_insert_lsn()")
         assert hook("freeze") == (0, "")
-        shutil.copytree(data, copy, ignore=shutil.ignore_patterns("postmaster.pid"))
+        snapshot(server, data, copy)
         assert hook("thaw") == (0, "")
         # From there on it would be recovered: after all that had been written.
         begins = ask("SELECT redo_lsn FROM pg_control_checkpoint()")
@@ -157,7 +174,7 @@ def test_postgresql_has_written_everything(folder: Path) -> None:
     if os.geteuid() == 0:
         for path in [copy, *copy.rglob("*")]:
             os.chown(path, NOBODY, NOBODY)
-    with postgresql(copy, socket) as ask:
+    with postgresql(copy, socket) as (_, ask):
         assert ask("SELECT sum(number) FROM kept") == "500500"
     code, said = hook("freeze")
     assert code == 1
@@ -168,8 +185,8 @@ def test_postgresql_has_written_everything(folder: Path) -> None:
 
 
 @contextmanager
-def mariadb(data: Path, socket: Path) -> Iterator[list[str | Path]]:
-    """A server on *data*; yields the command that asks it."""
+def mariadb(data: Path, socket: Path) -> Iterator[tuple[int, list[str | Path]]]:
+    """A server on *data*; yields its number, and the command that asks it."""
     server: list[str | Path] = [
         need_program("mariadbd", "apt-get install mariadb-server"),
         "--no-defaults", "--skip-networking", "--skip-grant-tables",
@@ -177,10 +194,10 @@ def mariadb(data: Path, socket: Path) -> Iterator[list[str | Path]]:
     ]  # fmt: skip
     if os.geteuid() == 0:
         server.append("--user=root")
-    with running(server):
+    with running(server) as number:
         client: list[str | Path] = ["mariadb", "--no-defaults", f"--socket={socket}", "-BN"]
         until(socket.exists)
-        yield [*client, "-e"]
+        yield number, [*client, "-e"]
 
 
 @pytest.fixture
@@ -195,7 +212,7 @@ def maria_data(folder: Path) -> Path:
 def test_mariadb_is_still_until_the_thaw(folder: Path, maria_data: Path) -> None:
     socket = folder / "s"
     with ExitStack() as stack:
-        ask = stack.enter_context(mariadb(maria_data, socket))
+        server, ask = stack.enter_context(mariadb(maria_data, socket))
         hook = Hook(
             folder / "d",
             "mysql",
@@ -211,7 +228,7 @@ def test_mariadb_is_still_until_the_thaw(folder: Path, maria_data: Path) -> None
             "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting%lock'"
         )
         until(lambda: output([*ask, waiting]) == "1")
-        shutil.copytree(maria_data, folder / "copy")
+        snapshot(server, maria_data, folder / "copy")
         assert writer.poll() is None
         assert hook("thaw") == (0, "")
         assert writer.wait(PATIENCE) == 0
@@ -221,14 +238,14 @@ def test_mariadb_is_still_until_the_thaw(folder: Path, maria_data: Path) -> None
         assert hook("freeze") == hook("freeze") == (0, "")
         assert hook("thaw") == (0, "")
         assert output([*ask, waiting]) == "0"
-    with mariadb(folder / "copy", socket) as ask:
+    with mariadb(folder / "copy", socket) as (_, ask):
         assert output([*ask, "CHECK TABLE d.t"]).endswith("status\tOK")
         assert output([*ask, "SELECT sum(n) FROM d.t"]) == "6"
 
 
 def test_mariadb_goes_on_when_no_thaw_comes(folder: Path, maria_data: Path) -> None:
     socket = folder / "s"
-    with mariadb(maria_data, socket) as ask:
+    with mariadb(maria_data, socket) as (_, ask):
         settings = f"options='--no-defaults --socket={socket}'; state={folder}/state; limit=1"
         hook = Hook(folder / "d", "mysql", settings)
         output([*ask, "CREATE DATABASE d; CREATE TABLE d.t (n INT)"])
@@ -251,22 +268,24 @@ def test_mariadb_goes_on_when_no_thaw_comes(folder: Path, maria_data: Path) -> N
 
 
 @contextmanager
-def redis(data: Path, socket: Path, *more: str) -> Iterator[Callable[..., str]]:
-    """A server on *data*; yields what asks it."""
+def redis(data: Path, socket: Path, *more: str) -> Iterator[tuple[int, Callable[..., str]]]:
+    """A server on *data*; yields its number, and what asks it."""
     server = need_program("redis-server", "apt-get install redis-server")
     data.mkdir(exist_ok=True)
     listening = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600"]
-    with running([server, "--dir", data, "--save", "", "--loglevel", "warning", *listening, *more]):
+    with running(
+        [server, "--dir", data, "--save", "", "--loglevel", "warning", *listening, *more]
+    ) as number:
         base: list[str | Path] = ["redis-cli", "-s", socket]
         until(socket.exists)
-        yield lambda *words: output([*base, *words])
+        yield number, lambda *words: output([*base, *words])
 
 
 @pytest.mark.parametrize("log", [False, True])
 def test_redis_has_saved_everything(folder: Path, log: bool) -> None:
     data, copy, socket = folder / "data", folder / "copy", folder / "s"
     more = ("--appendonly", "yes") if log else ()
-    with redis(data, socket, *more) as ask, ExitStack() as stack:
+    with redis(data, socket, *more) as (server, ask), ExitStack() as stack:
         hook = Hook(folder / "d", "redis", f"options='-s {socket}'")
         assert ask("SET", "one", "1") == "OK"
         assert hook("freeze") == (0, "")
@@ -274,17 +293,17 @@ def test_redis_has_saved_everything(folder: Path, log: bool) -> None:
         stack.callback(writer.wait, PATIENCE)
         stack.callback(writer.kill)
         until(lambda: "blocked_clients:1" in ask("INFO", "clients"))
-        shutil.copytree(data, copy)
+        snapshot(server, data, copy)
         assert hook("thaw") == (0, "")
         assert writer.wait(PATIENCE) == 0
         assert ask("GET", "two") == "2"
-    with redis(copy, socket, *more) as ask:
+    with redis(copy, socket, *more) as (_, ask):
         assert (ask("GET", "one"), ask("GET", "two")) == ("1", "")
 
 
 def test_redis_that_cannot_save(folder: Path) -> None:
     socket = folder / "s"
-    with redis(folder / "data", socket, "--requirepass", "secret") as _:
+    with redis(folder / "data", socket, "--requirepass", "secret"):
         hook = Hook(folder / "d", "redis", f"options='-s {socket}'; timeout=2")
         assert hook("freeze") == (1, "NOAUTH Authentication required.\n")
         settings = Path(f"{hook.link}.conf")
@@ -296,7 +315,17 @@ def test_redis_that_cannot_save(folder: Path) -> None:
         code, said = hook("freeze")
         assert (code, said.endswith("the data was not saved\n")) == (1, True)
         # Nobody is held up because of that.
-        client = ["redis-cli", "-s", socket, "-a", "secret", "--no-auth-warning", "SET", "a", "b"]
+        client: list[str | Path] = [
+            "redis-cli",
+            "-s",
+            socket,
+            "-a",
+            "secret",
+            "--no-auth-warning",
+            "SET",
+            "a",
+            "b",
+        ]
         assert "blocked" not in output(client)
 
 
@@ -305,7 +334,7 @@ def test_they_are_run_by_the_program_of_the_agent(folder: Path) -> None:
     program = folder / "fsfreeze-hook"
     shutil.copy(DISPATCHER, program)
     data, socket = folder / "data", folder / "s"
-    with redis(data, socket) as ask:
+    with redis(data, socket) as (_, ask):
         Hook(folder / "fsfreeze-hook.d", "redis", f"options='-s {socket}'")
         ask("SET", "one", "1")
         output([program, "freeze"])
