@@ -109,7 +109,7 @@ def test_du_each_tells_what_it_could_not_read(tree: Path, tmp_path: Path) -> Non
     program = tmp_path / "bin" / "du"
     program.parent.mkdir()
     program.write_text(
-        "#!/bin/sh\n/usr/bin/du \"$@\"\necho \"du: '/x': Permission denied\" >&2\nexit 1\n"
+        '#!/bin/sh\n/usr/bin/du "$@"\necho "du: \'/x\': Permission denied" >&2\nexit 1\n'
     )
     program.chmod(0o755)
     guest = Files(LocalShell(["/bin/sh"], f"{program.parent}:{os.defpath}"))

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .flows import attributes, changing, finding, following, globbing, listing, looking, space
+from .flows import (
+    attributes,
+    changing,
+    finding,
+    following,
+    globbing,
+    listing,
+    looking,
+    space,
+    tailing,
+)
 from .following import AsyncFollower, Follower
 from .operation import Awaiting, Blocking, opens, operation
 from .transfers import TransferOperations
@@ -42,7 +52,7 @@ class FileOperations(TransferOperations):
     du = operation(looking.du)
     du_each = operation(space.du_each)
     checksum = operation(looking.checksum)
-    tail = operation(following.tail)
+    tail = operation(tailing.tail)
     follow = opens(following.follow, Follower, AsyncFollower)
 
     mkdir = operation(changing.mkdir)

@@ -43,8 +43,8 @@ class _Follows:
     def __del__(self) -> None:
         # Not closed from here: the collector may run in the middle of another call.
         if not self._state.closed:
-            self._state.closed = True
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            self._state.closed = True
 
 
 class Follower(_Follows, Blocking):

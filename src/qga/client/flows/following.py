@@ -1,4 +1,4 @@
-"""The end of a file of the guest, and what is added to it: `Files.tail` and `Files.follow`.
+"""What is added to a file of the guest, as it is added: `Files.follow`.
 
 All is done by the file commands, so that it works where an agent may not run programs. Reading an
 open file again and again costs an agent little, and leaves no trace in its log as opening does.
@@ -7,6 +7,7 @@ open file again and again costs an agent little, and leaves no trace in its log 
 from __future__ import annotations
 
 import errno
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ from qga.errors import (
 from qga.protocol import FileClose, FileRead, FileSeek
 
 from .asking import ask, full, told
-from .handle import close_file, open_file, with_file
-from .script import quote
+from .handle import close_file, open_file
 from .steps import GetLimits, Leave, Timeout, Together, Wait
+from .tailing import exactly, go_to_last
 from .timing import pauses
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5
 # now: the longer nothing was found, the more seldom.
 _LENGTH_EVERY = 1.0
 _FIRST_NAME, _LAST_NAME = 1.0, 5.0
-
-# In such pieces the end of a file is searched for lines, in bytes.
-_BLOCK = 1 << 16
 
 # What the beginning of a file is known by where nothing else tells it from another, in bytes.
 _HEAD = 256
@@ -63,7 +61,6 @@ class Following:
         by_name: whether to go on with another file that gets its name.
         on_change: called with what happened to the file.
         timeout: seconds for each command.
-        handle: the file, where it is open already.
     """
 
     def __init__(
@@ -75,22 +72,22 @@ class Following:
         by_name: bool,
         on_change: Callable[[str], object] | None = None,
         timeout: float | None = None,
-        handle: int | None = None,
     ) -> None:
-        quote(path)  # which refuses what can be no path
         self.path = path
         self._lines = lines
         self._size = size
         self._by_name = by_name
         self._on_change = on_change
         self._timeout = timeout
-        self._handle = handle
+        self._handle: int | None = None
         self._successor: int | None = None
         self._position = 0
         self._head = b""
         self._ready = b""  # what was read while the end was searched for
         self._identity: bytes | None = None
-        self._runs = True  # programs, as far as is known
+        # Programs, as far as is known; those that would look are for absolute paths.
+        self._runs = os.fsencode(path).startswith(b"/")
+        self._sized = True  # the file has a length that tells something
         self._missed = False  # the name is no file's now
         self._pause = pauses(FIRST_PAUSE, LAST_PAUSE)
         self._name_pause = pauses(_FIRST_NAME, _LAST_NAME)
@@ -110,11 +107,12 @@ class Following:
             self._name_due = time.monotonic() + next(self._name_pause)
             return
         try:
-            yield from self.find_end(self._handle)
+            begun = yield from go_to_last(self._handle, self._lines, self._size)
+            self._position, self._ready, self._sized = begun
             if self._by_name:
                 self._identity = yield from self._identify()
                 if self._identity is None and self._position:
-                    self._head = yield from _exactly(self._handle, 0, min(_HEAD, self._position))
+                    self._head = yield from exactly(self._handle, 0, min(_HEAD, self._position))
                     yield FileSeek(handle=self._handle, offset=self._position, whence=0)
         except GeneratorExit:
             raise
@@ -133,7 +131,7 @@ class Following:
         (b'one\n', b'')
         """
         if self.closed:
-            raise ValueError(f"{told(full(self.path))} is not followed any more")
+            raise ValueError(f"{told(os.fsencode(self.path))} is not followed any more")
         yield Timeout(self._timeout)
         if self._ready:
             data, self._ready = self._ready, b""
@@ -214,60 +212,12 @@ class Following:
             self._restart(TRUNCATED)
         yield FileSeek(handle=self._handle, offset=self._position, whence=0)
 
-    def find_end(self, handle: int) -> Flow[None]:
-        """Go to what comes first."""
-        if self._lines is None and self._size is None:
-            return
-        try:
-            end: FilePosition = yield FileSeek(handle=handle, offset=0, whence=2)
-        except CommandError:
-            yield from self._find_end_forward(handle)
-            return
-        if self._size is not None:
-            start = max(0, end.position - self._size)
-        else:
-            start = yield from self._line_start(handle, end.position)
-        yield FileSeek(handle=handle, offset=start, whence=0)
-        self._position = start
-
-    def _line_start(self, handle: int, end: int) -> Flow[int]:
-        """Where the last lines of a file begin that ends at *end*."""
-        wanted = self._lines or 0
-        at = end if wanted else 0
-        while at > 0:
-            start = max(0, at - _BLOCK)
-            block = yield from _exactly(handle, start, at - start)
-            if at == end:
-                block = block.removesuffix(b"\n")  # it ends the last line, and begins none
-            wanted -= block.count(b"\n")
-            if wanted <= 0:
-                return start + _behind(block, 1 - wanted)
-            at = start
-        return 0 if self._lines else end
-
-    def _find_end_forward(self, handle: int) -> Flow[None]:
-        """The same where a file has no positions, as many of /proc: it is read to its end."""
-        limits: Limits = yield GetLimits()
-        data = bytearray()
-        while True:
-            piece: FileChunk = yield FileRead(handle=handle, count=limits.read)
-            data += piece.data
-            if piece.eof or not piece.count:
-                break
-        self._position = len(data)
-        if self._size is not None:
-            self._ready = bytes(data[max(0, len(data) - self._size) :])
-        elif self._lines:
-            ended = data.removesuffix(b"\n")
-            first = ended.count(b"\n") - self._lines + 1
-            self._ready = bytes(data[_behind(ended, first) if first > 0 else 0 :])
-
     # What happens to the file.
 
     def _look(self, handle: int) -> Flow[None]:
         """All was read: look whether the file is the same, if it is time."""
         now = time.monotonic()
-        if now >= self._length_due:
+        if self._sized and now >= self._length_due:
             self._length_due = now + _LENGTH_EVERY
             yield from self._look_at_length(handle)
         if self._by_name and now >= self._name_due:
@@ -285,8 +235,6 @@ class Following:
         except BadArgument:
             yield from self._reopen()
             return
-        except CommandError:
-            return  # it has no positions
         if end.position < self._position:
             self._restart(TRUNCATED)
             yield FileSeek(handle=handle, offset=0, whence=0)
@@ -317,7 +265,7 @@ class Following:
         moved: FilePosition = yield FileSeek(handle=handle, offset=0, whence=2)
         same = moved.position >= self._position
         if same:
-            same = self._head == (yield from _exactly(handle, 0, len(self._head)))
+            same = self._head == (yield from exactly(handle, 0, len(self._head)))
         yield FileSeek(handle=handle, offset=self._position if same else 0, whence=0)
         return same
 
@@ -371,27 +319,6 @@ class Following:
             self._on_change(change)
 
 
-def _behind(data: bytes | bytearray, number: int) -> int:
-    """Where it goes on behind the newline of that *number* in *data*; 1 is the first."""
-    position = 0
-    for _ in range(number):
-        position = data.index(b"\n", position) + 1
-    return position
-
-
-def _exactly(handle: int, offset: int, count: int) -> Flow[bytes]:
-    """*count* bytes from *offset* on; fewer if the file ends before."""
-    limits: Limits = yield GetLimits()
-    yield FileSeek(handle=handle, offset=offset, whence=0)
-    data = bytearray()
-    while len(data) < count:
-        piece: FileChunk = yield FileRead(handle=handle, count=min(count - len(data), limits.read))
-        if not piece.count:
-            break
-        data += piece.data
-    return bytes(data)
-
-
 def follow(
     path: GuestPath,
     *,
@@ -435,39 +362,3 @@ def follow(
     following = Following(path, lines, size, by_name=by_name, on_change=on_change, timeout=timeout)
     yield from following.begin()
     return following
-
-
-def tail(
-    path: GuestPath,
-    lines: int = 10,
-    *,
-    size: int | None = None,
-    timeout: float | None = None,
-) -> Flow[bytes]:
-    r"""The last lines of a file; the rest of it is not read.
-
-        >>> guest.files.write(f"{folder}/log", b"one\ntwo\nthree\n")
-        14
-        >>> guest.files.tail(f"{folder}/log", 2)
-        b'two\nthree\n'
-
-    Args:
-        path: full path in the guest.
-        lines: how many.
-        size: how many bytes, instead.
-        timeout: seconds for each command; the client's own if None.
-
-    Raises:
-        GuestOSError: there is no such file, or it cannot be read.
-    """
-    data = bytearray()
-
-    def transfer(handle: int) -> Flow[None]:
-        following = Following(path, lines, size, by_name=False, timeout=timeout, handle=handle)
-        yield from following.find_end(handle)
-        while piece := (yield from following.poll()):
-            data.extend(piece)
-
-    yield Timeout(timeout)
-    yield from with_file(path, "r", transfer)
-    return bytes(data)
