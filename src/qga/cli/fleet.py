@@ -27,7 +27,7 @@ from .options import Settings, meant, with_settings
 from .output import Shown, counted, structured, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 # How many guests are worked at at once unless told.
 FORKS = 16
@@ -69,8 +69,14 @@ class Outcome:
         return found
 
 
-def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-l`, `--all` and `--forks`; pass on the options as they are: `chosen` reads them."""
+def guests_options(
+    function: Callable[..., Any], *, limit: Sequence[str] = ("-l", "--limit")
+) -> Callable[..., Any]:
+    """Add `-l`, `--all` and `--forks`; pass on the options as they are: `chosen` reads them.
+
+    Args:
+        limit: the names of `--limit`, where the command has a use of its own for `-l`.
+    """
     for option in (
         click.option(
             "--forks",
@@ -81,8 +87,7 @@ def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--all", "all_guests", is_flag=True, help="All guests that are known here."),
         click.option(
-            "-l",
-            "--limit",
+            *limit,
             multiple=True,
             metavar="PATTERN",
             help="The guests whose names match, as 'web*'; several, or PATTERN,PATTERN.",
