@@ -22,13 +22,26 @@ if TYPE_CHECKING:
 TOPICS: dict[str, dict[str, str]] = {
     "Agent": {
         "ping": "agent:ping",
-        "info": "agent:info",
         "status": "agent:status",
+        "info": "overview:info",
+        "version": "overview:version",
+        "commands": "overview:commands",
         "call": "calling:call",
     },
     "Files": {
         "cat": "transfer:cat",
         "cp": "transfer:cp",
+    },
+    "Facts": {
+        "os": "facts:show_os",
+        "ip": "facts:ip",
+        "net": "facts:net",
+        "fs": "facts:fs",
+        "disks": "facts:disks",
+        "users": "facts:users",
+        "cpus": "machine:cpus",
+        "memory": "machine:memory",
+        "load": "machine:load",
     },
     "Freezing": {
         "freeze": "freezing:freeze",

@@ -2,8 +2,8 @@
 
 A command is written for one guest, returns `Shown`, and gets `each_guest` as its last decorator.
 For several, each is worked at by a thread; what comes of it is printed as it comes, each line with
-the guest's name in front; a summary follows on standard error, and the exit code is 0 only if all
-succeeded.
+the guest's name in front, or as rows of one table; a summary follows on standard error, and the
+exit code is 0 only if all succeeded.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from qga.errors import QgaError
 from . import ending
 from .options import Settings, meant, with_settings
 from .output import Shown, counted, structured, text_of
+from .rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,15 +142,17 @@ def run(settings: Settings, guests: Guests, action: Callable[[Target], Shown]) -
     if not guests.many:
         return settings.show(action(guests.targets[0]))
     outcomes: dict[str, Outcome] = {}
+    rows = Rows(settings.look, [ending.printable(one.text) for one in guests.targets])
     pool = ThreadPoolExecutor(guests.forks, thread_name_prefix="qga guest")
     try:
         under_way = [pool.submit(_attempt, action, target) for target in guests.targets]
         for done in as_completed(under_way):
             outcome = done.result()
             outcomes[outcome.target.text] = outcome
-            _tell(settings, outcome)
+            _tell(settings, outcome, rows)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        rows.close()
     if settings.look.form in {"json", "yaml"}:
         records = [outcomes[target.text].record() for target in guests.targets]
         print(structured(records, settings.look.form))
@@ -165,16 +168,24 @@ def _attempt(action: Callable[[Target], Shown], target: Target) -> Outcome:
         return Outcome(target, Shown(None, code=ending.code_for(error)), ending.message(error))
 
 
-def _tell(settings: Settings, outcome: Outcome) -> None:
+def _tell(settings: Settings, outcome: Outcome, rows: Rows) -> None:
     name = ending.printable(outcome.target.text)
+    told: list[str] = []
     if settings.look.form == "jsonl":
         print(structured(outcome.record(), "jsonl"), flush=True)
-    elif not settings.json:
-        for line in text_of(outcome.shown, settings.look.form):
-            print(f"{name}: {line}")
-        sys.stdout.flush()
-    if outcome.error:
-        print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
+    elif settings.json:
+        pass  # all together, in the end
+    elif (table := outcome.shown.shared) is not None:
+        rows.add(name, table)
+    else:
+        told = text_of(outcome.shown, settings.look.form)
+    if told or outcome.error:
+        with rows.away():
+            for line in told:
+                print(f"{name}: {line}")
+            sys.stdout.flush()
+            if outcome.error:
+                print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
 
 
 def _summary(count: int, failed: list[str]) -> str:

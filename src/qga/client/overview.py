@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .facts import Address, FileSystem, OperatingSystem, TimeOffset, User
     from .vitals import Load, Memory
 
+_AGENTS = ("qemu-ga", "qga-agent")
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -55,15 +57,11 @@ class Overview:
 def program_name(cmdline: str) -> str | None:
     """The agent's name, of what /proc/self/cmdline holds where it reads that itself."""
     words = [word for word in cmdline.split("\0") if word]
-    if not words:
-        return None
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word == "-m" and following == "qga.agent":  # `python3 -m` with options of Python's
-            return "qga-agent"
-    name = words[0].rpartition("/")[2]
-    if name.startswith("python") and words[1:] and not words[1].startswith("-"):
-        name = words[1].rpartition("/")[2]  # the script
-    return name
+    if "qga.agent" in words:  # python3 -m
+        return "qga-agent"
+    names = [word.rpartition("/")[2] for word in words]
+    # Behind what starts it: an interpreter, or a loader.
+    return next((name for name in names if name in _AGENTS), names[0] if names else None)
 
 
 def zone_name(zone: str | None, offset: int) -> str:

@@ -114,3 +114,12 @@ def overview(*, timeout: float | None = None) -> Flow[Overview]:
 
 def _seconds(uptime: str) -> float | None:
     return float(uptime.split(maxsplit=1)[0]) if uptime.strip() else None
+
+
+def identity(*, timeout: float | None = None) -> Flow[tuple[str | None, str]]:
+    """The name of the agent's program, if it can be known, and its version."""
+    yield Timeout(timeout)
+    (info,), held = yield from snapshot([Info()], [_SELF])
+    if isinstance(info, QgaError):
+        raise info
+    return program_name(held.get(_SELF, "")), info.version
