@@ -42,6 +42,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "cpus": "machine:cpus",
         "memory": "machine:memory",
         "load": "machine:load",
+        "top": "top:top",
     },
     "Freezing": {
         "freeze": "freezing:freeze",

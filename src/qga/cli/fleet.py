@@ -71,14 +71,19 @@ class Outcome:
 
 def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-l`, `--all` and `--forks`; pass on the options as they are: `chosen` reads them."""
+    forks = click.option(
+        "--forks",
+        type=click.IntRange(min=1),
+        default=FORKS,
+        show_default=True,
+        help="How many guests are worked at at once.",
+    )
+    return choosing_options(forks(function))
+
+
+def choosing_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-l` and `--all` alone, for what is at work at all guests at once."""
     for option in (
-        click.option(
-            "--forks",
-            type=click.IntRange(min=1),
-            default=FORKS,
-            show_default=True,
-            help="How many guests are worked at at once.",
-        ),
         click.option("--all", "all_guests", is_flag=True, help="All guests that are known here."),
         click.option(
             "-l",
