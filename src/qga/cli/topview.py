@@ -167,9 +167,7 @@ KEYS = {
     "i": "network",
     "d": "disk",
 }
-HELP = (
-    "q quit  space pause  sort: n name  c cpu  l load  m memory  f file system  i network  d disk"
-)
+HELP = "q quit  space pause  by n name  c cpu  l load  m mem  f fs  i network  d disk"
 _ARROWS = {"\x1b[A": -1, "\x1bOA": -1, "k": -1, "\x1b[B": 1, "\x1bOB": 1, "j": 1}
 _PAGES = {"\x1b[5~": -1, "\x1b[6~": 1}
 
