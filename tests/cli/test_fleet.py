@@ -1,11 +1,14 @@
 """One command for many guests."""
 
 import json
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from qga.cli.output import Table, merged
 from qga.testing import FakeAgent
 
 from .command import Run
@@ -55,6 +58,48 @@ def test_one_that_fails_keeps_no_other_from_it(qga_command: Run, tmp_path: Path)
     assert by_name["db"]["code"] == 3
     assert "cannot open db" in by_name["db"]["error"]
     assert by_name["web1"]["ok"]
+
+
+def test_tables_of_all_guests_are_one(qga_command: Run) -> None:
+    done = qga_command("load", "web2", "web1")
+    assert done.text == (
+        "guest  1 min  5 min  15 min\nweb2    0.10   0.05    0.01\nweb1    0.10   0.05    0.01\n"
+    )
+    assert done.err == "qga: 2 guests: 2 done\n"
+    # Whose rows there are none of.
+    assert qga_command("users", "-l", "web*").out == b""
+    done = qga_command("fs", "--all", lines=2)
+    assert [line.split()[:2] for line in done.text.splitlines()[1:]] == [
+        ["web1", "/"], ["web1", "/srv"], ["web2", "/"], ["web2", "/srv"],
+    ]  # fmt: skip
+    assert done.err.startswith("qga: db: cannot open db")
+
+
+def test_tables_that_differ() -> None:
+    found = merged(
+        [
+            ("a", Table(["x", "y"], [["1", "2"]], right=frozenset({"x"}))),
+            ("b", Table(["x", "z"], [["3", "4"]], wide=frozenset({"z"}), bars=frozenset({"x"}))),
+        ]
+    )
+    assert (found.columns, found.rows) == (
+        ["guest", "x", "y", "z"],
+        [["a", "1", "2", ""], ["b", "3", "", "4"]],
+    )
+    assert [*found.right, *found.wide, *found.bars] == ["x", "z", "x"]
+
+
+def test_on_a_terminal_the_table_grows(qga_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = qga_command("fs", "--all", "--forks", "1", lines=2)
+    shown = done.text
+    assert done.code == 1
+    # Once with the first guest alone, and in the end with all.
+    assert shown.count("mounted on") >= 3
+    end = shown[shown.rindex("mounted on") :]
+    assert re.findall(r"web\d", end) == ["web1", "web1", "web2", "web2"]
+    assert "━" in end
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 TOPICS: dict[str, dict[str, str]] = {
     "Agent": {
         "ping": "agent:ping",
-        "info": "agent:info",
         "status": "agent:status",
+        "info": "overview:info",
+        "version": "overview:version",
+        "commands": "overview:commands",
         "call": "calling:call",
     },
     "Programs": {
@@ -48,6 +50,18 @@ TOPICS: dict[str, dict[str, str]] = {
         "rm": "removing:rm",
         "chmod": "changing:chmod",
         "chown": "changing:chown",
+    },
+    "Facts": {
+        "os": "facts:show_os",
+        "ip": "facts:ip",
+        "net": "facts:net",
+        "fs": "facts:fs",
+        "disks": "facts:disks",
+        "users": "facts:users",
+        "cpus": "machine:cpus",
+        "memory": "machine:memory",
+        "load": "machine:load",
+        "top": "top:top",
     },
     "Freezing": {
         "freeze": "freezing:freeze",

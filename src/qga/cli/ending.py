@@ -20,7 +20,7 @@ AGENT_ERROR, USAGE, UNREACHABLE, LOCAL, INTERRUPTED = 1, 2, 3, 4, 130
 # class that fits.
 _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
-    (errors.CommandNotFound, "`qga info` lists what it has"),
+    (errors.CommandNotFound, "`qga commands` lists what it has"),
     (errors.AgentNotResponding, ""),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
 )

@@ -2,8 +2,8 @@
 
 A command is written for one guest, returns `Shown`, and gets `each_guest` as its last decorator.
 For several, each is worked at by a thread; what comes of it is printed as it comes, each line with
-the guest's name in front; a summary follows on standard error, and the exit code is 0 only if all
-succeeded.
+the guest's name in front, or as rows of one table; a summary follows on standard error, and the
+exit code is 0 only if all succeeded.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from qga.errors import QgaError
 from . import ending
 from .options import Settings, meant, with_settings
 from .output import Shown, counted, structured, text_of
+from .rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,14 +78,21 @@ def guests_options(
     Args:
         limit: the names of `--limit`, where the command has a use of its own for `-l`.
     """
+    forks = click.option(
+        "--forks",
+        type=click.IntRange(min=1),
+        default=FORKS,
+        show_default=True,
+        help="How many guests are worked at at once.",
+    )
+    return choosing_options(forks(function), limit=limit)
+
+
+def choosing_options(
+    function: Callable[..., Any], *, limit: Sequence[str] = ("-l", "--limit")
+) -> Callable[..., Any]:
+    """Add `-l` and `--all` alone, for what is at work at all guests at once."""
     for option in (
-        click.option(
-            "--forks",
-            type=click.IntRange(min=1),
-            default=FORKS,
-            show_default=True,
-            help="How many guests are worked at at once.",
-        ),
         click.option("--all", "all_guests", is_flag=True, help="All guests that are known here."),
         click.option(
             *limit,
@@ -147,9 +155,13 @@ def run(settings: Settings, guests: Guests, action: Callable[[Target], Shown]) -
     if not guests.many:
         return settings.show(action(guests.targets[0]))
     outcomes: dict[str, Outcome] = {}
-    for outcome in _each(guests, action):
-        outcomes[outcome.target.text] = outcome
-        _tell(settings, outcome)
+    rows = Rows(settings.look, [ending.printable(one.text) for one in guests.targets])
+    try:
+        for outcome in _each(guests, action):
+            outcomes[outcome.target.text] = outcome
+            _tell(settings, outcome, rows)
+    finally:
+        rows.close()
     if settings.look.form in {"json", "yaml"}:
         records = [outcomes[target.text].record() for target in guests.targets]
         print(structured(records, settings.look.form))
@@ -193,16 +205,24 @@ def _attempt(action: Callable[[Target], Shown], target: Target) -> Outcome:
         return Outcome(target, Shown(None, code=ending.code_for(error)), ending.message(error))
 
 
-def _tell(settings: Settings, outcome: Outcome) -> None:
+def _tell(settings: Settings, outcome: Outcome, rows: Rows) -> None:
     name = ending.printable(outcome.target.text)
+    told: list[str] = []
     if settings.look.form == "jsonl":
         print(structured(outcome.record(), "jsonl"), flush=True)
-    elif not settings.json:
-        for line in text_of(outcome.shown, settings.look.form):
-            print(f"{name}: {line}")
-        sys.stdout.flush()
-    if outcome.error:
-        print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
+    elif settings.json:
+        pass  # all together, in the end
+    elif (table := outcome.shown.shared) is not None:
+        rows.add(name, table)
+    else:
+        told = text_of(outcome.shown, settings.look.form)
+    if told or outcome.error:
+        with rows.away():
+            for line in told:
+                print(f"{name}: {line}")
+            sys.stdout.flush()
+            if outcome.error:
+                print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
 
 
 def _summary(count: int, failed: list[str]) -> str:

@@ -12,11 +12,23 @@ if TYPE_CHECKING:
     from . import aioprocess
     from . import process as processes
     from . import shell as shells
-    from .flows import clock, facts, freezing, process, readiness, session, shell, transfer
+    from .flows import (
+        clock,
+        facts,
+        freezing,
+        overview,
+        process,
+        readiness,
+        session,
+        shell,
+        transfer,
+        vitals,
+    )
 else:
     from .operation import Deferred
 
     clock, facts, freezing = map(Deferred, ("flows.clock", "flows.facts", "flows.freezing"))
+    overview, vitals = map(Deferred, ("flows.overview", "flows.vitals"))
     process, readiness = map(Deferred, ("flows.process", "flows.readiness"))
     session, shell, transfer = map(Deferred, ("flows.session", "flows.shell", "flows.transfer"))
     aioprocess, processes, shells = map(Deferred, ("aioprocess", "process", "shell"))
@@ -36,6 +48,11 @@ class FactOperations:
     boot_id = operation(facts.boot_id)
     time_offset = operation(clock.time_offset)
     sync_time = operation(clock.sync_time)
+    overview = operation(overview.overview)
+    load = operation(vitals.load)
+    memory = operation(vitals.memory)
+    cpus = operation(vitals.cpus)
+    vitals = operation(vitals.vitals)  # the module's name, from here on
 
 
 class ReadinessOperations:
