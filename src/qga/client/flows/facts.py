@@ -142,7 +142,7 @@ def _default_routes() -> Flow[dict[tuple[int, str], int]]:
         # Agents before 9.1; and those that fail where the kernel has no IPv6.
         for path, parse in (("/proc/net/route", _four), ("/proc/net/ipv6_route", _six)):
             try:
-                text = yield from _text(path)
+                text = yield from text_of(path)
             except (CommandError, Unsupported):
                 continue
             found += parse(text)
@@ -277,20 +277,20 @@ def os(*, timeout: float | None = None) -> Flow[OperatingSystem]:
 
 def _os_by_files(refused: QgaError) -> Flow[OperatingSystem]:
     try:
-        release = yield from _text("/proc/sys/kernel/osrelease")
-        version = yield from _text("/proc/sys/kernel/version")
+        release = yield from text_of("/proc/sys/kernel/osrelease")
+        version = yield from text_of("/proc/sys/kernel/version")
     except QgaError:
         raise refused from None
     about: dict[str, str] = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         try:
-            about = dict(_assignments((yield from _text(path))))
+            about = dict(_assignments((yield from text_of(path))))
             break
         except GuestOSError:
             continue
     machine = None
     try:
-        machine = yield from _text("/proc/sys/kernel/arch")
+        machine = yield from text_of("/proc/sys/kernel/arch")
     except GuestOSError:  # kernels before 6.1
         try:
             done = yield from script("uname -m")
@@ -338,7 +338,7 @@ def hostname(*, timeout: float | None = None) -> Flow[str]:
         return told.host_name
     except _CLOSED as error:  # agents before 2.10
         try:
-            return (yield from _text("/proc/sys/kernel/hostname")).strip()
+            return (yield from text_of("/proc/sys/kernel/hostname")).strip()
         except QgaError:
             raise error from None
 
@@ -353,7 +353,7 @@ def uptime(*, timeout: float | None = None) -> Flow[float]:
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    return float((yield from _text("/proc/uptime")).split()[0])
+    return float((yield from text_of("/proc/uptime")).split()[0])
 
 
 def boot_id(*, timeout: float | None = None) -> Flow[str]:
@@ -366,11 +366,11 @@ def boot_id(*, timeout: float | None = None) -> Flow[str]:
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    return (yield from _text("/proc/sys/kernel/random/boot_id")).strip()
+    return (yield from text_of("/proc/sys/kernel/random/boot_id")).strip()
 
 
-def _text(path: str) -> Flow[str]:
-    """The content of a file, by the file commands or else by a program."""
+def text_of(path: str) -> Flow[str]:
+    """The text of a file, by the file commands or else by a program."""
     try:
         data: bytes = yield from read_file(path)
     except _CLOSED as error:
