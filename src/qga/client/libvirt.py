@@ -34,7 +34,14 @@ from qga.wire import handshake
 
 from .deadline import TIMEOUT, Deadline
 from .flows.steps import Limits
-from .libvirterrors import LibvirtLost, NoDomain, explained, missing, with_connection
+from .libvirterrors import (
+    LibvirtLost,
+    NoDomain,
+    NotActive,
+    explained,
+    missing,
+    with_connection,
+)
 from .libvirthost import give_back, library, shared
 from .listing import Known
 from .transports import LONG
@@ -292,14 +299,14 @@ def _find(connection: Connection, text: str) -> Domain:
         raise explained(error, "the search for the domain", sent=False) from error
     close = get_close_matches(text, names)
     hint = f"do you mean {' or '.join(close)}?" if close else "`virsh list --all` shows what is"
-    raise NoChannel(f"there is no domain {text!r}; {hint}")
+    raise NoDomain(f"there is no domain {text!r}; {hint}")
 
 
 def _check_active(domain: Domain) -> None:
     loaded = library()
     try:
         if not domain.isActive():
-            raise NoChannel(f"the domain is not running: `virsh start {domain.name()}` starts it")
+            raise NotActive(f"the domain is not running: `virsh start {domain.name()}` starts it")
     except loaded.error as error:
         raise explained(error, "the look at the domain", sent=False) from error
 
