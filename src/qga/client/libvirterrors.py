@@ -40,6 +40,10 @@ class NoDomain(NoChannel):
     """The domain does not exist any more."""
 
 
+class NoSuchDomain(NoChannel):
+    """No domain has that name, UUID or number."""
+
+
 class LibvirtLost(ConnectionLost):
     """Not the agent is gone, but the way to libvirt."""
 
