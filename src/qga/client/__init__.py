@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .guestfile import GuestFile
     from .sync import Client, connect
     from .target import Target
+    from .trace import TraceEvent
     from .transports import RequestTransport, Transport
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Limits",
     "RequestTransport",
     "Target",
+    "TraceEvent",
     "Transport",
     "connect",
     "deadline",
@@ -51,6 +53,7 @@ _ELSEWHERE = {
     "Limits": "flows.steps",
     "RequestTransport": "transports",
     "Target": "target",
+    "TraceEvent": "trace",
     "Transport": "transports",
     "deadline": "deadline",
 }
