@@ -77,8 +77,9 @@ def look(path: str | Path) -> Seen | None:
     here = [entry for entry in entries if entry.name == name or (file and entry.file == file)]
     return Seen(
         next((entry.inode for entry in here if entry.listens), 0),
-        tuple(entry.peer for entry in here if not entry.listens),
-        tuple(number for entry in here for number in entry.waiting),
+        # One without a peer has been left by its client, which the server has not noticed yet.
+        tuple(entry.peer for entry in here if not entry.listens and entry.peer),
+        tuple(number for entry in here for number in entry.waiting if number),
     )
 
 
