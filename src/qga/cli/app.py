@@ -39,6 +39,7 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "This machine": {
         "targets": "finding:targets",
+        "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
     },

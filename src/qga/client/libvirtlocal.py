@@ -8,6 +8,7 @@ than `PATIENCE`, or the caller's own time.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,9 +117,42 @@ def domains(uri: str, deadline: Deadline) -> list[Known]:
     return _asked(uri, ask, deadline)
 
 
-def _asked(uri: str, ask: Callable[[Connection], R], deadline: Deadline) -> R:
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """What libvirt says of a domain.
+
+    Attributes:
+        name: its own.
+        uuid: its own.
+        state: libvirt's number for it; 0 if it does not run.
+        channel: whether an agent has opened its channel, as libvirt says it; None without one.
+    """
+
+    name: str
+    uuid: str
+    state: int
+    channel: str | None
+
+
+def describe(uri: str | None, name: str, deadline: Deadline) -> DomainFacts:
+    """The facts about the domain of that name, UUID or number; *uri* None for libvirt's default.
+
+    Raises: as `has`, and
+        NoSuchDomain: there is none.
+    """
+    return _asked(uri, lambda connection: _facts(find_domain(connection, name)), deadline)
+
+
+def _facts(domain: Domain) -> DomainFacts:
+    state = domain.state()[0] if domain.isActive() else 0
+    port = ET.fromstring(domain.XMLDesc(0)).find(PORT)  # noqa: S314 - libvirt's own
+    channel = None if port is None else port.get("state", "disconnected")
+    return DomainFacts(domain.name(), domain.UUIDString(), state, channel)
+
+
+def _asked(uri: str | None, ask: Callable[[Connection], R], deadline: Deadline) -> R:
     worker, shared_ones = Worker(), shared(uri)
-    local = uri.partition("?")[0] in {SYSTEM, SESSION}
+    local = uri is not None and uri.partition("?")[0] in {SYSTEM, SESSION}
     deadline = deadline.sooner(PATIENCE) if local else deadline
 
     def asking() -> R:
@@ -146,24 +180,22 @@ def target(uri: str, name: str) -> str:
 def _known(uri: str, domain: Domain) -> Known | None:
     """What is known of *domain*; None if it has no channel for an agent, or has just gone."""
     try:
-        name, uuid = domain.name(), domain.UUIDString()
-        state = domain.state()[0] if domain.isActive() else 0
-        port = ET.fromstring(domain.XMLDesc(0)).find(PORT)  # noqa: S314 - libvirt's own
+        facts = _facts(domain)
     except library().error as error:
         if missing(error):
             return None
         raise
-    if port is None:
+    if facts.channel is None:
         return None
-    agent = port.get("state", "disconnected")
     reach = None
-    if not state:
+    if not facts.state:
         reach = Reach.OFF
-    elif state in _PAUSED:
+    elif facts.state in _PAUSED:
         reach = Reach.PAUSED
-    elif agent != "connected":
+    elif facts.channel != "connected":
         reach = Reach.SILENT
-    return Known(target(uri, name), name, uuid, agent, "libvirt", reach)
+    where = target(uri, facts.name)
+    return Known(where, facts.name, facts.uuid, facts.channel, "libvirt", reach)
 
 
 def problem(uri: str, error: QgaError) -> str:
