@@ -72,6 +72,7 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "This machine": {
         "targets": "finding:targets",
+        "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
     },
@@ -151,6 +152,7 @@ cli = click.command(
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
     given = words or sys.argv[1:] or ["--help"]
+    own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))
     except click.ClickException as error:
@@ -162,3 +164,5 @@ def run(words: list[str] | None = None) -> int:
         return ending.INTERRUPTED
     except ending.Failed as failure:
         return ending.complain(failure.cause, failure.code)
+    except Exception as error:  # noqa: BLE001 - told as what it is
+        return ending.defect(error, debug=ending.DEBUG in own)

@@ -16,6 +16,7 @@ from qga.errors import (
     CommandError,
     CommandNotFound,
     ProtocolError,
+    QgaError,
     TransportError,
     Unsupported,
 )
