@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,17 +21,36 @@ if TYPE_CHECKING:
     from .output import Look
 
 
-@click.command("help", short_help="Tell about a command of the protocol, or of qga.")
+@click.command(
+    "help",
+    short_help="Tell about a command of the protocol, or of qga.",
+    epilog="""\b
+Examples:
+  qga help freeze
+  qga help guest-file-read
+  qga help guest-fs
+  qga help --man ~/.local/share/man/man1
+""",
+)
 @output_option
+@click.option(
+    "--man",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the manual pages of qga and its commands into DIR.",
+)
 @click.argument("name", required=False)
 @click.pass_context
-def show_help(context: click.Context, look: Look, name: str | None) -> None:
+def show_help(context: click.Context, look: Look, name: str | None, folder: Path | None) -> None:
     """Tell about a command: one of the protocol, as guest-exec, or one of qga, as freeze.
 
     The beginning of a name, as guest or guest-file, lists the commands that begin so.
     """
     above = context.find_root()
-    if name is None:
+    if folder is not None:
+        _write_manual(above, folder, name)
+    elif name is None:
         print(above.get_help())
     elif isinstance(above.command, click.Group) and (own := above.command.get_command(above, name)):
         print(own.get_help(click.Context(own, info_name=name, parent=above)))
@@ -38,6 +58,17 @@ def show_help(context: click.Context, look: Look, name: str | None) -> None:
         _show_page(command, look)
     else:
         _show_list(name, look)
+
+
+def _write_manual(above: click.Context, folder: Path, name: str | None) -> None:
+    from . import manual
+    from .app import TOPICS
+
+    if name is not None:
+        raise click.UsageError(f"either {name!r}, or --man, which writes all pages")
+    if isinstance(above.command, click.Group):
+        written = manual.write(above.command, TOPICS, folder)
+        print(f"{len(written)} pages in {folder}: man -l {folder / 'qga.1'}")
 
 
 def _show_page(command: type[Command[Any]], look: Look) -> None:
