@@ -101,7 +101,7 @@ def place() -> Iterator[Place]:
 
 def steps(text: str) -> list[Step]:
     """The commands of a block, and what the page says that they print."""
-    found = re.split(r"^\$ (.*(?:\\\n.*)*)\n", text, flags=re.MULTILINE)
+    found = re.split(r"^\$ ((?:.*\\\n)*.*)\n", text, flags=re.MULTILINE)
     assert found[0] == "", "a block begins with a command"
     return [Step(*pair) for pair in zip(found[1::2], found[2::2], strict=True)]
 
