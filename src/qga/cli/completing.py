@@ -8,6 +8,7 @@ out, or not soon, is not offered; the command itself will say why.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -199,7 +200,7 @@ def given(context: click.Context) -> list[str]:
 
 def bare(word: str) -> str:
     """A word of a synopsis without what tells how often it stands there."""
-    return word.strip("[].")
+    return word.translate({ord(char): None for char in "[]."})
 
 
 def slots(command: click.Command) -> list[Slot]:
@@ -210,7 +211,7 @@ def slots(command: click.Command) -> list[Slot]:
             if param.metavar is None:
                 result.append(Slot((param.name or "").upper(), not param.required, param.nargs < 0))
                 continue
-            words = param.metavar.partition("-- ")[0].split()
+            words = re.split(r"\[?-- |\[--\] ", param.metavar)[0].split()
             result += [Slot(bare(word), "[" in word, "..." in word) for word in words]
     return result
 

@@ -25,7 +25,7 @@ from click.shell_completion import CompletionItem, ShellComplete
 from . import completing
 from .ending import USAGE, printable
 from .guestwords import PART
-from .options import WithProgram
+from .options import WithProgram, behind_dashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,14 +127,13 @@ class Completion(ShellComplete):
             nonsense = args and not args[0].startswith("-")
             return [] if nonsense else super().get_completions(args, incomplete)
         completing.teach(command)
-        border = args.index("--") if "--" in args else len(args)
-        if isinstance(command, WithProgram) and border < len(args):
-            context = command.make_context(
-                args[0], args[1:border], parent=root, resilient_parsing=True
-            )
-            return list(completing.behind(context, args[border + 1 :], incomplete))
+        if isinstance(command, WithProgram):
+            context = command.make_context(args[0], args[1:], parent=root, resilient_parsing=True)
+            program = behind_dashes(context)
+            if program is not None:
+                return list(completing.behind(context, program, incomplete))
         option, equals, value = incomplete.partition("=")
-        if not equals or not option.startswith("--") or border < len(args):
+        if not equals or not option.startswith("--") or "--" in args:
             return super().get_completions(args, incomplete)
         # Shells take the whole of it for one word.
         return [
