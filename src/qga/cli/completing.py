@@ -19,6 +19,7 @@ from qga.client.target import VARIABLE, names_target
 from qga.errors import QgaError
 
 from . import guestwords
+from .app import TOPICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -121,7 +122,8 @@ def _explained(asked: Asked) -> Items:
     """What `qga help` tells about."""
     group = asked.context.find_root().command
     own = group.list_commands(asked.context) if isinstance(group, click.Group) else []
-    return [*map(CompletionItem, own), *_protocol_commands(asked)]
+    topics = [topic.lower() for topic in TOPICS]
+    return [*map(CompletionItem, own), *map(CompletionItem, topics), *_protocol_commands(asked)]
 
 
 # By what the synopsis or the help of an option calls a word. Nothing is offered for any other.
