@@ -26,9 +26,28 @@ TOPICS: dict[str, dict[str, str]] = {
         "status": "agent:status",
         "call": "calling:call",
     },
+    "Programs": {
+        "exec": "running:execute",
+        "shell": "shelling:shell",
+    },
     "Files": {
-        "cat": "transfer:cat",
+        "ls": "listing:ls",
+        "cat": "reading:cat",
+        "head": "reading:head",
+        "tail": "tailing:tail",
         "cp": "transfer:cp",
+        "edit": "editing:edit",
+        "stat": "listing:show_stat",
+        "find": "searching:find",
+        "du": "space:du",
+        "df": "space:df",
+        "mkdir": "changing:mkdir",
+        "touch": "changing:touch",
+        "ln": "changing:ln",
+        "mv": "changing:mv",
+        "rm": "removing:rm",
+        "chmod": "changing:chmod",
+        "chown": "changing:chown",
     },
     "Freezing": {
         "freeze": "freezing:freeze",
@@ -62,7 +81,8 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 \b
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 3 agent not reached or no answer in time, 4 a file of this machine failed.
-`qga freeze` passes on that of its command.
+`qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
+124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
 """
 
 

@@ -92,6 +92,10 @@ def tell(message: str, code: int) -> int:
 
 def printable(text: str) -> str:
     """*text* without what could steer a terminal: what a guest says is not to be trusted."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte of what is no UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()

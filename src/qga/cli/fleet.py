@@ -9,10 +9,11 @@ succeeded.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import update_wrapper
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,7 @@ from .options import Settings, meant, with_settings
 from .output import Shown, counted, structured, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
 # How many guests are worked at at once unless told.
 FORKS = 16
@@ -68,8 +69,14 @@ class Outcome:
         return found
 
 
-def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-l`, `--all` and `--forks`; pass on the options as they are: `chosen` reads them."""
+def guests_options(
+    function: Callable[..., Any], *, limit: Sequence[str] = ("-l", "--limit")
+) -> Callable[..., Any]:
+    """Add `-l`, `--all` and `--forks`; pass on the options as they are: `chosen` reads them.
+
+    Args:
+        limit: the names of `--limit`, where the command has a use of its own for `-l`.
+    """
     for option in (
         click.option(
             "--forks",
@@ -80,8 +87,7 @@ def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--all", "all_guests", is_flag=True, help="All guests that are known here."),
         click.option(
-            "-l",
-            "--limit",
+            *limit,
             multiple=True,
             metavar="PATTERN",
             help="The guests whose names match, as 'web*'; several, or PATTERN,PATTERN.",
@@ -141,15 +147,9 @@ def run(settings: Settings, guests: Guests, action: Callable[[Target], Shown]) -
     if not guests.many:
         return settings.show(action(guests.targets[0]))
     outcomes: dict[str, Outcome] = {}
-    pool = ThreadPoolExecutor(guests.forks, thread_name_prefix="qga guest")
-    try:
-        under_way = [pool.submit(_attempt, action, target) for target in guests.targets]
-        for done in as_completed(under_way):
-            outcome = done.result()
-            outcomes[outcome.target.text] = outcome
-            _tell(settings, outcome)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    for outcome in _each(guests, action):
+        outcomes[outcome.target.text] = outcome
+        _tell(settings, outcome)
     if settings.look.form in {"json", "yaml"}:
         records = [outcomes[target.text].record() for target in guests.targets]
         print(structured(records, settings.look.form))
@@ -158,9 +158,37 @@ def run(settings: Settings, guests: Guests, action: Callable[[Target], Shown]) -
     return FAILED if failed else 0
 
 
+def _each(guests: Guests, action: Callable[[Target], Shown]) -> Iterator[Outcome]:
+    """What comes of the guests, as it comes."""
+    waiting: SimpleQueue[Target] = SimpleQueue()
+    done: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            while True:
+                done.put(_attempt(action, waiting.get_nowait()))
+        except Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - who waits for it is told
+            done.put(error)
+
+    for target in guests.targets:
+        waiting.put(target)
+    # Unlike those of a pool, they keep nobody who interrupts waiting for a guest that hangs.
+    for _ in range(min(guests.forks, len(guests.targets))):
+        threading.Thread(target=work, name="qga guest", daemon=True).start()
+    for _ in guests.targets:
+        outcome = done.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome
+
+
 def _attempt(action: Callable[[Target], Shown], target: Target) -> Outcome:
     try:
         return Outcome(target, action(target))
+    except ending.Failed as failure:
+        return Outcome(target, Shown(None, code=failure.code), ending.message(failure.cause))
     except (QgaError, OSError) as error:
         return Outcome(target, Shown(None, code=ending.code_for(error)), ending.message(error))
 

@@ -17,9 +17,11 @@ from .ending import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
+    from typing import Literal, TypeAlias
 
     from rich.console import Console
+
+    Part: TypeAlias = "str | bytes | Table"
 
 # The forms of -o. All but the first two are for programs.
 FORMS = ("table", "wide", "json", "jsonl", "yaml")
@@ -57,12 +59,12 @@ class Shown:
     Attributes:
         value: for programs: what JSON can hold, and bytes, which become base64.
         people: for people: text without a newline at its end ("" for nothing), or a table, or
-            several of these one below the other.
+            data that is passed on as it is; or several of these one below the other.
         code: the exit code.
     """
 
     value: Any
-    people: str | Table | Sequence[str | Table] = ""
+    people: Part | Sequence[Part] = ""
     code: int = 0
 
 
@@ -83,6 +85,14 @@ class Look:
     def structured(self) -> bool:
         """Whether a program reads it."""
         return self.form not in {"table", "wide"}
+
+    @property
+    def colored(self) -> bool:
+        """Whether standard output takes colours."""
+        if self.color is None:
+            dumb = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR")
+            return sys.stdout.isatty() and not dumb
+        return self.color and sys.stdout.isatty()
 
     def console(self, *, stderr: bool = False) -> Console:
         """Where rich prints to."""
@@ -106,9 +116,13 @@ class Look:
                 self._show_part(part)
         return shown.code
 
-    def _show_part(self, part: str | Table) -> None:
+    def _show_part(self, part: Part) -> None:
         if isinstance(part, str):
             print(part)
+        elif isinstance(part, bytes):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(part)
+            sys.stdout.buffer.flush()
         elif sys.stdout.isatty():
             self._draw(part.narrowed(self.form))
         else:
@@ -127,9 +141,9 @@ class Look:
         self.console().print(table)
 
 
-def parts(people: str | Table | Sequence[str | Table]) -> list[str | Table]:
+def parts(people: Part | Sequence[Part]) -> list[Part]:
     """What `Shown.people` holds, one by one."""
-    if isinstance(people, str):
+    if isinstance(people, str | bytes):
         return [people] if people else []
     return [people] if isinstance(people, Table) else list(people)
 
@@ -138,7 +152,11 @@ def text_of(shown: Shown, form: str) -> list[str]:
     """The lines for people, as a pipe gets them."""
     found: list[str] = []
     for part in parts(shown.people):
-        found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
+        if isinstance(part, bytes):
+            text = part.decode(errors="surrogateescape").removesuffix("\n")
+            found += ["\t".join(map(printable, line.split("\t"))) for line in text.split("\n")]
+        else:
+            found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
     return found
 
 

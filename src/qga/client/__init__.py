@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .deadline import Deadline, deadline
     from .files import Files
-    from .filestat import DiskUsage, FileEntry, FileStat
+    from .filestat import DiskUsage, FileEntry, FileStat, Mount
     from .flows.steps import Limits
+    from .following import Follower
     from .frozen import Freeze
     from .guestfile import GuestFile
     from .sync import Client, connect
@@ -29,9 +30,11 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "Files",
+    "Follower",
     "Freeze",
     "GuestFile",
     "Limits",
+    "Mount",
     "RequestTransport",
     "Target",
     "Transport",
@@ -46,9 +49,11 @@ _ELSEWHERE = {
     "FileEntry": "filestat",
     "FileStat": "filestat",
     "Files": "files",
+    "Follower": "following",
     "Freeze": "frozen",
     "GuestFile": "guestfile",
     "Limits": "flows.steps",
+    "Mount": "filestat",
     "RequestTransport": "transports",
     "Target": "target",
     "Transport": "transports",
