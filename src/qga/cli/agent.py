@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from .options import Settings
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga ping web
+  qga ping --timeout 2 unix:/run/vm1/qga.sock
+  qga ping --all -o jsonl
+""",
+)
 @each_guest
 def ping(settings: Settings, target: Target) -> Shown:
     """See whether the agent answers, and how fast."""
@@ -28,7 +35,13 @@ def ping(settings: Settings, target: Target) -> Shown:
     )
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga status web
+  qga status --limit 'web*'
+""",
+)
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:
     """Show whether the guest's file systems are frozen."""

@@ -75,6 +75,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
+        "completion": "shells:completion",
     },
 }
 
@@ -152,6 +153,10 @@ cli = click.command(
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
     given = words or sys.argv[1:] or ["--help"]
+    if given[0] == "__complete":
+        from . import shells
+
+        return ending.code_of(lambda: shells.complete(cli, given[1:]))
     own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))
