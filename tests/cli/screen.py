@@ -66,6 +66,7 @@ def screen(directory: Path, **environment: str) -> Iterator[Screen]:
     variables = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         "HOME": str(directory),
+        "QGA_FIND": "files",
         "LANG": "C.UTF-8",
         "PS1": "here> ",
     } | environment

@@ -23,7 +23,7 @@ from .command import Run
         (["pong"], "No such command"),
         (["ping"], "no target: give one"),
         (["ping", "vm1"], "'vm1' is not a target"),
-        (["ping", "/run/s"], "do you mean unix:/run/s?"),
+        (["ping", "run/s"], "there is no socket of that path"),
         (["ping", "--timeout", "0", "unix:/s"], "--timeout"),
         (["ping", "--timeout", "x", "unix:/s"], "--timeout"),
         (["ping", "-o", "xml", "unix:/s"], "--output"),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @each_guest
 def ping(settings: Settings, target: Target) -> Shown:
     """See whether the agent answers, and how fast."""
-    milliseconds = quick.milliseconds(target, settings.timeout)
+    with settings.connect(target) as client:
+        milliseconds = quick.milliseconds(client)
     return Shown(
         {"target": str(target), "milliseconds": milliseconds},
         quick.answered(target, milliseconds),

@@ -28,9 +28,28 @@ TOPICS: dict[str, dict[str, str]] = {
         "commands": "overview:commands",
         "call": "calling:call",
     },
+    "Programs": {
+        "exec": "running:execute",
+        "shell": "shelling:shell",
+    },
     "Files": {
-        "cat": "transfer:cat",
+        "ls": "listing:ls",
+        "cat": "reading:cat",
+        "head": "reading:head",
+        "tail": "tailing:tail",
         "cp": "transfer:cp",
+        "edit": "editing:edit",
+        "stat": "listing:show_stat",
+        "find": "searching:find",
+        "du": "space:du",
+        "df": "space:df",
+        "mkdir": "changing:mkdir",
+        "touch": "changing:touch",
+        "ln": "changing:ln",
+        "mv": "changing:mv",
+        "rm": "removing:rm",
+        "chmod": "changing:chmod",
+        "chown": "changing:chown",
     },
     "Facts": {
         "os": "facts:show_os",
@@ -53,6 +72,7 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "This machine": {
         "targets": "finding:targets",
+        "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
     },
@@ -75,7 +95,8 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 \b
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 3 agent not reached or no answer in time, 4 a file of this machine failed.
-`qga freeze` passes on that of its command.
+`qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
+124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
 """
 
 
@@ -131,6 +152,7 @@ cli = click.command(
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
     given = words or sys.argv[1:] or ["--help"]
+    own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))
     except click.ClickException as error:
@@ -142,3 +164,5 @@ def run(words: list[str] | None = None) -> int:
         return ending.INTERRUPTED
     except ending.Failed as failure:
         return ending.complain(failure.cause, failure.code)
+    except Exception as error:  # noqa: BLE001 - told as what it is
+        return ending.defect(error, debug=ending.DEBUG in own)

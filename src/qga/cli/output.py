@@ -7,6 +7,7 @@ was asked for.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,11 @@ from .ending import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import TypeAlias
 
     from rich.console import Console
+
+    Part: TypeAlias = "str | bytes | Table"
 
 # The forms of -o. All but the first two are for programs.
 FORMS = ("table", "wide", "json", "jsonl", "yaml")
@@ -58,14 +62,14 @@ class Shown:
     Attributes:
         value: for programs: what JSON can hold, and bytes, which become base64.
         people: for people: text without a newline at its end ("" for nothing), or a table, or
-            several of these one below the other.
+            data that is passed on as it is; or several of these one below the other.
         code: the exit code.
         rows: for people who ask many guests: the same as rows of a table that all guests share; by
             default `people`, if that is a table.
     """
 
     value: Any
-    people: str | Table | Sequence[str | Table] = ""
+    people: Part | Sequence[Part] = ""
     code: int = 0
     rows: Table | None = None
 
@@ -95,6 +99,14 @@ class Look:
         """Whether a program reads it."""
         return self.form not in {"table", "wide"}
 
+    @property
+    def colored(self) -> bool:
+        """Whether standard output takes colours."""
+        if self.color is None:
+            dumb = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR")
+            return sys.stdout.isatty() and not dumb
+        return self.color and sys.stdout.isatty()
+
     def console(self, *, stderr: bool = False) -> Console:
         """Where rich prints to."""
         if stderr not in self._consoles:
@@ -113,10 +125,14 @@ class Look:
                 self.show_part(part)
         return shown.code
 
-    def show_part(self, part: str | Table) -> None:
-        """Print a text or a table for people."""
+    def show_part(self, part: Part) -> None:
+        """Print a text, a table or data for people."""
         if isinstance(part, str):
             print(part)
+        elif isinstance(part, bytes):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(part)
+            sys.stdout.buffer.flush()
         elif sys.stdout.isatty():
             from .drawing import drawn
 
@@ -125,9 +141,9 @@ class Look:
             print("\n".join(lines(part.narrowed(self.form))))
 
 
-def parts(people: str | Table | Sequence[str | Table]) -> list[str | Table]:
+def parts(people: Part | Sequence[Part]) -> list[Part]:
     """What `Shown.people` holds, one by one."""
-    if isinstance(people, str):
+    if isinstance(people, str | bytes):
         return [people] if people else []
     return [people] if isinstance(people, Table) else list(people)
 
@@ -136,7 +152,11 @@ def text_of(shown: Shown, form: str) -> list[str]:
     """The lines for people, as a pipe gets them."""
     found: list[str] = []
     for part in parts(shown.people):
-        found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
+        if isinstance(part, bytes):
+            text = part.decode(errors="surrogateescape").removesuffix("\n")
+            found += ["\t".join(map(printable, line.split("\t"))) for line in text.split("\n")]
+        else:
+            found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
     return found
 
 
