@@ -24,6 +24,8 @@ TOPICS: dict[str, dict[str, str]] = {
         "ping": "agent:ping",
         "info": "agent:info",
         "status": "agent:status",
+        "wait": "waiting:wait",
+        "time": "clock:clock",
         "call": "calling:call",
     },
     "Files": {
@@ -33,9 +35,17 @@ TOPICS: dict[str, dict[str, str]] = {
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "trim": "trimming:trim",
     },
     "Power": {
         "shutdown": "power:shutdown",
+        "reboot": "power:reboot",
+        "halt": "power:halt",
+        "suspend": "power:suspend",
+    },
+    "Users": {
+        "passwd": "accounts:passwd",
+        "ssh-keys": "accounts:ssh_keys",
     },
     "This machine": {
         "targets": "finding:targets",
