@@ -91,8 +91,8 @@ def test_a_guest_that_stays(
 
     guest.sh("mkdir /run/cloud-init")
     guest.write("/run/cloud-init/result.json", b'{"v1": {"errors": []}}')
-    words = ("--for", "command=test -e /proc/1", "--for", "file=/etc/hostname", "--for", "ip=4")
-    done = qga_command("wait", target, *words, "--for", "cloud-init", *PATIENCE)
+    waits = ("--for", "command=test -e /proc/1", "--for", "file=/etc/hostname", "--for", "ip=4")
+    done = qga_command("wait", target, *waits, "--for", "cloud-init", *PATIENCE)
     assert done.text.splitlines() == [
         "command: done", "file: /etc/hostname", "ip: 10.0.2.15", "cloud-init: done",
     ]  # fmt: skip

@@ -104,18 +104,19 @@ def wait_down(
         nonlocal known, silent, broken
         try:
             yield Ping()
-        except NoChannel as error:
-            if error.off:
-                return Down.OFF
-            raise
         except ConnectionLost:
             broken += 1
             if broken == _BROKEN:
                 return Down.OFF
             raise
-        except AgentTimeout as error:
+        except (AgentTimeout, NoChannel) as error:
             broken = 0
-            if isinstance(error, AgentBusy) and not error.taken:
+            if isinstance(error, NoChannel):
+                if error.off:
+                    return Down.OFF
+                if not error.asleep:
+                    raise  # the way there is broken: who knows
+            elif isinstance(error, AgentBusy) and not error.taken:
                 raise  # another client is before us
             silent += 1
             if silent >= _SILENT and not off:
