@@ -152,6 +152,16 @@ def test_what_would_be_frozen(qga_command: Run, fake_agent: FakeAgent) -> None:
     assert not fake_agent.asked(protocol.FsfreezeFreeze)
 
 
+def test_where_nothing_is_frozen_the_command_is_not_run(
+    qga_command: Run, fake_agent: FakeAgent
+) -> None:
+    with fake_agent.serve() as target:
+        done = qga_command("freeze", target, "--mount", "/nowhere", "--", "echo", "ran")
+        assert (done.code, done.out) == (125, b"")
+        assert "no file system was frozen, so the command was not run" in done.err
+    assert fake_agent.state == "thawed"
+
+
 def test_the_state_is_explained(qga_command: Run, fake_agent: FakeAgent) -> None:
     with fake_agent.serve() as target:
         assert qga_command("thaw", target).text == "nothing was frozen\n"

@@ -27,6 +27,8 @@ FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 # After how many seconds the guest is thawed unless told: as this package's agent has it.
 DEADLINE = 600.0
 
+_NOTHING = "no file system was frozen, so the command was not run; `qga freeze --dry-run` tells why"
+
 
 @click.command(short_help="Thaw the guest's file systems.")
 @each_guest
@@ -76,8 +78,9 @@ def freeze(
 
     COMMAND runs on this machine, for example to take a snapshot. The exit code is its own; 125 when
     freezing or thawing failed, or when the freeze did not hold until the end of a COMMAND that
-    succeeded; 126 or 127 when it cannot be run. What was done is told on standard error. An
-    interrupt goes to COMMAND; the guest is thawed when it ends.
+    succeeded; 126 or 127 when it cannot be run. Where nothing could be frozen it is not run. What
+    was done is told on standard error. An interrupt goes to COMMAND; the guest is thawed when it
+    ends.
     """
     command = behind_dashes(context)
     if dry_run:
@@ -95,6 +98,8 @@ def freeze(
             settings.connect(target) as client,
             client.frozen(mounts or None, deadline=deadline) as frozen,
         ):
+            if not frozen.frozen:
+                raise QgaError(_NOTHING)
             if not settings.json:
                 what = output.counted(frozen.frozen, "file system")
                 print(f"qga: {what} frozen", file=sys.stderr)
