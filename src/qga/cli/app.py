@@ -26,6 +26,8 @@ TOPICS: dict[str, dict[str, str]] = {
         "info": "overview:info",
         "version": "overview:version",
         "commands": "overview:commands",
+        "wait": "waiting:wait",
+        "time": "clock:clock",
         "call": "calling:call",
     },
     "Programs": {
@@ -66,9 +68,17 @@ TOPICS: dict[str, dict[str, str]] = {
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "trim": "trimming:trim",
     },
     "Power": {
         "shutdown": "power:shutdown",
+        "reboot": "power:reboot",
+        "halt": "power:halt",
+        "suspend": "power:suspend",
+    },
+    "Users": {
+        "passwd": "accounts:passwd",
+        "ssh-keys": "accounts:ssh_keys",
     },
     "This machine": {
         "targets": "finding:targets",
