@@ -52,7 +52,8 @@ TARGET is one of
   tcp:HOST:PORT          fd:N             libvirt:DOMAIN
   libvirt+URI?domain=DOMAIN, as libvirt+qemu+ssh://host/system?domain=web
   pve:NODE/VMID          pve://HOST/NODE/VMID, at a Proxmox VE
-  a name from ~/.config/qga/targets.toml
+  a name: from ~/.config/qga/targets.toml, or of a libvirt domain or a socket
+  here, as `qga targets` lists them; or the path of a socket
 and may be left out when QGA_TARGET is set.
 
 \b
@@ -61,7 +62,8 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 
 \b
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
-3 agent not reached or no answer in time, 4 a file of this machine failed.
+3 agent not reached or no answer in time, 4 a file of this machine failed,
+70 a mistake in qga itself.
 `qga freeze` passes on that of its command.
 """
 
