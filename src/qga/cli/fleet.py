@@ -20,6 +20,7 @@ import click
 
 from qga.client.crew import Crew
 from qga.client.listing import targets as list_targets
+from qga.client.reach import Reach
 from qga.client.target import Target
 from qga.errors import AgentTimeout, QgaError
 
@@ -158,14 +159,21 @@ def chosen(words: tuple[str, ...], limit: tuple[str, ...], *, all_guests: bool) 
     if words:
         raise click.UsageError(f"either {words[0]!r}, or --limit and --all")
     patterns = Patterns(limit, excluded)
+    found = [known for known in list_targets() if patterns.match(known.name)]
+    off = [ending.printable(known.name) for known in found if known.state == Reach.OFF]
+    if off:
+        print(f"qga: left out, as they do not run: {', '.join(off)}", file=sys.stderr)
     targets = [
         # A targets file may say more of a name than its target.
         Target(known.name) if known.source == "file" else Target(known.name, full=known.target)
-        for known in list_targets()
-        if patterns.match(known.name)
+        for known in found
+        if known.state != Reach.OFF
     ]
     if not targets:
-        raise click.UsageError(f"no guest is named like {patterns}: `qga targets` lists them")
+        which = "none that is" if off else "no guest is"
+        raise click.UsageError(
+            f"{which} named like {patterns}{' runs' if off else ''}: `qga targets` lists them"
+        )
     return Guests(targets, many=True)
 
 

@@ -13,7 +13,6 @@ from qga.client.sync import Client, connect
 from qga.client.target import VARIABLE, Target, from_environment, names_target, settled
 
 from . import ending
-from .arguments import find_command
 from .output import FORMS, Look
 
 if TYPE_CHECKING:
@@ -155,6 +154,8 @@ def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
     # Where there is no other target, the first of two words is meant as one, and told to be none.
     first = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
+    from .arguments import find_command
+
     # That no command is called like a target saves asking libvirt for it each time.
     if words and (first or (find_command(words[0]) is None and names_target(words[0]))):
         return Target(words[0]), words[1:]
