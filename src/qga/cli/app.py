@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 TOPICS: dict[str, dict[str, str]] = {
     "Agent": {
         "ping": "agent:ping",
-        "info": "agent:info",
         "status": "agent:status",
+        "info": "overview:info",
+        "version": "overview:version",
+        "commands": "overview:commands",
         "call": "calling:call",
     },
     "Programs": {
@@ -49,6 +51,18 @@ TOPICS: dict[str, dict[str, str]] = {
         "chmod": "changing:chmod",
         "chown": "changing:chown",
     },
+    "Facts": {
+        "os": "facts:show_os",
+        "ip": "facts:ip",
+        "net": "facts:net",
+        "fs": "facts:fs",
+        "disks": "facts:disks",
+        "users": "facts:users",
+        "cpus": "machine:cpus",
+        "memory": "machine:memory",
+        "load": "machine:load",
+        "top": "top:top",
+    },
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
@@ -58,6 +72,7 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "This machine": {
         "targets": "finding:targets",
+        "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
         "completion": "shells:completion",
@@ -142,6 +157,7 @@ def run(words: list[str] | None = None) -> int:
         from . import shells
 
         return ending.code_of(lambda: shells.complete(cli, given[1:]))
+    own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))
     except click.ClickException as error:
@@ -153,3 +169,5 @@ def run(words: list[str] | None = None) -> int:
         return ending.INTERRUPTED
     except ending.Failed as failure:
         return ending.complain(failure.cause, failure.code)
+    except Exception as error:  # noqa: BLE001 - told as what it is
+        return ending.defect(error, debug=ending.DEBUG in own)

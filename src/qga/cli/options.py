@@ -12,6 +12,8 @@ from qga.client.deadline import TIMEOUT
 from qga.client.sync import connect
 from qga.client.target import VARIABLE, Target, from_environment, names_target
 
+from . import ending
+from .arguments import find_command
 from .output import FORMS, Look
 
 if TYPE_CHECKING:
@@ -29,18 +31,26 @@ class Settings:
         look: how to print.
         json: whether a program reads what is printed.
         timeout: seconds for each call of the agent; None for the target's own, or the usual.
+        debug: whether to show what goes over the channel.
     """
 
     def __init__(
-        self, output: str = "table", timeout: float | None = None, *, color: bool | None = None
+        self,
+        output: str = "table",
+        timeout: float | None = None,
+        *,
+        color: bool | None = None,
+        debug: bool = False,
     ) -> None:
         self.look = Look(output, color)
         self.json = self.look.structured
         self.timeout = timeout
+        self.debug = debug
 
     def connect(self, target: Target) -> Client:
         """A client for *target* with these settings."""
-        return connect(target, timeout=self.timeout)
+        trace = ending.show_event if self.debug else None
+        return connect(target, timeout=self.timeout, trace=trace)
 
     def show(self, shown: Shown) -> int:
         """Print *shown*; return its exit code."""
@@ -48,12 +58,12 @@ class Settings:
 
 
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-o` and `--no-color`; pass them on as `look`."""
+    """Add `-o` and `--no-color`; pass them on as `look`. And `--debug`, which `app` looks at."""
 
-    def wrapper(*arguments: Any, output: str, no_color: bool, **named: Any) -> Any:
+    def wrapper(*arguments: Any, output: str, no_color: bool, debug: bool, **named: Any) -> Any:  # noqa: ARG001
         return function(*arguments, look=Look(output, False if no_color else None), **named)
 
-    return _output(_no_color(update_wrapper(wrapper, function)))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 _output = click.option(
@@ -76,6 +86,14 @@ _timeout = click.option(
 )
 
 
+_debug = click.option(
+    ending.DEBUG,
+    is_flag=True,
+    help="Show on standard error what goes over the channel, without secrets; and where qga itself"
+    " fails.",
+)
+
+
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command; pass them to *function* as its first argument, `Settings`.
 
@@ -88,13 +106,18 @@ def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any
     """The same for a command that has another meaning for `--timeout`."""
 
     def wrapper(
-        output: str, timeout: float | None = None, *, no_color: bool, **arguments: Any
+        output: str,
+        timeout: float | None = None,
+        *,
+        no_color: bool,
+        debug: bool,
+        **arguments: Any,
     ) -> Any:
-        settings = Settings(output, timeout, color=False if no_color else None)
+        settings = Settings(output, timeout, color=False if no_color else None, debug=debug)
         result = function(settings, **arguments)
         return result if result is None or isinstance(result, int) else settings.show(result)
 
-    return _output(_no_color(update_wrapper(wrapper, function)))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,7 +138,8 @@ def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
     # Where there is no other target, the first of two words is meant as one, and told to be none.
     first = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
-    if words and (first or names_target(words[0])):
+    # That no command is called like a target saves asking libvirt for it each time.
+    if words and (first or (find_command(words[0]) is None and names_target(words[0]))):
         return Target(words[0]), words[1:]
     return from_environment(), words
 

@@ -67,10 +67,27 @@ def opening(target: str, error: BaseException | None) -> str:
         if number == errno.ENOENT:
             return "is the virtual machine running, and is this the path of its agent's channel?"
         if number == errno.ECONNREFUSED:
+            if Path(address).exists() and not Path(address).is_socket():
+                return "it is no socket: which one is the agent's channel?"
             return "nobody listens on it: has the virtual machine, or the agent, ended?"
     elif scheme == "vsock":
         return "does the guest run with this CID, and does its agent listen on this port?"
     return ""
+
+
+def off(target: str, error: BaseException | None) -> bool:
+    """Whether a channel that cannot be opened tells that its virtual machine does not run.
+
+    Args:
+        target: in full.
+        error: the operating system's reason.
+    """
+    scheme = target.partition(":")[0]
+    number = error.errno if isinstance(error, OSError) else None
+    # QEMU has the unix socket; behind a vsock address the kernel knows the guests. That nobody
+    # listens there tells of the agent alone.
+    gone = {"unix": (errno.ENOENT, errno.ECONNREFUSED), "vsock": (errno.ENODEV,)}
+    return number in gone.get(scheme, ())
 
 
 def _owner(path: str) -> str:
