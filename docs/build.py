@@ -143,8 +143,10 @@ def build(folder: Path) -> None:
                 (folder / other).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(DOCS.parent / other.relative_to("files"), folder / other)
     manual.write(cli, TOPICS, folder / "man")
-    for picture in DOCS.glob("*.svg"):
-        shutil.copy(picture, folder)
+    for picture in DOCS.rglob("*.svg"):
+        copy = folder / picture.relative_to(DOCS)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, copy)
 
 
 if __name__ == "__main__":
