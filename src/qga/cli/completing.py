@@ -126,6 +126,10 @@ def _explained(asked: Asked) -> Items:
     return [*map(CompletionItem, own), *map(CompletionItem, topics), *_protocol_commands(asked)]
 
 
+def _paths(asked: Asked) -> Items:
+    return guestwords.paths(asked.target, asked.incomplete)
+
+
 # By what the synopsis or the help of an option calls a word. Nothing is offered for any other.
 KINDS: dict[str, Callable[[Asked], Items]] = {
     "TARGET": _targets,
@@ -138,6 +142,8 @@ KINDS: dict[str, Callable[[Asked], Items]] = {
     "NAME": _explained,
     "PATTERN": _names,
     "USER": _users,
+    "DIR": _directories,
+    "PATH": _paths,
 }
 
 

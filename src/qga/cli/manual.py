@@ -1,8 +1,8 @@
 """The manual pages, qga(1) and one for each command, made of what `--help` is made of.
 
 Called by `qga help --man` and `make docs`. Of a command it takes the help, the options and the
-epilog. A block of the epilog whose first line is a heading, as `Examples:`, becomes a section of
-the page; any other belongs to the description.
+epilog. A block of the epilog whose first line is a heading, `Examples:` or `EXAMPLES`, becomes a
+section of the page; any other belongs to the description.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The first line of a block that is a section.
-_HEADING = re.compile(r"([A-Z][\w ]*):")
+_HEADING = re.compile(r"([A-Z][\w ]*):|([A-Z]{3}[A-Z ]*)")
 
 _SEE_ALSO = {
     "call": ["qga-schema", "qga-help"],
@@ -119,7 +119,7 @@ def _blocks(command: click.Command) -> tuple[list[str], list[tuple[str, list[str
     for verbatim, *lines in _paragraphs(command.help) + _paragraphs(command.epilog):
         heading = _HEADING.fullmatch(lines[0])
         if heading and len(lines) > 1:
-            sections.append((heading[1], []))
+            sections.append((heading[1] or heading[2], []))
             del lines[0]
         place = sections[-1][1] if sections else body
         if place:
