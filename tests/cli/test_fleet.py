@@ -1,6 +1,7 @@
 """One command for many guests."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from qga.cli import fleet, hanging
+from qga.cli.output import Table, merged
 from qga.client import Deadline, Target, listing
 from qga.client.listing import Known
 from qga.client.reach import Reach
@@ -65,6 +67,48 @@ def test_one_that_fails_keeps_no_other_from_it(qga_command: Run, tmp_path: Path)
     assert by_name["db"]["code"] == 3
     assert "cannot open db" in by_name["db"]["error"]
     assert by_name["web1"]["ok"]
+
+
+def test_tables_of_all_guests_are_one(qga_command: Run) -> None:
+    done = qga_command("load", "web2", "web1")
+    assert done.text == (
+        "guest  1 min  5 min  15 min\nweb2    0.10   0.05    0.01\nweb1    0.10   0.05    0.01\n"
+    )
+    assert done.err == "qga: 2 guests: 2 done\n"
+    # Whose rows there are none of.
+    assert qga_command("users", "-l", "web*").out == b""
+    done = qga_command("fs", "--all", lines=2)
+    assert [line.split()[:2] for line in done.text.splitlines()[1:]] == [
+        ["web1", "/"], ["web1", "/srv"], ["web2", "/"], ["web2", "/srv"],
+    ]  # fmt: skip
+    assert done.err.startswith("qga: db: cannot open db")
+
+
+def test_tables_that_differ() -> None:
+    found = merged(
+        [
+            ("a", Table(["x", "y"], [["1", "2"]], right=frozenset({"x"}))),
+            ("b", Table(["x", "z"], [["3", "4"]], wide=frozenset({"z"}), bars=frozenset({"x"}))),
+        ]
+    )
+    assert (found.columns, found.rows) == (
+        ["guest", "x", "y", "z"],
+        [["a", "1", "2", ""], ["b", "3", "", "4"]],
+    )
+    assert [*found.right, *found.wide, *found.bars] == ["x", "z", "x"]
+
+
+def test_on_a_terminal_the_table_grows(qga_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = qga_command("fs", "--all", "--forks", "1", lines=2)
+    shown = done.text
+    assert done.code == 1
+    # Once with the first guest alone, and in the end with all.
+    assert shown.count("mounted on") >= 3
+    end = shown[shown.rindex("mounted on") :]
+    assert re.findall(r"web\d", end) == ["web1", "web1", "web2", "web2"]
+    assert "━" in end
 
 
 @pytest.mark.parametrize(
@@ -120,8 +164,8 @@ def test_the_first_failure_may_be_the_last(
             told.wait(30)
         return way(target, deadline)
 
-    def telling(settings: Any, outcome: Any) -> None:
-        tell(settings, outcome)
+    def telling(*arguments: Any) -> None:
+        tell(*arguments)
         told.set()
 
     monkeypatch.setattr(Target, "open", opened)
@@ -180,8 +224,8 @@ def test_an_interrupt_ends_it_at_once(
 ) -> None:
     tell = fleet._tell
 
-    def interrupted(settings: Any, outcome: Any) -> None:
-        tell(settings, outcome)
+    def interrupted(settings: Any, outcome: Any, rows: Any) -> None:
+        tell(settings, outcome, rows)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fleet, "_tell", interrupted)

@@ -1,4 +1,4 @@
-"""`qga ping`, `info` and `status`: the agent itself."""
+"""`qga ping` and `status`: the agent itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qga.protocol import codec
-
 from . import ending, quick
 from .fleet import each_guest
-from .output import Shown, Table
+from .output import Shown
 
 if TYPE_CHECKING:
     from qga.client import Target
@@ -28,27 +26,6 @@ def ping(settings: Settings, target: Target) -> Shown:
         {"target": str(target), "milliseconds": milliseconds},
         quick.answered(target, milliseconds),
     )
-
-
-@click.command()
-@each_guest
-def info(settings: Settings, target: Target) -> Shown:
-    """Show the agent's version and its commands."""
-    with settings.connect(target) as client:
-        found = client.info()
-    commands = Table(
-        ["command", "enabled", "replies"],
-        [
-            [
-                command.name,
-                "yes" if command.enabled else "no",
-                "always" if command.success_response else "errors only",
-            ]
-            for command in sorted(found.supported_commands, key=lambda command: command.name)
-        ],
-    )
-    version = f"version {ending.printable(found.version)}"
-    return Shown(codec.encode(found), [version, "", commands] if commands.rows else version)
 
 
 @click.command()

@@ -22,13 +22,46 @@ if TYPE_CHECKING:
 TOPICS: dict[str, dict[str, str]] = {
     "Agent": {
         "ping": "agent:ping",
-        "info": "agent:info",
         "status": "agent:status",
+        "info": "overview:info",
+        "version": "overview:version",
+        "commands": "overview:commands",
         "call": "calling:call",
     },
+    "Programs": {
+        "exec": "running:execute",
+        "shell": "shelling:shell",
+    },
     "Files": {
-        "cat": "transfer:cat",
+        "ls": "listing:ls",
+        "cat": "reading:cat",
+        "head": "reading:head",
+        "tail": "tailing:tail",
         "cp": "transfer:cp",
+        "edit": "editing:edit",
+        "stat": "listing:show_stat",
+        "find": "searching:find",
+        "du": "space:du",
+        "df": "space:df",
+        "mkdir": "changing:mkdir",
+        "touch": "changing:touch",
+        "ln": "changing:ln",
+        "mv": "changing:mv",
+        "rm": "removing:rm",
+        "chmod": "changing:chmod",
+        "chown": "changing:chown",
+    },
+    "Facts": {
+        "os": "facts:show_os",
+        "ip": "facts:ip",
+        "net": "facts:net",
+        "fs": "facts:fs",
+        "disks": "facts:disks",
+        "users": "facts:users",
+        "cpus": "machine:cpus",
+        "memory": "machine:memory",
+        "load": "machine:load",
+        "top": "top:top",
     },
     "Freezing": {
         "freeze": "freezing:freeze",
@@ -64,7 +97,8 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 3 agent not reached or no answer in time, 4 a file of this machine failed,
 70 a mistake in qga itself.
-`qga freeze` passes on that of its command.
+`qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
+124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
 """
 
 

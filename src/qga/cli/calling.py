@@ -30,7 +30,7 @@ def call(settings: Settings, words: tuple[str, ...], *, no_reply: bool) -> Shown
     """
     target, rest = leading_target(words)
     if not rest:
-        raise click.UsageError("which command? `qga info` lists what the agent has")
+        raise click.UsageError("which command? `qga commands` lists what the agent has")
     name = rest[0]
     if "=" in name or ":" in name:
         raise click.UsageError(f"{name!r} is not a command; first the target, then the command")

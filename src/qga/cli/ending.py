@@ -22,7 +22,7 @@ DEBUG = "--debug"
 # class that fits.
 _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
-    (errors.CommandNotFound, "`qga info` lists what it has"),
+    (errors.CommandNotFound, "`qga commands` lists what it has"),
     (errors.AgentNotResponding, ""),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
 )
@@ -126,6 +126,10 @@ def tell(message: str, code: int) -> int:
 
 def printable(text: str) -> str:
     """*text* without what could steer a terminal: what a guest says is not to be trusted."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte of what is no UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()

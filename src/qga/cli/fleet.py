@@ -2,8 +2,9 @@
 
 A command is written for one guest, returns `Shown`, and gets `each_guest` as its last decorator.
 For several, each is worked at by a thread; what comes of it is printed as it comes, each line with
-the guest's name in front; a summary follows on standard error, and the exit code is 0 only if all
-succeeded. Nothing waits for a thread that hangs: neither the others, nor an interrupt, nor the end.
+the guest's name in front, or as rows of one table; a summary follows on standard error, and the
+exit code is 0 only if all succeeded. Nothing waits for a thread that hangs: neither the others, nor
+an interrupt, nor the end.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from .ending import Failed
 from .hanging import Watch, WatchedTarget
 from .options import Settings, meant, with_settings
 from .output import Shown, counted, structured, text_of
+from .rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 # How many guests are worked at at once unless told.
 FORKS = 16
@@ -77,9 +79,14 @@ class Outcome:
         return found
 
 
-def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def guests_options(
+    function: Callable[..., Any], *, limit: Sequence[str] = ("-l", "--limit")
+) -> Callable[..., Any]:
     """Add `-l`, `--all` and `--forks`, and pass them on as they are: `chosen` reads them; and
     `--exclude` and `--fail-fast`, which `chosen` and `run` find by themselves.
+
+    Args:
+        limit: the names of `--limit`, where the command has a use of its own for `-l`.
     """
     for option in (
         click.option(
@@ -96,6 +103,16 @@ def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="How many guests are worked at at once.",
         ),
+    ):
+        function = option(function)
+    return choosing_options(function, limit=limit)
+
+
+def choosing_options(
+    function: Callable[..., Any], *, limit: Sequence[str] = ("-l", "--limit")
+) -> Callable[..., Any]:
+    """Add `-l`, `--all` and `--exclude` alone, for what is at work at all guests at once."""
+    for option in (
         click.option(
             "--exclude",
             multiple=True,
@@ -106,8 +123,7 @@ def guests_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--all", "all_guests", is_flag=True, help="All guests: see `qga targets`."),
         click.option(
-            "-l",
-            "--limit",
+            *limit,
             multiple=True,
             metavar="PATTERN",
             help="The guests whose names match, as 'web*'; several, or PATTERN,PATTERN.",
@@ -215,13 +231,16 @@ def run(settings: Settings, guests: Guests, action: Callable[[Target], Shown]) -
     """
     if not guests.many:
         return settings.show(action(guests.targets[0]))
+    rows = Rows(settings.look, [ending.printable(one.text) for one in guests.targets])
     fleet = _Fleet(guests, action, fail_fast=_given("fail_fast", False))
     try:
         for outcome in fleet.outcomes():
-            _tell(settings, outcome)
+            _tell(settings, outcome, rows)
     except KeyboardInterrupt:
         fleet.interrupt()
         print(file=sys.stderr)
+    finally:
+        rows.close()
     if settings.look.form in {"json", "yaml"}:
         print(structured([outcome.record() for outcome in fleet.all()], settings.look.form))
     elif settings.look.form == "jsonl":
@@ -324,16 +343,24 @@ class _Fleet:
         return f"interrupted; {told}" if self.interrupted else told
 
 
-def _tell(settings: Settings, outcome: Outcome) -> None:
+def _tell(settings: Settings, outcome: Outcome, rows: Rows) -> None:
     name = _name(outcome)
+    told: list[str] = []
     if settings.look.form == "jsonl":
         print(structured(outcome.record(), "jsonl"), flush=True)
-    elif not settings.json:
-        for line in text_of(outcome.shown, settings.look.form):
-            print(f"{name}: {line}")
-        sys.stdout.flush()
-    if outcome.error:
-        print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
+    elif settings.json:
+        pass  # all together, in the end
+    elif (table := outcome.shown.shared) is not None:
+        rows.add(name, table)
+    else:
+        told = text_of(outcome.shown, settings.look.form)
+    if told or outcome.error:
+        with rows.away():
+            for line in told:
+                print(f"{name}: {line}")
+            sys.stdout.flush()
+            if outcome.error:
+                print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
 
 
 def _name(outcome: Outcome) -> str:

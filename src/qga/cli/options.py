@@ -98,15 +98,25 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
     What it returns may be `Shown`, which is printed, or an exit code.
     """
+    return _timeout(with_settings_but_timeout(function))
+
+
+def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that has another meaning for `--timeout`."""
 
     def wrapper(
-        output: str, timeout: float | None, *, no_color: bool, debug: bool, **arguments: Any
+        output: str,
+        timeout: float | None = None,
+        *,
+        no_color: bool,
+        debug: bool,
+        **arguments: Any,
     ) -> Any:
         settings = Settings(output, timeout, color=False if no_color else None, debug=debug)
         result = function(settings, **arguments)
         return result if result is None or isinstance(result, int) else settings.show(result)
 
-    return _output(_timeout(_no_color(_debug(update_wrapper(wrapper, function)))))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .deadline import Deadline, deadline
     from .files import Files
-    from .filestat import DiskUsage, FileEntry, FileStat
+    from .filestat import DiskUsage, FileEntry, FileStat, Mount
     from .flows.steps import Limits
+    from .following import Follower
     from .frozen import Freeze
     from .guestfile import GuestFile
     from .sync import Client, connect
@@ -30,9 +31,11 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "Files",
+    "Follower",
     "Freeze",
     "GuestFile",
     "Limits",
+    "Mount",
     "RequestTransport",
     "Target",
     "TraceEvent",
@@ -48,9 +51,11 @@ _ELSEWHERE = {
     "FileEntry": "filestat",
     "FileStat": "filestat",
     "Files": "files",
+    "Follower": "following",
     "Freeze": "frozen",
     "GuestFile": "guestfile",
     "Limits": "flows.steps",
+    "Mount": "filestat",
     "RequestTransport": "transports",
     "Target": "target",
     "TraceEvent": "trace",

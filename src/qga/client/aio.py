@@ -294,7 +294,7 @@ class AsyncClient(Awaiting, Operations):
         replies = await self._use(
             deadline, lambda channel: channel.exchange_all(requests, deadline)
         )
-        return results.all_results(step.commands, replies)
+        return results.all_results(step, replies)
 
     async def _use(
         self,

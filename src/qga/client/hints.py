@@ -75,6 +75,21 @@ def opening(target: str, error: BaseException | None) -> str:
     return ""
 
 
+def off(target: str, error: BaseException | None) -> bool:
+    """Whether a channel that cannot be opened tells that its virtual machine does not run.
+
+    Args:
+        target: in full.
+        error: the operating system's reason.
+    """
+    scheme = target.partition(":")[0]
+    number = error.errno if isinstance(error, OSError) else None
+    # QEMU has the unix socket; behind a vsock address the kernel knows the guests. That nobody
+    # listens there tells of the agent alone.
+    gone = {"unix": (errno.ENOENT, errno.ECONNREFUSED), "vsock": (errno.ENODEV,)}
+    return number in gone.get(scheme, ())
+
+
 def _owner(path: str) -> str:
     """Whose *path* is, or the first directory on the way that this user may not enter."""
     place = Path(path).absolute()

@@ -37,7 +37,7 @@ from .flows.steps import Limits
 from .libvirterrors import (
     LibvirtLost,
     NoDomain,
-    NoSuchDomain,
+    NotActive,
     explained,
     missing,
     with_connection,
@@ -283,7 +283,7 @@ def find_domain(connection: Connection, text: str) -> Domain:
     """The domain of that name, UUID or number, in this order: a name stays, a number does not.
 
     Raises:
-        NoSuchDomain: there is none.
+        NoDomain: there is none.
     """
     loaded = library()
     try:
@@ -303,14 +303,14 @@ def find_domain(connection: Connection, text: str) -> Domain:
         raise explained(error, "the search for the domain", sent=False) from error
     close = get_close_matches(text, names)
     hint = f"do you mean {' or '.join(close)}?" if close else "`virsh list --all` shows what is"
-    raise NoSuchDomain(f"there is no domain {text!r}; {hint}")
+    raise NoDomain(f"there is no domain {text!r}; {hint}")
 
 
 def _check_active(domain: Domain) -> None:
     loaded = library()
     try:
         if not domain.isActive():
-            raise NoChannel(f"the domain is not running: `virsh start {domain.name()}` starts it")
+            raise NotActive(f"the domain is not running: `virsh start {domain.name()}` starts it")
     except loaded.error as error:
         raise explained(error, "the look at the domain", sent=False) from error
 

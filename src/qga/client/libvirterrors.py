@@ -37,11 +37,15 @@ _CHANNEL = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agen
 
 
 class NoDomain(NoChannel):
-    """The domain does not exist any more."""
+    """The domain does not exist, or not any more."""
+
+    off = True
 
 
-class NoSuchDomain(NoChannel):
-    """No domain has that name, UUID or number."""
+class NotActive(NoChannel):
+    """The domain does not run."""
+
+    off = True
 
 
 class LibvirtLost(ConnectionLost):

@@ -19,7 +19,7 @@ from qga.errors import AgentTimeout, NoChannel, QgaError
 
 from . import unixsockets
 from .libvirt import PORT, find_domain
-from .libvirterrors import LibvirtLost, NoSuchDomain, explained, missing, with_connection
+from .libvirterrors import LibvirtLost, NoDomain, explained, missing, with_connection
 from .libvirthost import give_back, library, shared
 from .listing import Known
 from .reach import Reach
@@ -97,7 +97,7 @@ def has(uri: str, name: str, deadline: Deadline) -> bool:
     def ask(connection: Connection) -> bool:
         try:
             find_domain(connection, name)
-        except NoSuchDomain:
+        except NoDomain:
             return False
         return True
 
@@ -138,7 +138,7 @@ def describe(uri: str | None, name: str, deadline: Deadline) -> DomainFacts:
     """The facts about the domain of that name, UUID or number; *uri* None for libvirt's default.
 
     Raises: as `has`, and
-        NoSuchDomain: there is none.
+        NoDomain: there is none.
     """
     return _asked(uri, lambda connection: _facts(find_domain(connection, name)), deadline)
 

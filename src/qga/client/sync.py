@@ -356,7 +356,7 @@ class Client(Blocking, Operations):
     def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
         requests = [results.request(command)[:2] for command in step.commands]
         replies = self._use(deadline, lambda channel: channel.exchange_all(requests, deadline))
-        return results.all_results(step.commands, replies)
+        return results.all_results(step, replies)
 
     def _use(self, deadline: Deadline, use: Callable[[Channel], R], *, tidy: bool = True) -> R:
         """Wait for the calls of other threads, within the call's time; *use* the channel."""

@@ -305,7 +305,9 @@ class FakeAgent(Commands):
 
     def _check_running(self) -> None:
         if not self.running:
-            raise NoChannel("no agent: this one has been killed")
+            gone = NoChannel("no agent: this one has been killed")
+            gone.off = True
+            raise gone
 
     def _plug(self, listener: Callable[[], None] | None) -> Line:
         with self._lock:

@@ -41,12 +41,12 @@ _ADVICE = {
 def libvirt_findings(uri: str | None, name: str, deadline: Deadline) -> Iterator[Finding]:
     """Of the domain *name* at *uri*, libvirt's default if None."""
     from qga.client import libvirtlocal
-    from qga.client.libvirterrors import NoSuchDomain
+    from qga.client.libvirterrors import NoDomain
 
     where = uri or "libvirt's default connection"
     try:
         facts = libvirtlocal.describe(uri, name, deadline)
-    except NoSuchDomain as error:
+    except NoDomain as error:
         yield ok("libvirt", f"{where} answers")
         yield problem("domain", error.text)
         return
