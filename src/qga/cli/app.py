@@ -26,6 +26,8 @@ TOPICS: dict[str, dict[str, str]] = {
         "info": "overview:info",
         "version": "overview:version",
         "commands": "overview:commands",
+        "wait": "waiting:wait",
+        "time": "clock:clock",
         "call": "calling:call",
     },
     "Programs": {
@@ -66,15 +68,24 @@ TOPICS: dict[str, dict[str, str]] = {
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "trim": "trimming:trim",
     },
     "Power": {
         "shutdown": "power:shutdown",
+        "reboot": "power:reboot",
+        "halt": "power:halt",
+        "suspend": "power:suspend",
+    },
+    "Users": {
+        "passwd": "accounts:passwd",
+        "ssh-keys": "accounts:ssh_keys",
     },
     "This machine": {
         "targets": "finding:targets",
         "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
+        "completion": "shells:completion",
     },
 }
 
@@ -154,6 +165,10 @@ cli = click.command(
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
     given = words or sys.argv[1:] or ["--help"]
+    if given[0] == "__complete":
+        from . import shells
+
+        return ending.code_of(lambda: shells.complete(cli, given[1:]))
     own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))

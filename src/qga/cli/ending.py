@@ -24,6 +24,7 @@ _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
     (errors.CommandNotFound, "`qga commands` lists what it has"),
     (errors.AgentNotResponding, ""),
+    (errors.WaitTimeout, "--timeout SECONDS waits longer"),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
 )
 

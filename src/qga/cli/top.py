@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from . import ending, topview
 from .fleet import FAILED, choosing_options, chosen
 from .options import with_settings
 from .output import lines, structured
-from .topwatch import PATIENCE, Watch
 
 if TYPE_CHECKING:
     from qga.client import Target
@@ -79,6 +77,11 @@ def top(
     A guest that does not answer within 5 seconds (or --timeout) shows why, and delays no other. Any
     agent will do. A channel with room for one client is free for others between the looks.
     """
+    # What takes long to load, and `qga --help` can do without.
+    import asyncio
+
+    from .topwatch import PATIENCE
+
     guests = chosen(targets, limit, all_guests=all_guests).targets
     patience = PATIENCE if settings.timeout is None else settings.timeout
     order = topview.Order(sort)
@@ -116,6 +119,10 @@ async def _print(
     count: int | None,
 ) -> int:
     """Print what is seen, *count* times."""
+    import asyncio
+
+    from .topwatch import Watch
+
     whole = look.form in {"json", "yaml"}  # one document, so it has to end
     if whole and count is None:
         count = 1
