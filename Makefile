@@ -34,7 +34,7 @@ REV ?= HEAD
 bench-compare: .venv/.ready ## the same beside an earlier commit's agent: make bench-compare REV=v0.1
 	@$(BIN)/python -m benchmarks.compare $(REV) $(OPTIONS)
 
-docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs
+docs: .venv/.ready ## write the documentation as HTML, with a page for each command, and manual pages, to build/docs
 	@$(BIN)/python -m docs.build
 
 screens: .venv/.ready ## take the pictures of qga at work in docs/screens, with virtual machines and tmux

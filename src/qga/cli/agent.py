@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from .options import Settings
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga ping web
+  qga ping --timeout 2 unix:/run/vm1/qga.sock
+  qga ping --all -o jsonl
+""",
+)
 @each_guest
 def ping(settings: Settings, target: Target) -> Shown:
     """See whether the agent answers, and how fast."""
@@ -28,10 +35,24 @@ def ping(settings: Settings, target: Target) -> Shown:
     )
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga status web
+  qga status --limit 'web*'
+""",
+)
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:
-    """Show whether the guest's file systems are frozen."""
+    """Show whether the guest's file systems are frozen: `thawed`, `frozen` or `error`."""
     with settings.connect(target) as client:
         state = client.fsfreeze_status()
-    return Shown({"status": state}, ending.printable(state))
+    more = _MEANING.get(state, "")
+    return Shown({"status": state}, ending.printable(state) + more)
+
+
+# Agents do not tell since when, nor by whom.
+_MEANING = {
+    "frozen": ": programs that write wait, and the agent refuses most commands, until `qga thaw`",
+    "error": ": some file systems could not be thawed; see to them in the guest, then `qga thaw`",
+}

@@ -26,6 +26,8 @@ TOPICS: dict[str, dict[str, str]] = {
         "info": "overview:info",
         "version": "overview:version",
         "commands": "overview:commands",
+        "wait": "waiting:wait",
+        "time": "clock:clock",
         "call": "calling:call",
     },
     "Programs": {
@@ -66,15 +68,24 @@ TOPICS: dict[str, dict[str, str]] = {
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "trim": "trimming:trim",
     },
     "Power": {
         "shutdown": "power:shutdown",
+        "reboot": "power:reboot",
+        "halt": "power:halt",
+        "suspend": "power:suspend",
+    },
+    "Users": {
+        "passwd": "accounts:passwd",
+        "ssh-keys": "accounts:ssh_keys",
     },
     "This machine": {
         "targets": "finding:targets",
         "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
+        "completion": "shells:completion",
     },
 }
 
@@ -85,7 +96,8 @@ TARGET is one of
   tcp:HOST:PORT          fd:N             libvirt:DOMAIN
   libvirt+URI?domain=DOMAIN, as libvirt+qemu+ssh://host/system?domain=web
   pve:NODE/VMID          pve://HOST/NODE/VMID, at a Proxmox VE
-  a name from ~/.config/qga/targets.toml
+  a name: from ~/.config/qga/targets.toml, or of a libvirt domain or a socket
+  here, as `qga targets` lists them; or the path of a socket
 and may be left out when QGA_TARGET is set.
 
 \b
@@ -94,7 +106,8 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 
 \b
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
-3 agent not reached or no answer in time, 4 a file of this machine failed.
+3 agent not reached or no answer in time, 4 a file of this machine failed,
+70 a mistake in qga itself.
 `qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
 124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
 """
@@ -152,6 +165,10 @@ cli = click.command(
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
     given = words or sys.argv[1:] or ["--help"]
+    if given[0] == "__complete":
+        from . import shells
+
+        return ending.code_of(lambda: shells.complete(cli, given[1:]))
     own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))

@@ -155,28 +155,32 @@ def ls(settings: Settings, place: Place, **options: bool) -> Shown:
 
 def _look(client: Client, place: Place, choice: Choice) -> Found:
     found = Found()
+    tops: dict[str, Item] = {}
 
     def look(path: str) -> None:
         known = client.files.lstat(path)
         if known.is_symlink() and not choice.links:
-            leads_to_directory = client.files.is_dir(path)
+            directory = client.files.is_dir(path)
         else:
-            leads_to_directory = known.is_dir()
-        if choice.directories or not leads_to_directory:
+            directory = known.is_dir()
+        if choice.directories or not directory:
             found.files.append(Item(path, path, known))
-        elif choice.recursive:
-            _descend(client, place, path, choice, found)
         else:
-            entries = [
-                Item(entry.name, entry.path, entry.stat) for entry in client.files.list(path)
-            ]
-            if choice.dots:
-                entries += _dots(client, path)
-            found.directories.append((path, _chosen(entries, choice)))
+            tops[path] = Item(path, path, known)
+
+    def look_into(path: str) -> None:
+        if choice.recursive:
+            _descend(client, place, path, choice, found)
+            return
+        entries = [Item(entry.name, entry.path, entry.stat) for entry in client.files.list(path)]
+        if choice.dots:
+            entries += _dots(client, path)
+        found.directories.append((path, _chosen(entries, choice)))
 
     _, code = place.each(look)
     found.files = choice.order(found.files)
-    found.code = found.code or code
+    _, code_inside = place.each_of([item.path for item in choice.order(tops.values())], look_into)
+    found.code = found.code or code or code_inside
     return found
 
 

@@ -17,7 +17,7 @@ from .ending import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import TypeAlias
+    from typing import Literal, TypeAlias
 
     from rich.console import Console
 
@@ -112,14 +112,18 @@ class Look:
         if stderr not in self._consoles:
             from rich.console import Console
 
-            no_color = None if self.color is None else not self.color
-            self._consoles[stderr] = Console(stderr=stderr, no_color=no_color, highlight=False)
+            plain = bool(os.environ.get("NO_COLOR")) if self.color is None else not self.color
+            # Without colours there are no bold headings either: no escape sequence at all.
+            system: Literal["auto"] | None = None if plain else "auto"
+            self._consoles[stderr] = Console(stderr=stderr, color_system=system, highlight=False)
         return self._consoles[stderr]
 
     def show(self, shown: Shown) -> int:
         """Print *shown*; return its exit code."""
         if self.structured:
-            print(structured(shown.value, self.form))
+            text = structured(shown.value, self.form)
+            # No lines, and not an empty one, for an empty list.
+            print(text, end="\n" if text else "")
         else:
             for part in parts(shown.people):
                 self.show_part(part)

@@ -66,7 +66,7 @@ class Place:
 
     def each_of(self, paths: Sequence[str], action: Callable[[str], R]) -> tuple[list[R], int]:
         """The same for *paths* of this guest."""
-        if len(paths) == 1:
+        if len(self.paths) == len(paths) == 1:
             return [action(paths[0])], 0
         results, code = [], 0
         for path in paths:

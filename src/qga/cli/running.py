@@ -58,8 +58,9 @@ class WithWords(WithProgram):
         """The place of the first word from *start* on that is no option, nor belongs to one."""
         parser = self.make_parser(ctx)
         parser.allow_interspersed_args = False
-        words: tuple[str, ...] = parser.parse_args(args[start:])[0].get("words") or ()
-        return len(args) - len(words)
+        words = parser.parse_args(args[start:])[0].get("words")
+        # Where there are none, click has something of its own for that.
+        return len(args) - (len(words) if isinstance(words, tuple) else 0)
 
 
 @click.command(cls=WithWords, short_help="Run a program in the guest.", epilog=EPILOG)
