@@ -14,14 +14,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AGENT_ERROR, USAGE, UNREACHABLE, LOCAL, INTERRUPTED = 1, 2, 3, 4, 130
+AGENT_ERROR, USAGE, UNREACHABLE, LOCAL, DEFECT, INTERRUPTED = 1, 2, 3, 4, 70, 130
+
+DEBUG = "--debug"
 
 # What to do about an error where the command line knows better than the error's own hint; the first
 # class that fits.
 _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
-    (errors.CommandNotFound, "`qga info` lists what it has"),
+    (errors.CommandNotFound, "`qga commands` lists what it has"),
     (errors.AgentNotResponding, ""),
+    (errors.WaitTimeout, "--timeout SECONDS waits longer"),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
 )
 
@@ -66,6 +69,38 @@ def code_for(error: Exception) -> int:
 def complain(error: Exception, code: int) -> int:
     """Tell of *error*; return *code*."""
     return tell(message(error), code)
+
+
+def leave(code: int) -> int:
+    """*code*, to end the process with; at once if guests have been left that hang.
+
+    Their threads could hold up Python's own end, or trip over it.
+    """
+    crew = sys.modules.get("qga.client.crew")
+    if crew and any(thread.name == crew.NAME for thread in crew.threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def defect(error: Exception, *, debug: bool) -> int:
+    """Tell of an *error* that nobody has foreseen; with *debug*, also where it was raised."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return tell(
+        f"this is a mistake in qga: {what}; report it"
+        + ("" if debug else f", with what it prints when {DEBUG} is given, too"),
+        DEFECT,
+    )
+
+
+def show_event(event: object) -> None:
+    """Print what went over a channel; from any thread, each line as a whole."""
+    os.write(sys.stderr.fileno(), f"qga: {printable(str(event))}\n".encode(errors="replace"))
 
 
 def message(error: Exception) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .guestfile import GuestFile
     from .sync import Client, connect
     from .target import Target
+    from .trace import TraceEvent
     from .transports import RequestTransport, Transport
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Mount",
     "RequestTransport",
     "Target",
+    "TraceEvent",
     "Transport",
     "connect",
     "deadline",
@@ -56,6 +58,7 @@ _ELSEWHERE = {
     "Mount": "filestat",
     "RequestTransport": "transports",
     "Target": "target",
+    "TraceEvent": "trace",
     "Transport": "transports",
     "deadline": "deadline",
 }
