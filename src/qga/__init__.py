@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .client.flows.trees import TreeTransferred
     from .client.following import AsyncFollower, Follower
     from .client.frozen import Freeze
+    from .client.group import GroupFreeze, GroupFreezeFailed, GroupMember, freeze_group
     from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.listing import targets
     from .client.process import Popen
@@ -84,6 +85,9 @@ __all__ = [
     "Files",
     "Follower",
     "Freeze",
+    "GroupFreeze",
+    "GroupFreezeFailed",
+    "GroupMember",
     "GuestFile",
     "GuestOSError",
     "InvalidTarget",
@@ -109,6 +113,7 @@ __all__ = [
     "aconnect",
     "connect",
     "deadline",
+    "freeze_group",
     "targets",
 ]
 
@@ -130,6 +135,9 @@ _ELSEWHERE = {
     "Files": ("client.files", "Files"),
     "Follower": ("client.following", "Follower"),
     "Freeze": ("client.frozen", "Freeze"),
+    "GroupFreeze": ("client.group", "GroupFreeze"),
+    "GroupFreezeFailed": ("client.group", "GroupFreezeFailed"),
+    "GroupMember": ("client.group", "GroupMember"),
     "GuestFile": ("client.guestfile", "GuestFile"),
     "Mount": ("client.filestat", "Mount"),
     "Popen": ("client.process", "Popen"),
@@ -147,6 +155,7 @@ _ELSEWHERE = {
     "aconnect": ("client.aio", "aconnect"),
     "connect": ("client.sync", "connect"),
     "deadline": ("client.deadline", "deadline"),
+    "freeze_group": ("client.group", "freeze_group"),
     "targets": ("client.listing", "targets"),
 }
 

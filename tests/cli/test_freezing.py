@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from qga import protocol
+from qga.errors import CommandError
 from qga.protocol.fsfreeze import FsfreezeState
 from qga.testing import FakeAgent
 from tests.support.pretended import Pretended, pretending
@@ -181,3 +183,93 @@ def test_thaw_and_shutdown(pretended: Pretended) -> None:
         command = [sys.executable, "-m", "qga.cli", *words, pretended.target]
         done = subprocess.run(command, capture_output=True, check=True)
         assert done.stdout.startswith(shown)
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, FakeAgent]]:
+    """Three guests with names in a targets file."""
+    agents = {name: FakeAgent() for name in ("app", "db", "web")}
+    with ExitStack() as stack:
+        lines = ["[targets]"]
+        for name, agent in agents.items():
+            lines.append(f'{name} = "{stack.enter_context(agent.serve())}"')
+        path = tmp_path / "three.toml"
+        path.write_text("\n".join(lines) + "\n")
+        monkeypatch.setenv("QGA_TARGETS", str(path))
+        monkeypatch.setenv("QGA_FIND", "files")
+        yield agents
+
+
+WINDOW = ("--window", "300")  # the machine may be slow
+
+
+def order(lines: list[str], word: str) -> list[str]:
+    return [line.split(": ")[1] for line in lines if f" {word}" in line and "file system" in line]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--group", "web,app"], ["web", "app"]),
+        (["web", "db", "app"], ["web", "db", "app"]),
+        (["--limit", "*b"], ["db", "web"]),
+        (["--all", "--order", "w*,db"], ["web", "db", "app"]),
+        (["--all", "--exclude", "db"], ["app", "web"]),
+    ],
+)
+def test_several_guests_as_one(
+    qga_command: Run, three: dict[str, FakeAgent], words: list[str], names: list[str]
+) -> None:
+    if names == ["web", "app"]:
+        three["db"].kill()
+    done = qga_command("freeze", *WINDOW, *words, "--", "echo", "ran")
+    assert (done.code, done.out) == (0, b"ran\n")
+    lines = done.err.splitlines()
+    assert order(lines, "frozen") == names
+    assert order(lines, "thawed") == names[::-1]
+    assert lines[len(names)].startswith(f"qga: all {len(names)} frozen within ")
+    assert lines[-1].startswith(f"qga: {len(names)} guests stayed frozen together for ")
+    assert all(agent.state == "thawed" for agent in three.values())
+
+
+def test_a_group_for_programs(qga_command: Run, three: dict[str, FakeAgent]) -> None:
+    words = ("--group", "db,app", "-o", "json", "--", "sh", "-c", "exit 7")
+    done = qga_command("freeze", *WINDOW, *words, lines=None)
+    assert done.code == 7
+    summary = json.loads(done.err)
+    assert summary.keys() == {
+        "guests", "took", "together", "held", "report", "exit_code",
+    }  # fmt: skip
+    assert (summary["held"], summary["exit_code"]) == (True, 7)
+    assert [each["guest"] for each in summary["guests"]] == ["db", "app"]
+    assert summary["guests"][0].keys() == {
+        "guest", "frozen", "thawed", "seconds", "held", "report",
+    }  # fmt: skip
+    assert three["web"].asked(protocol.FsfreezeStatus) == []
+
+
+def test_a_group_that_cannot_be_frozen(qga_command: Run, three: dict[str, FakeAgent]) -> None:
+    three["app"].reply(protocol.FsfreezeFreeze, CommandError("failed to freeze /"))
+    done = qga_command("freeze", *WINDOW, "web", "app", "db", "--", "echo", "ran")
+    assert (done.code, done.out) == (125, b"")
+    assert done.err == "qga: app: failed to freeze /; none of the group is left frozen\n"
+    assert three["web"].state == "thawed"
+    assert not three["db"].asked(protocol.FsfreezeFreeze)
+
+
+def test_a_group_that_did_not_hold(qga_command: Run, three: dict[str, FakeAgent]) -> None:
+    three["app"].reply(protocol.FsfreezeStatus, FsfreezeState.THAWED)
+    done = qga_command("freeze", *WINDOW, "web", "app", "--", "true", lines=None)
+    assert done.code == 125
+    lines = done.err.splitlines()
+    assert "qga: app: 2 file systems thawed after " in done.err
+    assert "it did not hold: somebody else thawed the guest before the end" in done.err
+    assert lines[-1] == "qga: not all stayed frozen until the end"
+
+
+def test_what_a_group_would_freeze(qga_command: Run, three: dict[str, FakeAgent]) -> None:
+    done = qga_command("freeze", "--dry-run", "--group", "web,app", "--", "true")
+    assert done.code == 0
+    assert "web: would freeze 2 file systems" in done.text
+    assert "app: would freeze 2 file systems" in done.text
+    assert all(not agent.asked(protocol.FsfreezeFreeze) for agent in three.values())

@@ -1,6 +1,7 @@
 """`qga freeze TARGET -- COMMAND...`: a command on the host, run while the guest is frozen.
 
-And `qga thaw`, for a guest that something else has left frozen.
+Or while several guests are frozen as one: `grouping` does that. And `qga thaw`, for a guest that
+something else has left frozen.
 """
 
 from __future__ import annotations
@@ -9,23 +10,30 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from qga.client.target import Target, from_environment
-from qga.errors import QgaError
+from qga.errors import InvalidTarget, QgaError
 
-from . import ending, output
+from . import ending, fleet, output
 from .caution import allows
 from .fleet import each_guest
 from .options import Settings, WithProgram, behind_dashes, leading_target, meant, with_settings
 from .output import Shown
+
+if TYPE_CHECKING:
+    from qga.client.target import Target
 
 # As other programs that run a command: not confused with the exit codes that commands choose.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
 # After how many seconds the guest is thawed unless told: as this package's agent has it.
 DEADLINE = 600.0
+
+# How many seconds the freezes of several guests may take together.
+WINDOW = 10.0
 
 _NOTHING = "no file system was frozen, so the command was not run; `qga freeze --dry-run` tells why"
 
@@ -48,6 +56,8 @@ Examples:
   qga freeze web1 -- lvcreate -s -n snap -L 5G vg/web1
   qga freeze web1 --deadline 20 --mount / --mount /srv -- ./snapshot.sh
   qga freeze web1 --dry-run
+  qga freeze --group db,app --window 5 -- ./snapshot-both.sh
+  qga freeze -l 'shop-*' --order 'shop-db*' -- ./snapshot-all.sh
 """,
 )
 @click.option(
@@ -62,17 +72,43 @@ Examples:
     "--mount", "mounts", multiple=True, metavar="PATH", help="Freeze what is mounted there alone."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be frozen, and what not.")
+@click.option(
+    "--group",
+    multiple=True,
+    metavar="TARGET,...",
+    help="Freeze these guests as one, in this order; as several TARGETs before the -- do.",
+)
+@click.option(
+    "--order",
+    multiple=True,
+    metavar="PATTERN,...",
+    help="Of several guests, freeze those first whose names match, in this order.",
+)
+@click.option(
+    "--window",
+    type=click.FloatRange(min=0, min_open=True),
+    default=WINDOW,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of several guests, thaw all if not all are frozen within so long.",
+)
+@fleet.choosing_options
 @with_settings
-@click.argument("words", nargs=-1, metavar="[TARGET] -- COMMAND...")
+@click.argument("words", nargs=-1, metavar="[TARGET]... -- COMMAND...")
 @click.pass_context
 def freeze(
     context: click.Context,
     settings: Settings,
     words: tuple[str, ...],
+    limit: tuple[str, ...],
     *,
+    all_guests: bool,
     deadline: float,
     mounts: tuple[str, ...],
     dry_run: bool,
+    group: tuple[str, ...],
+    order: tuple[str, ...],
+    window: float,
 ) -> int:
     """Run COMMAND while the guest's file systems are frozen; thaw them whatever happens.
 
@@ -81,18 +117,48 @@ def freeze(
     succeeded; 126 or 127 when it cannot be run. Where nothing could be frozen it is not run. What
     was done is told on standard error. An interrupt goes to COMMAND; the guest is thawed when it
     ends.
+
+    Several guests are frozen one after the other and thawed in reverse. Before the first one, all
+    are asked whether it would work; if one of them fails, all are thawed, and COMMAND is not run.
     """
     command = behind_dashes(context)
-    if dry_run:
-        return settings.show(_rehearse(settings, _only_target(words, command), mounts))
-    if command is not None:
-        if len(words) > 1:
-            raise click.UsageError(f"{words[1]!r} stands before the --; only TARGET may")
-        target = Target(words[0]) if words else from_environment()
+    grouped = tuple(word for text in group for word in text.split(",") if word)
+    if command is None and (grouped or limit or all_guests):
+        words, command = (), words
+    if grouped and words:
+        raise click.UsageError(f"either {words[0]!r}, or --group")
+    words = grouped or words
+    if command is None:
+        if dry_run:
+            target = _only_target(words)
+        else:
+            target, command = leading_target(words)
+        guests = fleet.Guests([target], many=False)
     else:
-        target, command = leading_target(words)
+        guests = fleet.chosen(words, limit, all_guests=all_guests)
+    many = guests.many or bool(grouped)
+    if dry_run:
+        return fleet.run(settings, guests, lambda one: _rehearse(settings, one, mounts))
     if not command:
         raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
+    if many:
+        from . import grouping
+
+        try:
+            return grouping.run(
+                settings,
+                grouping.ordered(guests.targets, order),
+                partial(_run, command),
+                mounts=mounts,
+                deadline=deadline,
+                window=window,
+                failed=FAILED,
+            )
+        except InvalidTarget:
+            raise
+        except QgaError as error:
+            raise ending.Failed(error, FAILED) from error
+    target = guests.targets[0]
     try:
         with (
             settings.connect(target) as client,
@@ -125,9 +191,9 @@ def freeze(
     return code
 
 
-def _only_target(words: tuple[str, ...], command: tuple[str, ...] | None) -> Target:
+def _only_target(words: tuple[str, ...]) -> Target:
     """The target where a command may follow and need not."""
-    if command is None and len(words) > 1:
+    if len(words) > 1:
         return leading_target(words)[0]
     return meant(words[0] if words else None)
 

@@ -44,6 +44,9 @@ class FreezeState:
         held: whether, as far as can be told, all stayed frozen until the end of the block.
         report: that in a sentence, with the reason; empty until the end.
         watched: whether another process thaws if this one is gone.
+        confirmed: when the agent had confirmed the freeze, as `time.monotonic` tells it; 0.0 until
+            then.
+        ended: when its end began, likewise: between the two all was frozen, if it `held`.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class FreezeState:
         self.held = False
         self.report = ""
         self.watched = False
+        self.confirmed = 0.0
+        self.ended = 0.0
 
     def _freeze_flow(self) -> Flow[None]:
         """Freeze."""
@@ -70,10 +75,12 @@ class FreezeState:
         freeze = freezing.freeze(self._mountpoints, timeout=self._timeout)
         try:
             self.frozen = yield from within(self._deadline, freeze)
+            self.confirmed = time.monotonic()
         except GeneratorExit:
             raise
-        except BaseException:
-            self.in_doubt = False  # the flow has thawed, if there was anything to thaw
+        except BaseException as error:
+            # The flow has thawed, if there was anything to thaw. Otherwise the watchdog goes on.
+            self.in_doubt = freezing.in_doubt(error)
             raise
 
     def _remaining(self) -> float:
@@ -85,6 +92,7 @@ class FreezeState:
         if not self.in_doubt:
             return
         self.report = "nobody has confirmed the thaw: the guest may still be frozen"
+        self.ended = self.ended or time.monotonic()
         try:
             found = yield from freezing.end(timeout=self._timeout)
         finally:
@@ -158,19 +166,46 @@ class Freeze(FreezeState):
     def __enter__(self) -> Self:
         self._guarded = signals.guard()
         try:
-            self._watch = watch(self._client.target, self._deadline.seconds)
+            self._start_watch()
             if self._guarded:
                 signals.deliver()
-            self.watched = self._watch is not None and self._watch.ready()
-            self._client.perform(self._freeze_flow())
-            if math.isfinite(self._deadline.seconds):
-                self._timer = threading.Timer(self._remaining(), self._expire)
-                self._timer.daemon = True
-                self._timer.start()
+            self._await_watch()
+            self._freeze()
             return self
         except BaseException:
             self.__exit__(None, None, None)
             raise
+
+    def _start_watch(self, ahead: float = 0.0) -> None:
+        """Have the other process started, up to *ahead* seconds before the freeze."""
+        self._watch = watch(self._client.target, self._deadline.seconds + ahead)
+
+    def _await_watch(self) -> None:
+        """Wait until the other process watches, if there is one."""
+        self.watched = self._watch is not None and self._watch.ready()
+
+    def _freeze(self) -> None:
+        """Freeze, and have a timer thaw at the deadline."""
+        self._client.perform(self._freeze_flow())
+        if math.isfinite(self._deadline.seconds):
+            self._timer = threading.Timer(self._remaining(), self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def thaw(self) -> None:
+        """Thaw before the block ends, which then finds it done. From any thread.
+
+        >>> with client.frozen() as freeze:
+        ...     freeze.thaw()
+        ...     client.write_file("/tmp/thawed", b"yes")
+        3
+        >>> freeze.held
+        True
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._thawing:  # unless the timer is at it
+            self._client.perform(self._thaw_flow())
 
     @signals.uninterrupted
     def __exit__(
@@ -180,10 +215,7 @@ class Freeze(FreezeState):
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if self._timer is not None:
-                self._timer.cancel()
-            with self._thawing:  # unless the timer is at it
-                self._client.perform(self._thaw_flow())
+            self.thaw()
         finally:
             if self._watch is not None:
                 self._watch.end(over=not self.in_doubt)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 THAW_ATTEMPTS = 5
 THAW_PAUSE = 1.0
 
+# What an exception notes when nobody has confirmed the thaw.
+DOUBT = "the guest may still be frozen"
+
 # How long the question whether all is frozen still may put off the thaw, in seconds.
 ASKING = 5.0
 
@@ -87,7 +90,7 @@ def freeze(
             if state != FsfreezeState.THAWED:
                 yield from thaw(timeout=timeout)
         except QgaError as failure:
-            error.add_note(f"and {failure.text}")
+            _tell(error, failure)
         raise
     except BaseException as error:
         if isinstance(error, TransportError) and not isinstance(error, ConnectionLost):
@@ -96,8 +99,20 @@ def freeze(
         try:
             yield from thaw(timeout=timeout)
         except QgaError as failure:
-            error.add_note(f"and {failure.text}")
+            _tell(error, failure)
         raise
+
+
+def _tell(error: BaseException, failure: QgaError) -> None:
+    """Have *error* tell of a *failure* to undo what it has left."""
+    error.add_note(f"and {failure.text}")
+    for note in getattr(failure, "__notes__", ()):
+        error.add_note(note)
+
+
+def in_doubt(error: BaseException) -> bool:
+    """Whether *error*, of `freeze` or `thaw`, may have left the guest frozen."""
+    return DOUBT in getattr(error, "__notes__", ())
 
 
 def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow[int]:
@@ -147,14 +162,14 @@ def _thaw(attempts: int, timeout: float | None, lost: list[BaseException]) -> Fl
         except QgaError as error:
             lost.append(error)
             if attempt == attempts:
-                error.add_note("the guest may still be frozen")
+                error.add_note(DOUBT)
                 raise
             if not isinstance(error, AgentTimeout):
                 yield Wait(THAW_PAUSE)
         else:
             return count
     # The last attempt was interrupted, as earlier ones may have been.
-    raise interrupt or AgentTimeout("the guest may still be frozen")
+    raise interrupt or AgentTimeout(DOUBT)
 
 
 @dataclass(frozen=True, slots=True)

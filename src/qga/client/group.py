@@ -1,0 +1,371 @@
+"""Several guests frozen as one: `freeze_group`.
+
+All are looked at before the first one is frozen, and the processes that thaw when this one is gone
+watch by then, so that the freezes follow each other closely. Each is a `Freeze` of its own, with a
+timer and such a process: none needs another one for its thaw.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+from qga.errors import AgentTimeout, InvalidTarget, QgaError
+
+from . import signals
+from .crew import Crew
+from .deadline import deadline as bounded
+from .flows import preparing
+from .frozen import Freeze
+from .sync import Client, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from .facts import Freezable
+    from .target import Target
+    from .trace import Trace
+
+# How many guests are looked at at once.
+_FORKS = 16
+
+# How long a thaw that hangs keeps the next guest waiting for its own, in seconds.
+THAW_PATIENCE = 10.0
+
+
+class GroupFreezeFailed(QgaError):
+    """Some guests of a group could not be frozen, or thawed.
+
+        >>> agent.blocked.add("guest-fsfreeze-freeze")
+        >>> with qga.freeze_group([client]):
+        ...     pass
+        Traceback (most recent call last):
+        qga.client.group.GroupFreezeFailed: guest 1: Command guest-fsfreeze-freeze has been disabled
+
+    Attributes:
+        failures: for each of these guests, by its name, what was wrong.
+    """
+
+    hint = "none of the group is left frozen"
+
+    def __init__(self, failures: dict[str, QgaError], *, frozen: Sequence[str] = ()) -> None:
+        super().__init__("; ".join(f"{name}: {_told(e)}" for name, e in failures.items()))
+        self.failures = failures
+        if frozen:
+            self.hint = f"{' and '.join(frozen)} may still be frozen: `qga thaw` tries again"
+
+
+def _told(error: QgaError) -> str:
+    return "; ".join([error.text, *getattr(error, "__notes__", ())])
+
+
+class GroupMember(Freeze):
+    """One guest of a group, and what is known of its freeze.
+
+        >>> with qga.freeze_group([client]) as group:
+        ...     [each.mountpoint for each in group.members[0].plan if each.taken]
+        ['/srv', '/']
+        >>> group.members[0].held
+        True
+
+    Attributes:
+        name: the target, or "guest N" for a client that has none.
+        plan: what would be frozen and what not, as it was told before; empty if it was not.
+        failure: why it was not frozen, or not thawed; None if it was.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        plan: list[Freezable],
+        *,
+        mountpoints: str | Sequence[str] | None,
+        deadline: float,
+        timeout: float | None,
+    ) -> None:
+        super().__init__(client, mountpoints, deadline, timeout)
+        self.name = name
+        self.plan = plan
+        self.failure: QgaError | None = None
+
+    def _watch_soon(self, ahead: float) -> None:
+        self._start_watch(ahead)
+
+    def _freeze_now(self) -> None:
+        """Freeze.
+
+        Raises:
+            QgaError: it did not work; `failure` has it too.
+        """
+        try:
+            self._freeze()
+            if not self.frozen:
+                raise QgaError(preparing.NOTHING)
+        except QgaError as error:
+            self.failure = error
+            raise
+
+    def _thaw_now(self) -> None:
+        """Thaw; `failure` tells if it did not work."""
+        try:
+            self.thaw()
+        except QgaError as error:
+            self.failure = error
+
+    def _end_watch(self) -> None:
+        """Tell the other process how it ended; one that is in doubt is left to it."""
+        if self._watch is not None:
+            self._watch.end(over=not self.in_doubt)
+
+
+class GroupFreeze:
+    """Several guests frozen for a `with` block; `freeze_group` makes it, and says what it does.
+
+        >>> with agent.serve() as target, qga.freeze_group([target]) as group:
+        ...     print(*(f"{one.frozen} file systems" for one in group.members))
+        2 file systems
+        >>> group.held, group.report
+        (True, '1 guest stayed frozen for ...')
+
+    Attributes:
+        members: the guests, in the order of their freezes; empty until all are prepared.
+        took: seconds from the first freeze until all were frozen.
+        together: seconds during which, as far as can be told, all were frozen; 0.0 until the end,
+            and if one of them did not hold.
+        held: whether all stayed frozen until the end of the block.
+        report: that in a sentence, with the reason; empty until the end.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[str | Target | Client],
+        mountpoints: str | Sequence[str] | None,
+        *,
+        deadline: float,
+        window: float,
+        timeout: float | None,
+        trace: Trace | None,
+    ) -> None:
+        self._targets = list(targets)
+        self._mountpoints = mountpoints
+        self._deadline = deadline
+        self._window = window
+        self._timeout = timeout
+        self._trace = trace
+        self._guarded = False
+        self._mutex = threading.Lock()
+        self._opened: list[Client] = []
+        self._over = False
+        self.members: list[GroupMember] = []
+        self.took = 0.0
+        self.together = 0.0
+        self.held = False
+        self.report = ""
+
+    def __enter__(self) -> Self:
+        self._guarded = signals.guard()
+        try:
+            self._prepare()
+            self._freeze()
+            return self
+        except BaseException as error:
+            frozen = self._undo()
+            if isinstance(error, GroupFreezeFailed) and frozen:
+                raise GroupFreezeFailed(error.failures, frozen=frozen) from error
+            if frozen:
+                error.add_note(f"{' and '.join(frozen)} may still be frozen")
+            raise
+
+    @signals.uninterrupted
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        frozen = self._undo()
+        failures = {one.name: one.failure for one in self.members if one.failure}
+        if failures:
+            raise GroupFreezeFailed(failures, frozen=frozen)
+
+    def _prepare(self) -> None:
+        """Open all channels, see that each guest can be frozen, and have all watched."""
+        names = [_name(target, at) for at, target in enumerate(self._targets, 1)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice or not names:
+            raise InvalidTarget(
+                f"{twice[0]} is in the group twice" if twice else "the group has no guest"
+            )
+        contexts = [copy_context() for _ in names]
+        crew = Crew(lambda at: contexts[at].run(self._look, at), range(len(names)), _FORKS)
+        found: dict[int, GroupMember] = {}
+        failures: dict[int, QgaError] = {}
+        for _ in names:
+            got = crew.next()
+            if got is None:
+                continue
+            at, result = got
+            if isinstance(result, GroupMember):
+                found[at] = result
+            elif isinstance(result, QgaError):
+                failures[at] = result
+            else:
+                raise result
+        if failures:
+            raise GroupFreezeFailed({names[at]: failures[at] for at in sorted(failures)})
+        self.members = [found[at] for at in range(len(names))]
+        for member in self.members:
+            member._watch_soon(self._window)  # noqa: SLF001 - the parts of one thing
+        for member in self.members:
+            member._await_watch()  # noqa: SLF001
+
+    def _look(self, at: int) -> GroupMember:
+        """Prepare one guest; in a thread."""
+        target = self._targets[at]
+        if isinstance(target, Client):
+            client = target
+        else:
+            client = connect(target, timeout=self._timeout, trace=self._trace)
+            with self._mutex:
+                self._opened.append(client)
+                over = self._over
+            if over:  # nobody waits for it any more
+                client.close()
+        plan = client.perform(preparing.prepare(self._mountpoints, timeout=self._timeout))
+        return GroupMember(
+            client,
+            _name(target, at + 1),
+            plan,
+            mountpoints=self._mountpoints,
+            deadline=self._deadline,
+            timeout=self._timeout,
+        )
+
+    def _freeze(self) -> None:
+        """Freeze one after the other, within the window."""
+        began = time.monotonic()
+        with bounded(self._window) as window:
+            for member in self.members:
+                try:
+                    member._freeze_now()  # noqa: SLF001
+                except AgentTimeout as error:
+                    if not window.remaining():
+                        error.add_note(self._late())
+                    raise GroupFreezeFailed({member.name: error}) from error
+                except QgaError as error:
+                    raise GroupFreezeFailed({member.name: error}) from error
+            self.took = time.monotonic() - began
+            last = self.members[-1]
+            if not window.remaining():
+                raise GroupFreezeFailed({last.name: AgentTimeout(self._late())})
+        for member in self.members:
+            if member.expired:
+                passed = AgentTimeout("its deadline passed before the last one was frozen")
+                raise GroupFreezeFailed({member.name: passed})
+
+    def _late(self) -> str:
+        return f"the window of {self._window:g} s was over before all were frozen"
+
+    @signals.uninterrupted
+    def _undo(self) -> list[str]:
+        """Thaw all in reverse, however it was frozen; return the names of those in doubt."""
+        try:
+            self._thaw()
+            for member in self.members[::-1]:
+                member._end_watch()  # noqa: SLF001
+            with self._mutex:
+                self._over, opened = True, list(self._opened)
+            for client in opened:
+                client.close()
+            self._judge()
+            return [member.name for member in self.members if member.in_doubt]
+        finally:
+            if self._guarded:
+                self._guarded = False
+                signals.release()
+                signals.deliver()
+
+    def _thaw(self) -> None:
+        # Each in a thread: one that hangs keeps the next one waiting for a while, and not for ever.
+        threads = []
+        for member in self.members[::-1]:
+            thread = threading.Thread(
+                target=member._thaw_now,  # noqa: SLF001
+                name="qga thaw",
+                daemon=True,
+            )
+            threads.append(thread)
+            thread.start()
+            thread.join(THAW_PATIENCE)
+        for thread in threads:
+            thread.join()
+
+    def _judge(self) -> None:
+        members = self.members
+        self.held = bool(members) and all(member.held for member in members)
+        if self.held:
+            ended = min(member.ended for member in members)
+            self.together = max(0.0, ended - max(member.confirmed for member in members))
+            guests = f"{len(members)} guests" if len(members) > 1 else "1 guest"
+            also = " together" if len(members) > 1 else ""
+            self.report = f"{guests} stayed frozen{also} for {self.together:.1f} s"
+        elif members:
+            why = "it was not frozen"
+            self.report = "; ".join(
+                f"{one.name}: {one.report or why}" for one in members if not one.held
+            )
+
+
+def _name(target: str | Target | Client, number: int) -> str:
+    """What the guest is called in reports."""
+    text = target.target if isinstance(target, Client) else str(target)
+    return text or f"guest {number}"
+
+
+def freeze_group(
+    targets: Sequence[str | Target | Client],
+    *,
+    mountpoints: str | Sequence[str] | None = None,
+    deadline: float = 60.0,
+    window: float = 10.0,
+    timeout: float | None = None,
+    trace: Trace | None = None,
+) -> GroupFreeze:
+    """Freeze several guests for a `with` block, as one; all are thawed whatever happens.
+
+        >>> from qga.testing import FakeAgent
+        >>> with agent.serve() as web, FakeAgent().serve() as database:
+        ...     with qga.freeze_group([database, web], window=5) as group:
+        ...         print(len(group.members), "guests are frozen")  # take snapshots of both
+        2 guests are frozen
+        >>> group.report
+        '2 guests stayed frozen together for ...'
+
+    Before anything is frozen, all channels are opened, and each guest is asked whether it can be
+    frozen: it must not be frozen already, and its agent has to allow it. Then they are frozen in
+    the order of *targets*, one after the other, and thawed in reverse. If one of them fails, or
+    the last one is not frozen within the window, all are thawed, and nothing is tried again. For
+    each guest by itself, `Client.frozen` says what thaws it when this program cannot.
+
+    Args:
+        targets: the guests, each reached in its own way; clients are used and left open.
+        mountpoints: of the file systems to freeze in each of them; all that can be if None.
+        deadline: the most seconds that each may be frozen; `math.inf` for no limit.
+        window: the most seconds from the first freeze until all are frozen.
+        timeout: seconds for each call; the targets' own if None.
+        trace: is told of each request and reply, as for `connect`.
+
+    Returns: a context manager; its attributes `members`, `took`, `together`, `held` and `report`
+        are documented there.
+
+    Raises:
+        GroupFreezeFailed: not all could be frozen, or thawed: `failures` tells which, and why.
+    """
+    return GroupFreeze(
+        targets, mountpoints, deadline=deadline, window=window, timeout=timeout, trace=trace
+    )
