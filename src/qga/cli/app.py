@@ -68,6 +68,7 @@ TOPICS: dict[str, dict[str, str]] = {
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "snapshot": "snapshotting:snapshot",
         "trim": "trimming:trim",
     },
     "Power": {

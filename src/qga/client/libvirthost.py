@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         def isActive(self) -> int: ...  # noqa: N802
         def state(self) -> list[int]: ...
         def XMLDesc(self, flags: int = 0) -> str: ...  # noqa: N802
+        def snapshotCreateXML(self, text: str, flags: int = 0) -> object: ...  # noqa: N802
 
     class Connection(Protocol):
         """What is used of a `libvirt.virConnect`."""
