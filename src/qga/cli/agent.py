@@ -50,7 +50,13 @@ def info(settings: Settings, target: Target) -> Shown:
     return Shown(codec.encode(found), [version, "", commands] if commands.rows else version)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga status web1
+  qga status --all -o jsonl
+"""
+)
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:
     """Show whether the guest's file systems are frozen: `thawed`, `frozen` or `error`."""
