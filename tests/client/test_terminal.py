@@ -146,6 +146,8 @@ def test_input_from_elsewhere(exec_agent: RunningAgent) -> None:
         ([b"~x~."], b"~x~.", False),
         ([b"a\n~", b"~\n~.", b"b"], b"a\n~\n", True),
         ([b"~\r~."], b"~\r", True),
+        ([b"ab\x03~."], b"ab\x03", True),
+        ([b"~?~."], b"", True),
     ],
 )
 def test_the_escape(typed: list[bytes], passed: bytes, left: bool) -> None:
