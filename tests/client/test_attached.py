@@ -13,7 +13,7 @@ import qga
 from qga.client.attached import Patience
 from qga.client.flows.steps import Flow
 from qga.client.flows.transfer import read_file
-from qga.protocol import FsfreezeState
+from qga.protocol.fsfreeze import FsfreezeState
 from qga.testing import FakeAgent
 from tests.support.stock import RunningAgent
 
