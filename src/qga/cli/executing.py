@@ -27,6 +27,7 @@ from .output import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Self
 
     from qga.client import Target
     from qga.client.process import Popen
@@ -159,7 +160,7 @@ class Run:
     def _run(self, target: Target, stdout: Sink, stderr: Sink) -> Ended:
         began = time.monotonic()
         with own_failures(self._program.words), ExitStack() as stack:
-            signals = stack.enter_context(self._signals.queue())
+            signals = stack.enter_context(self._signals.waiting())
             if self._signals.received:
                 raise InterruptedError(errno.EINTR, "not started: qga was interrupted")
             stdin = None if self._source is None else self._source.open(stack)
@@ -252,8 +253,19 @@ class Source:
             import tempfile
 
             self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - for all of the run
-            shutil.copyfileobj(sys.stdin.buffer, self._copy)
-            self._copy.flush()
+            try:
+                shutil.copyfileobj(sys.stdin.buffer, self._copy)
+                self._copy.flush()
+            except BaseException:
+                self._copy.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._copy is not None:
+            self._copy.close()
 
     def open(self, stack: ExitStack) -> int:
         """A file descriptor for a program to read from; it is closed with *stack*."""

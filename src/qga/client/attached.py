@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import time
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentTimeout, CommandDisabled
@@ -20,7 +19,7 @@ from .flows.relay import Relay
 from .flows.steps import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from .flows.running import Running
@@ -77,7 +76,7 @@ def join(
     stdin: int | None,
     stdout: Sink,
     stderr: Sink,
-    signals: SimpleQueue[int] | None,
+    signals: Callable[[], Iterable[int]] | None,
     timeout: float | None,
 ) -> int:
     """What `Popen.interact` does."""
@@ -102,7 +101,7 @@ class _Join:
         if stdin is None:
             self._end_input()
 
-    def until_end(self, signals: SimpleQueue[int] | None, timeout: float | None) -> int:
+    def until_end(self, signals: Callable[[], Iterable[int]] | None, timeout: float | None) -> int:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             self._pass_signals(signals)
@@ -117,12 +116,9 @@ class _Join:
                 raise ProgramTimeout(self._running.args, timeout or 0.0)
             self._feed()
 
-    def _pass_signals(self, signals: SimpleQueue[int] | None) -> None:
-        try:
-            while signals is not None:
-                self._program.perform(self._running.send_signal(signals.get_nowait()))
-        except Empty:
-            pass
+    def _pass_signals(self, signals: Callable[[], Iterable[int]] | None) -> None:
+        for number in signals() if signals is not None else ():
+            self._program.perform(self._running.send_signal(number))
 
     def _show(self, output: Output, sink: Sink) -> None:
         data = output.take(len(output.buffer))
