@@ -26,21 +26,23 @@ def command_of(name: str) -> click.Command:
 
 
 def examples(name: str) -> list[list[str]]:
-    """The command lines in the help of a command, up to a pipe or a redirection."""
+    """The words behind each `qga` in the examples of a command, up to a pipe or a redirection."""
     found = []
     for line in (command_of(name).epilog or "").splitlines():
-        words = shlex.split(line, comments=True)
-        if words[:1] == ["qga"]:
-            end = next((at for at, word in enumerate(words) if word[0] in "|><&;"), len(words))
-            found.append(words[1:end])
-        elif "(qga" in line:
-            found.append(shlex.split(line[line.index("(qga") + 4 :].partition(")")[0]))
+        if not re.match(r"  +(\S.*[ (])?qga ", line):
+            continue
+        words = shlex.split(line.replace("(", " ( ").replace(")", " ) "), comments=True)
+        for at, word in enumerate(words):
+            if word == "qga":
+                rest = words[at + 1 :]
+                ends = (n for n, other in enumerate(rest) if re.match(r"[|>&;)]|<", other))
+                found.append(rest[: next(ends, len(rest))])
     return found
 
 
 UNDOCUMENTED = {
     "exec", "shell", "ls", "head", "tail", "edit", "stat", "find", "du", "df", "mkdir", "touch",
-    "ln", "mv", "rm", "chmod", "chown",
+    "ln", "mv", "rm", "chmod", "chown", "cpus", "users", "disks", "load", "doctor", "memory", "net",
 }  # fmt: skip
 LATER = {"cp", "freeze", "thaw", "shutdown", "targets"}
 
