@@ -77,14 +77,15 @@ class NoChannel(TransportError):
     """There is no channel, or it cannot be opened. Nothing was sent.
 
     `off` says whether it is known that no virtual machine runs behind it: the socket that QEMU has
-    is gone, or who runs the machine says so.
+    is gone, or who runs the machine says so. `asleep` says whether it is known that nobody there
+    can answer now: the machine is paused or asleep, or no agent listens.
 
         >>> qga.connect("unix:/no/such/socket")
         Traceback (most recent call last):
         qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
     """
 
-    off = False
+    off = asleep = False
 
 
 class ConnectionLost(TransportError):

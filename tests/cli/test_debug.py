@@ -2,7 +2,7 @@
 
 import pytest
 
-from qga.cli import quick
+from qga.cli import app, quick
 from qga.testing import FakeAgent
 from tests.support.stock import RunningAgent
 
@@ -37,6 +37,12 @@ def test_what_a_guest_says_cannot_steer_the_terminal(qga_command: Run) -> None:
     assert done.code == 0
     assert "\x1b" not in done.err
     assert "red" in done.err
+
+
+def test_every_command_has_it(qga_command: Run) -> None:
+    assert qga_command("schema", "--debug").code == 0
+    for command in (name for topic in app.TOPICS.values() for name in topic):
+        assert "--debug" in qga_command(command, "--help").text
 
 
 def test_a_mistake_of_ours(qga_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
 """`qga doctor`, against real agents."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from qga.testing import FakeAgent
+from qga.testing.server import short_directory
 from tests.support.stock import RunningAgent
 
 from .command import Run
@@ -45,3 +49,25 @@ def test_exit_codes(qga_command: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["doctor", "targets"])
 def test_help_has_examples(qga_command: Run, command: str) -> None:
     assert f"Examples:\n    qga {command}" in qga_command(command, "--help").text
+
+
+def test_as_a_user_would(tmp_path: Path) -> None:
+    """Processes, in the directory of the socket; names from a file."""
+    with short_directory() as folder, FakeAgent().serve(folder / "vm.sock") as target:
+        (folder / "names.toml").write_text(f'targets.web = "{target}"')
+        environment = {**os.environ, "QGA_TARGETS": str(folder / "names.toml")}
+
+        def output(*words: str) -> str:
+            return subprocess.run(
+                [sys.executable, "-m", "qga.cli", *words],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+
+        assert output("ping", "./vm.sock").startswith("./vm.sock answers in ")
+        assert output("ping", "vm.sock").startswith("vm.sock answers in ")
+        assert output("targets").splitlines()[1].split() == ["web", "ready", target]
+        assert f"web is {target}, says {folder}/names.toml: targets.web" in output("doctor", "web")

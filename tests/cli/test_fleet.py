@@ -15,7 +15,9 @@ import pytest
 
 from qga.cli import fleet, hanging
 from qga.cli.output import Table, merged
-from qga.client import Deadline, Target
+from qga.client import Deadline, Target, listing
+from qga.client.listing import Known
+from qga.client.reach import Reach
 from qga.testing import FakeAgent
 
 from .command import Run
@@ -138,12 +140,41 @@ def test_which_guests(qga_command: Run) -> None:
     assert "goes with --limit or --all" in qga_command("status", "web1", "--exclude", "x").err
 
 
-def test_the_first_failure_may_be_the_last(qga_command: Run) -> None:
+def test_guests_that_do_not_run_are_left_out(
+    qga_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = Known("libvirt:off", "off", source="libvirt", state=Reach.OFF)
+    known = [*listing.targets(), off]
+    monkeypatch.setattr(fleet, "list_targets", lambda: known)
+    done = qga_command("status", "-l", "web1,o*")
+    assert (done.code, done.text) == (0, "web1: thawed\n")
+    assert done.err.splitlines()[0] == "qga: left out, as they do not run: off"
+    done = qga_command("status", "-l", "off", lines=2)
+    assert (done.code, "none that is named like off runs" in done.err) == (2, True)
+
+
+def test_the_first_failure_may_be_the_last(
+    qga_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    way, tell = Target.open, fleet._tell
+
+    def opened(target: Target, deadline: Deadline) -> Any:
+        if target.text == "web1":  # which may have been begun with before the failure shows
+            told.wait(30)
+        return way(target, deadline)
+
+    def telling(settings: Any, outcome: Any) -> None:
+        tell(settings, outcome)
+        told.set()
+
+    monkeypatch.setattr(Target, "open", opened)
+    monkeypatch.setattr(fleet, "_tell", telling)
     done = qga_command("status", "db", "web1", "web2", "--forks", "1", "--fail-fast", lines=2)
     assert (done.code, b"web2" in done.out) == (1, False)
-    # One that was begun with before that shows is waited for.
-    assert done.err.splitlines()[1].endswith("web2)")
-    assert " not done (" in done.err
+    summary = done.err.splitlines()[1]
+    assert " not done (" in summary
+    assert summary.endswith("web2)")
 
 
 class Hanging:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import qga
-from qga.client import hints
+from qga.client import Transport, hints
 from qga.client.flows import timing
 from qga.client.state import Down
 from qga.testing import FakeAgent
@@ -141,8 +141,23 @@ def test_which_channels_tell_that_the_machine_is_off(fake_agent: FakeAgent, tmp_
     assert off(f"unix:{tmp_path}/file")  # as QEMU leaves it when it is killed
     assert not off(f"serial:{tmp_path}/none")
     assert not off("fd:999")
-    assert not hints.off("vsock:3:1", ConnectionResetError(104, os.strerror(104)))
-    assert hints.off("vsock:3:1", OSError(19, os.strerror(19)))
+    for number, known in ((104, (False, True)), (19, (True, False)), (13, (False, False))):
+        error = qga.NoChannel("x")
+        error.__cause__ = OSError(number, os.strerror(number))
+        assert hints.down("vsock:3:1", error) == known
+
+
+def test_asleep_as_libvirt_tells_it(fake_agent: FakeAgent) -> None:
+    def dial(_: object) -> Transport:
+        error = qga.NoChannel("the domain is paused")
+        error.asleep = asleep
+        raise error
+
+    asleep = True
+    assert qga.Client(dial).wait_down(PATIENCE) is Down.SILENT
+    asleep = False
+    with pytest.raises(qga.WaitTimeout, match="the domain is paused"):
+        qga.Client(dial).wait_down(1)
 
 
 def test_who_waits_sees_how_it_goes(fake_agent: FakeAgent) -> None:

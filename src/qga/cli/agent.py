@@ -44,7 +44,15 @@ Examples:
 )
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:
-    """Show whether the guest's file systems are frozen."""
+    """Show whether the guest's file systems are frozen: `thawed`, `frozen` or `error`."""
     with settings.connect(target) as client:
         state = client.fsfreeze_status()
-    return Shown({"status": state}, ending.printable(state))
+    more = _MEANING.get(state, "")
+    return Shown({"status": state}, ending.printable(state) + more)
+
+
+# Agents do not tell since when, nor by whom.
+_MEANING = {
+    "frozen": ": programs that write wait, and the agent refuses most commands, until `qga thaw`",
+    "error": ": some file systems could not be thawed; see to them in the guest, then `qga thaw`",
+}

@@ -26,6 +26,8 @@ TOPICS: dict[str, dict[str, str]] = {
         "info": "overview:info",
         "version": "overview:version",
         "commands": "overview:commands",
+        "wait": "waiting:wait",
+        "time": "clock:clock",
         "call": "calling:call",
     },
     "Programs": {
@@ -66,9 +68,17 @@ TOPICS: dict[str, dict[str, str]] = {
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "trim": "trimming:trim",
     },
     "Power": {
         "shutdown": "power:shutdown",
+        "reboot": "power:reboot",
+        "halt": "power:halt",
+        "suspend": "power:suspend",
+    },
+    "Users": {
+        "passwd": "accounts:passwd",
+        "ssh-keys": "accounts:ssh_keys",
     },
     "This machine": {
         "targets": "finding:targets",
@@ -86,7 +96,8 @@ TARGET is one of
   tcp:HOST:PORT          fd:N             libvirt:DOMAIN
   libvirt+URI?domain=DOMAIN, as libvirt+qemu+ssh://host/system?domain=web
   pve:NODE/VMID          pve://HOST/NODE/VMID, at a Proxmox VE
-  a name from ~/.config/qga/targets.toml
+  a name: from ~/.config/qga/targets.toml, or of a libvirt domain or a socket
+  here, as `qga targets` lists them; or the path of a socket
 and may be left out when QGA_TARGET is set.
 
 \b
@@ -95,7 +106,8 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 
 \b
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
-3 agent not reached or no answer in time, 4 a file of this machine failed.
+3 agent not reached or no answer in time, 4 a file of this machine failed,
+70 a mistake in qga itself.
 `qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
 124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
 """

@@ -24,6 +24,7 @@ _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
     (errors.CommandNotFound, "`qga commands` lists what it has"),
     (errors.AgentNotResponding, ""),
+    (errors.WaitTimeout, "--timeout SECONDS waits longer"),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
 )
 
@@ -68,6 +69,19 @@ def code_for(error: Exception) -> int:
 def complain(error: Exception, code: int) -> int:
     """Tell of *error*; return *code*."""
     return tell(message(error), code)
+
+
+def leave(code: int) -> int:
+    """*code*, to end the process with; at once if guests have been left that hang.
+
+    Their threads could hold up Python's own end, or trip over it.
+    """
+    crew = sys.modules.get("qga.client.crew")
+    if crew and any(thread.name == crew.NAME for thread in crew.threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def defect(error: Exception, *, debug: bool) -> int:

@@ -20,13 +20,14 @@ import click
 
 from qga.client.crew import Crew
 from qga.client.listing import targets as list_targets
+from qga.client.reach import Reach
 from qga.client.target import Target
 from qga.errors import AgentTimeout, QgaError
 
 from . import ending
 from .ending import Failed
 from .hanging import Watch, WatchedTarget
-from .options import Settings, meant, with_settings
+from .options import EACH_ANSWER, Settings, meant, with_settings
 from .output import Shown, counted, structured, text_of
 from .rows import Rows
 
@@ -158,14 +159,21 @@ def chosen(words: tuple[str, ...], limit: tuple[str, ...], *, all_guests: bool) 
     if words:
         raise click.UsageError(f"either {words[0]!r}, or --limit and --all")
     patterns = Patterns(limit, excluded)
+    found = [known for known in list_targets() if patterns.match(known.name)]
+    off = [ending.printable(known.name) for known in found if known.state == Reach.OFF]
+    if off:
+        print(f"qga: left out, as they do not run: {', '.join(off)}", file=sys.stderr)
     targets = [
         # A targets file may say more of a name than its target.
         Target(known.name) if known.source == "file" else Target(known.name, full=known.target)
-        for known in list_targets()
-        if patterns.match(known.name)
+        for known in found
+        if known.state != Reach.OFF
     ]
     if not targets:
-        raise click.UsageError(f"no guest is named like {patterns}: `qga targets` lists them")
+        which = "none that is" if off else "no guest is"
+        raise click.UsageError(
+            f"{which} named like {patterns}{' runs' if off else ''}: `qga targets` lists them"
+        )
     return Guests(targets, many=True)
 
 
@@ -193,10 +201,21 @@ class Patterns:
         return ", ".join([*(self.wanted or ["*"]), *(f"!{word}" for word in self.unwanted)])
 
 
-def each_guest(function: Callable[..., Shown]) -> Callable[..., Any]:
+def each_guest(
+    function: Callable[..., Shown],
+    *,
+    timeout: Callable[[Callable[..., Any]], Callable[..., Any]] = EACH_ANSWER,
+    first: Callable[[Guests, dict[str, Any]], None] | None = None,
+) -> Callable[..., Any]:
     """Make *function*, which is called with `Settings`, a `Target` and options, one for many.
 
     Adds the options of every command, those that choose guests, and the argument TARGET.
+
+    Args:
+        function: the command.
+        timeout: the option of that name, where it means something else.
+        first: called with the guests and the options before anything is done; it may take some of
+            these away.
     """
 
     def command(
@@ -209,11 +228,13 @@ def each_guest(function: Callable[..., Shown]) -> Callable[..., Any]:
         **named: Any,
     ) -> int:
         guests = replace(chosen(targets, limit, all_guests=all_guests), forks=forks)
+        if first is not None:
+            first(guests, named)
         return run(settings, guests, lambda target: function(settings, target, **named))
 
     update_wrapper(command, function)
     targets = click.argument("targets", nargs=-1, metavar="[TARGET]...")
-    return with_settings(guests_options(targets(command)))
+    return with_settings(guests_options(targets(command)), timeout=timeout)
 
 
 def run(settings: Settings, guests: Guests, action: Callable[[Target], Shown]) -> int:

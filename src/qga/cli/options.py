@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qga.client.deadline import TIMEOUT
-from qga.client.sync import connect
-from qga.client.target import VARIABLE, Target, from_environment, names_target
+from qga.client.sync import Client, connect
+from qga.client.target import VARIABLE, Target, from_environment, names_target, settled
 
 from . import ending
-from .arguments import find_command
 from .output import FORMS, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from qga.client import Client
 
     from .output import Shown
 
@@ -57,6 +54,12 @@ class Settings:
         return self.look.show(shown)
 
 
+def unopened(target: Target) -> Client:
+    """A client for *target* whose channel is opened when it is used: it need not be there yet."""
+    target, timeout = settled(target, None)
+    return Client(target.open, timeout=timeout, target=str(target))
+
+
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-o` and `--no-color`; pass them on as `look`. And `--debug`, which `app` looks at."""
 
@@ -77,12 +80,17 @@ _output = click.option(
 _no_color = click.option(
     "--no-color", is_flag=True, help="No colours on a terminal either; nor with NO_COLOR set."
 )
-_timeout = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Seconds to wait for each answer of the agent; by default what a targets file says of"
-    f" TARGET, or else {TIMEOUT:g}.",
+
+
+def timeout_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--timeout`, with *text* as its help."""
+    seconds = click.FloatRange(min=0, min_open=True)
+    return click.option("--timeout", type=seconds, metavar="SECONDS", help=text)
+
+
+EACH_ANSWER = timeout_option(
+    "Seconds to wait for each answer of the agent; by default what a targets file says of"
+    f" TARGET, or else {TIMEOUT:g}."
 )
 
 
@@ -94,16 +102,24 @@ _debug = click.option(
 )
 
 
-def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_settings(
+    function: Callable[..., Any],
+    *,
+    timeout: Callable[[Callable[..., Any]], Callable[..., Any]] = EACH_ANSWER,
+) -> Callable[..., Any]:
     """Add the options of every command; pass them to *function* as its first argument, `Settings`.
 
     What it returns may be `Shown`, which is printed, or an exit code.
+
+    Args:
+        function: the command.
+        timeout: the option of that name, where it means something else.
     """
-    return _timeout(with_settings_but_timeout(function))
+    return timeout(with_settings_but_timeout(function))
 
 
 def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for a command that has another meaning for `--timeout`."""
+    """The same for a command that has a `--timeout` of its own."""
 
     def wrapper(
         output: str,
@@ -138,6 +154,8 @@ def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
     # Where there is no other target, the first of two words is meant as one, and told to be none.
     first = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
+    from .arguments import find_command
+
     # That no command is called like a target saves asking libvirt for it each time.
     if words and (first or (find_command(words[0]) is None and names_target(words[0]))):
         return Target(words[0]), words[1:]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+NAME = "qga crew"
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -71,7 +73,7 @@ class Crew(Generic[T, R]):
         self._start()
 
     def _start(self) -> None:
-        threading.Thread(target=self._work, name="qga crew", daemon=True).start()
+        threading.Thread(target=self._work, name=NAME, daemon=True).start()
 
     def _work(self) -> None:
         while True:

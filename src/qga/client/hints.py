@@ -15,11 +15,17 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentFrozen, BadArgument, CommandDisabled, CommandNotFound
+from qga.errors import (
+    AgentFrozen,
+    BadArgument,
+    CommandDisabled,
+    CommandNotFound,
+    NoChannel,
+)
 from qga.protocol import COMMANDS
 
 if TYPE_CHECKING:
-    from qga.errors import CommandError
+    from qga.errors import CommandError, TransportError
 
 # How agents of all versions begin it.
 _NAMED = re.compile(r"[Cc]ommand '?([a-z]+-[a-z0-9-]+)'? has ")
@@ -75,19 +81,24 @@ def opening(target: str, error: BaseException | None) -> str:
     return ""
 
 
-def off(target: str, error: BaseException | None) -> bool:
-    """Whether a channel that cannot be opened tells that its virtual machine does not run.
+def down(target: str, error: TransportError) -> tuple[bool, bool]:
+    """Whether a channel that cannot be opened tells that its machine is off; that it is asleep.
 
     Args:
         target: in full.
-        error: the operating system's reason.
+        error: why it cannot be opened.
     """
-    scheme = target.partition(":")[0]
-    number = error.errno if isinstance(error, OSError) else None
-    # QEMU has the unix socket; behind a vsock address the kernel knows the guests. That nobody
-    # listens there tells of the agent alone.
-    gone = {"unix": (errno.ENOENT, errno.ECONNREFUSED), "vsock": (errno.ENODEV,)}
-    return number in gone.get(scheme, ())
+    if isinstance(error, NoChannel) and (error.off or error.asleep):
+        return error.off, error.asleep
+    scheme, reason = target.partition(":")[0], error.__cause__
+    number = reason.errno if isinstance(reason, OSError) else None
+    # QEMU has the unix socket. Behind a vsock address the kernel knows the guests, and who listens.
+    if scheme == "unix":
+        return number in (errno.ENOENT, errno.ECONNREFUSED), False
+    return (scheme, number) == ("vsock", errno.ENODEV), (scheme, number) == (
+        "vsock",
+        errno.ECONNRESET,
+    )
 
 
 def _owner(path: str) -> str:

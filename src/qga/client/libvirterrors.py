@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from qga.errors import (
+    AgentBusy,
     AgentNotResponding,
     AgentTimeout,
     ConnectionLost,
@@ -48,6 +49,12 @@ class NotActive(NoChannel):
     off = True
 
 
+class Asleep(NoChannel):
+    """The domain is paused, sleeps, or has just ended."""
+
+    asleep = True
+
+
 class LibvirtLost(ConnectionLost):
     """Not the agent is gone, but the way to libvirt."""
 
@@ -81,7 +88,7 @@ def explained(error: Exception, name: str, *, sent: bool) -> QgaError:
     if code == _NO_DOMAIN:
         return NoDomain(f"the domain is gone: {detail}")
     if code == _INVALID_OPERATION:
-        return NoChannel(f"{detail}: is it paused, asleep or shut off? `virsh domstate` tells")
+        return Asleep(f"{detail}: is it paused, asleep or shut off? `virsh domstate` tells")
     if code == _ARGUMENT_UNSUPPORTED:
         return NoChannel(f"{detail}: the domain's devices have to include {_CHANNEL}")
     if code == _NO_SUPPORT:
@@ -110,7 +117,7 @@ def _unresponsive(code: int | None, detail: str, name: str, *, sent: bool) -> Qg
             "libvirt has given this agent up after an error, until it is restarted in the guest"
         )
     if code == _OPERATION_TIMEOUT:
-        return AgentNotResponding(f"another client of libvirt keeps the agent busy: {detail}")
+        return AgentBusy(f"another client of libvirt keeps the agent busy: {detail}")
     if code == _AGENT_UNSYNCED or (code == _AGENT_UNRESPONSIVE and not sent):
         return AgentNotResponding(f"the agent does not answer libvirt: {detail}")
     return AgentTimeout(f"{name}: no answer from the agent in time: {detail}")

@@ -165,8 +165,7 @@ class Target:
 
             failure = NoChannel(text)
             failure.hint = hints.opening(self.full, error.__cause__) or error.hint
-            known = isinstance(error, NoChannel) and error.off
-            failure.off = known or hints.off(self.full, error.__cause__)
+            failure.off, failure.asleep = hints.down(self.full, error)
             return failure
         # A unix socket that is there and takes no connection has its queue full of others.
         return AgentBusy(text) if self.full.startswith("unix:") else AgentNotResponding(text)

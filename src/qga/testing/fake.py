@@ -326,6 +326,7 @@ class FakeAgent(Commands):
         self.kill()
         if mode == "reboot":
             self._thaw()
+            self.guest._boot(self.files)  # noqa: SLF001 - parts of one thing
             self.start()
 
     # From a message to its reply.

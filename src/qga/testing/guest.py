@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from qga import protocol
 from qga.errors import CommandError
@@ -187,6 +188,11 @@ class Guest:
             files.mkdir(home)
         for path in ("/run", "/srv", "/tmp", "/var/log", "/var/tmp"):  # noqa: S108 - the guest's
             files.mkdir(path)
+
+    def _boot(self, files: Files) -> None:
+        """Change what another boot changes."""
+        files["/proc/sys/kernel/random/boot_id"] = f"{uuid4()}\n".encode()
+        files["/proc/uptime"] = b"4.20 3.90\n"
 
     # The commands.
 

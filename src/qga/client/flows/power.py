@@ -104,18 +104,19 @@ def wait_down(
         nonlocal known, silent, broken
         try:
             yield Ping()
-        except NoChannel as error:
-            if error.off:
-                return Down.OFF
-            raise
         except ConnectionLost:
             broken += 1
             if broken == _BROKEN:
                 return Down.OFF
             raise
-        except AgentTimeout as error:
+        except (AgentTimeout, NoChannel) as error:
             broken = 0
-            if isinstance(error, AgentBusy) and not error.taken:
+            if isinstance(error, NoChannel):
+                if error.off:
+                    return Down.OFF
+                if not error.asleep:
+                    raise  # the way there is broken: who knows
+            elif isinstance(error, AgentBusy) and not error.taken:
                 raise  # another client is before us
             silent += 1
             if silent >= _SILENT and not off:
@@ -140,12 +141,12 @@ def wait_boot(
     *,
     seen: Callable[[str], object] | None = None,
 ) -> Flow[str | None]:
-    r"""Wait until the guest has been booted again, as after `shutdown("reboot")`.
+    """Wait until the guest has been booted again, as after `shutdown("reboot")`.
 
         >>> before = client.boot_id()
-        >>> agent.files["/proc/sys/kernel/random/boot_id"] = b"0c2f...\n"  # it boots meanwhile
-        >>> client.wait_boot(before, timeout=60)
-        '0c2f...'
+        >>> client.shutdown("reboot")
+        >>> client.wait_boot(before, timeout=60) != before
+        True
 
     Args:
         boot_id: what `boot_id` was before. With None, for guests that do not tell, its agent has to
