@@ -93,8 +93,9 @@ def folder(real_agent: AgentProcess) -> Path:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is copied here is not copied into the sources."""
+    """What is copied here is not copied into the sources; and what else runs here is not found."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QGA_FIND", "files")
 
 
 @contextmanager
