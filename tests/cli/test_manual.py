@@ -43,6 +43,7 @@ def examples(name: str) -> list[list[str]]:
 UNDOCUMENTED = {
     "exec", "shell", "ls", "head", "tail", "edit", "stat", "find", "du", "df", "mkdir", "touch",
     "ln", "mv", "rm", "chmod", "chown", "cpus", "users", "disks", "load", "doctor", "memory", "net",
+    "passwd", "ssh-keys", "time", "halt", "reboot", "suspend", "trim", "wait",
 }  # fmt: skip
 LATER = {"cp", "freeze", "thaw", "shutdown", "targets"}
 

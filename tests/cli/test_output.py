@@ -42,22 +42,24 @@ WORDS = {
     "chown": [f"{os.geteuid()}", "T:D/file"],
     "top": ["-n", "1", "-d", "0.1", "T"],
     "freeze": ["T", "--", "true"],
+    "wait": ["T", "--for", "ready"],
+    "ssh-keys": ["list", "T", "debian"],
     "targets": [],
     "schema": [],
     "help": ["guest-file"],
 }
 
 # These change the guest itself, which has to be a fake one.
-GRAVE = {"freeze", "thaw", "shutdown"}
+GRAVE = {"freeze", "thaw", "trim", "shutdown", "reboot", "halt", "suspend", "ssh-keys"}
 
 # Where -o json goes, if not to standard output: that is the program's.
 ON_STDERR = {"freeze"}
 
-# These print what is none of theirs: no -o, or none for programs.
-PLAIN = {"completion", "shell", "edit"}
+# These print what is none of theirs: no -o, or none for programs. Or they ask for a secret.
+PLAIN = {"completion", "shell", "edit", "passwd"}
 
-# What is wrong with a target is what these tell, or part of it.
-TELLING = {"doctor", "top"}
+# What is wrong with a target is what these tell, or wait for the end of.
+TELLING = {"doctor", "top", "wait"}
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,6 +72,12 @@ def words_of(name: str, target: str, folder: object = "/tmp/none") -> list[str]:
         return re.sub(r":D", f":{folder}", word)
 
     return [name, *map(meant, WORDS.get(name, ["T"]))]
+
+
+def with_options(words: list[str], *options: str) -> list[str]:
+    """*words* with options: before what stands behind --."""
+    border = words.index("--") if "--" in words else len(words)
+    return [*words[:border], *options, *words[border:]]
 
 
 def shape(value: Any) -> Any:
@@ -116,8 +124,7 @@ def test_forms_for_programs_agree(
         (folder / "link").unlink(missing_ok=True)
         (folder / "link").symlink_to("goal")
         with guest(name, real_agent) as target:
-            _, *words = words_of(name, target, folder)
-            done: Done = qga_command(name, "-o", form, *words)
+            done: Done = qga_command(*with_options(words_of(name, target, folder), "-o", form))
         assert done.code == 0
         expected, silent = (done.err, done.text) if name in ON_STDERR else (done.text, done.err)
         assert silent == ""
@@ -167,7 +174,7 @@ def test_no_colours_where_none_are_wanted(
     names = [name for name in NAMES if name not in {*GRAVE, "cp", "mv", "exec"}]
     ways = [([], {}, ""), *WITHOUT.values()]
     calls = [
-        ([name, *options, *words_of(name, real_agent.target, folder)[1:]], environment)
+        (with_options(words_of(name, real_agent.target, folder), *options), environment)
         for options, environment, _ in ways
         for name in names
     ]
