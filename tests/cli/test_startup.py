@@ -63,5 +63,13 @@ def test_what_is_loaded(
     assert {name for name in loaded if name.startswith("rich.")} <= {"rich._extension"}
 
 
+def test_the_way_through_libvirt_loads_no_asyncio() -> None:
+    program = "import sys, qga.client.libvirt; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "asyncio" not in top_level(set(done.stdout.split()))
+
+
 def top_level(modules: set[str]) -> Iterator[str]:
     return (name.partition(".")[0] for name in modules)
