@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench bench-compare docs vm deb lock clean
+.PHONY: help demo test lint bench bench-compare docs screens vm deb lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -18,8 +18,10 @@ help: ## show this list
 demo: .venv/.demo-ready ## see it work, in seconds: agent, library and command line, no virtual machine
 	@$(BIN)/python -m qga.demo
 
+# Many tests wait, for a guest or a deadline: two processes take little more than half the time.
+JOBS ?= 2
 test: .venv/.ready ## run all tests, slow ones and those with virtual machines too
-	@$(BIN)/python -m pytest -ra -m ""
+	@$(BIN)/python -m pytest -ra -m "" -n $(JOBS) --dist loadfile
 
 lint: .venv/.ready ## check format, style and types
 	@$(BIN)/ruff format --check .
@@ -34,8 +36,11 @@ REV ?= HEAD
 bench-compare: .venv/.ready ## the same beside an earlier commit's agent: make bench-compare REV=v0.1
 	@$(BIN)/python -m benchmarks.compare $(REV) $(OPTIONS)
 
-docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs
+docs: .venv/.ready ## write the documentation as HTML, with a page for each command, and manual pages, to build/docs
 	@$(BIN)/python -m docs.build
+
+screens: .venv/.ready ## take the pictures of qga at work in docs/screens, with virtual machines and tmux
+	@$(BIN)/python -m docs.screens
 
 vm: .venv/.ready ## boot a virtual machine with the agent in it
 	@$(BIN)/python -m tests.vm

@@ -59,6 +59,13 @@ class User:
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def ends(self) -> None:
+        """Wait until the user's program has closed what it had, and has ended."""
+        until = time.monotonic() + PATIENCE
+        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
     def modes(self) -> list[object]:
         return termios.tcgetattr(self._master)
 
@@ -111,6 +118,7 @@ def test_ways_to_leave(exec_agent: RunningAgent) -> None:
         someone.type(b"~.")
         someone.sees(b"left None None\r\n")
         assert someone.modes() == before
+        someone.ends()
     with user(exec_agent, "cat") as someone:
         before = someone.modes()
         someone.sees(b"joined\r\n")
@@ -146,6 +154,8 @@ def test_input_from_elsewhere(exec_agent: RunningAgent) -> None:
         ([b"~x~."], b"~x~.", False),
         ([b"a\n~", b"~\n~.", b"b"], b"a\n~\n", True),
         ([b"~\r~."], b"~\r", True),
+        ([b"ab\x03~."], b"ab\x03", True),
+        ([b"~?~."], b"", True),
     ],
 )
 def test_the_escape(typed: list[bytes], passed: bytes, left: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import qga
-from qga.client import Deadline, libvirt, libvirthost
+from qga.client import Deadline, libvirt, libvirthost, libvirtlocal
 from qga.protocol import SuspendRam
 from tests.libvirt.daemon import Daemon
 from tests.libvirt.domain import Domain
@@ -243,11 +243,19 @@ def test_a_command_that_is_silent(pair: Pair) -> None:
     pair.wait_agents()
 
 
-def test_a_libvirt_that_goes_away() -> None:
+def test_a_libvirt_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     with Daemon() as daemon:
         where = uri(daemon)
+        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", where)
+        monkeypatch.setenv("QGA_FIND", "libvirt")
         agent = libvirt._Agent(where, "x")
         assert libvirt.domains(where) == []
+        assert libvirtlocal.connections() == [where]
+        assert qga.targets() == []
+    # Nobody is asked, so that nobody starts another one.
+    assert libvirtlocal.connections() == []
+    with pytest.raises(qga.InvalidTarget, match="no libvirt listens here"):
+        qga.connect("web")
     with pytest.raises(qga.NoChannel, match="no connection to libvirt at qemu:///session"):
         libvirt.domains(where)
     agent.close()

@@ -12,6 +12,7 @@ from qga.client.deadline import TIMEOUT
 from qga.client.sync import Client, connect
 from qga.client.target import VARIABLE, Target, from_environment, names_target, settled
 
+from . import ending
 from .output import FORMS, Look
 
 if TYPE_CHECKING:
@@ -27,18 +28,26 @@ class Settings:
         look: how to print.
         json: whether a program reads what is printed.
         timeout: seconds for each call of the agent; None for the target's own, or the usual.
+        debug: whether to show what goes over the channel.
     """
 
     def __init__(
-        self, output: str = "table", timeout: float | None = None, *, color: bool | None = None
+        self,
+        output: str = "table",
+        timeout: float | None = None,
+        *,
+        color: bool | None = None,
+        debug: bool = False,
     ) -> None:
         self.look = Look(output, color)
         self.json = self.look.structured
         self.timeout = timeout
+        self.debug = debug
 
     def connect(self, target: Target) -> Client:
         """A client for *target* with these settings."""
-        return connect(target, timeout=self.timeout)
+        trace = ending.show_event if self.debug else None
+        return connect(target, timeout=self.timeout, trace=trace)
 
     def show(self, shown: Shown) -> int:
         """Print *shown*; return its exit code."""
@@ -52,12 +61,12 @@ def unopened(target: Target) -> Client:
 
 
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-o` and `--no-color`; pass them on as `look`."""
+    """Add `-o` and `--no-color`; pass them on as `look`. And `--debug`, which `app` looks at."""
 
-    def wrapper(*arguments: Any, output: str, no_color: bool, **named: Any) -> Any:
+    def wrapper(*arguments: Any, output: str, no_color: bool, debug: bool, **named: Any) -> Any:  # noqa: ARG001
         return function(*arguments, look=Look(output, False if no_color else None), **named)
 
-    return _output(_no_color(update_wrapper(wrapper, function)))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 _output = click.option(
@@ -85,6 +94,14 @@ EACH_ANSWER = timeout_option(
 )
 
 
+_debug = click.option(
+    ending.DEBUG,
+    is_flag=True,
+    help="Show on standard error what goes over the channel, without secrets; and where qga itself"
+    " fails.",
+)
+
+
 def with_settings(
     function: Callable[..., Any],
     *,
@@ -98,14 +115,25 @@ def with_settings(
         function: the command.
         timeout: the option of that name, where it means something else.
     """
-    add_timeout = timeout
+    return timeout(with_settings_but_timeout(function))
 
-    def wrapper(output: str, timeout: float | None, *, no_color: bool, **arguments: Any) -> Any:
-        settings = Settings(output, timeout, color=False if no_color else None)
+
+def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that has a `--timeout` of its own."""
+
+    def wrapper(
+        output: str,
+        timeout: float | None = None,
+        *,
+        no_color: bool,
+        debug: bool,
+        **arguments: Any,
+    ) -> Any:
+        settings = Settings(output, timeout, color=False if no_color else None, debug=debug)
         result = function(settings, **arguments)
         return result if result is None or isinstance(result, int) else settings.show(result)
 
-    return _output(add_timeout(_no_color(update_wrapper(wrapper, function))))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,7 +154,10 @@ def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
     # Where there is no other target, the first of two words is meant as one, and told to be none.
     first = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
-    if words and (first or names_target(words[0])):
+    from .arguments import find_command
+
+    # That no command is called like a target saves asking libvirt for it each time.
+    if words and (first or (find_command(words[0]) is None and names_target(words[0]))):
         return Target(words[0]), words[1:]
     return from_environment(), words
 
@@ -140,6 +171,34 @@ class WithProgram(click.Command):
             ctx.meta[_PROGRAM] = tuple(args[border + 1 :])
             args = args[:border]
         return super().parse_args(ctx, args)
+
+
+class WithWords(WithProgram):
+    """Finds where the program begins when no `--` stands before it.
+
+    That is the first word that is no option and no target. What follows is the program's own.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args or any(name in args for name in ctx.help_option_names):
+            return super().parse_args(ctx, args)
+        begins = self._first_word(ctx, args, 0)
+        many = any(word.startswith(("-l", "--limit", "--all")) for word in args[:begins])
+        if begins < len(args) and not many:
+            word = args[begins]
+            # Where there is no other target, the first word is meant as one.
+            if names_target(word) or not os.environ.get(VARIABLE):
+                begins = self._first_word(ctx, args, begins + 1)
+        if begins == len(args):
+            return super().parse_args(ctx, args)
+        return super().parse_args(ctx, [*args[:begins], "--", *args[begins:]])
+
+    def _first_word(self, ctx: click.Context, args: list[str], start: int) -> int:
+        """The place of the first word from *start* on that is no option, nor belongs to one."""
+        parser = self.make_parser(ctx)
+        parser.allow_interspersed_args = False
+        words = parser.parse_args(args[start:])[0].get("words")
+        return len(args) - (len(words) if isinstance(words, tuple) else 0)
 
 
 _PROGRAM = "qga.program"

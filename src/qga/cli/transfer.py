@@ -1,4 +1,4 @@
-"""`qga cat` and `qga cp`: files of the guest to here and back."""
+"""`qga cp`: files of the guest to here and back."""
 
 from __future__ import annotations
 
@@ -25,21 +25,6 @@ if TYPE_CHECKING:
 
     from qga.client import Client
     from qga.client.flows.moving import TransferProgress
-
-
-@click.command()
-@with_settings
-@click.argument("file", metavar="TARGET:PATH")
-def cat(settings: Settings, file: str) -> None:
-    """Print a file of the guest. With -o json: its path, size and base64 content."""
-    target, path = split_path(file)
-    with settings.connect(target) as client:
-        if settings.json:
-            data = client.read_file(path)
-            settings.show(Shown({"path": path, "count": len(data), "buf-b64": data}))
-        else:
-            client.download(path, sys.stdout.buffer.write)
-            sys.stdout.buffer.flush()
 
 
 @click.command()

@@ -73,6 +73,8 @@ def opening(target: str, error: BaseException | None) -> str:
         if number == errno.ENOENT:
             return "is the virtual machine running, and is this the path of its agent's channel?"
         if number == errno.ECONNREFUSED:
+            if Path(address).exists() and not Path(address).is_socket():
+                return "it is no socket: which one is the agent's channel?"
             return "nobody listens on it: has the virtual machine, or the agent, ended?"
     elif scheme == "vsock":
         return "does the guest run with this CID, and does its agent listen on this port?"

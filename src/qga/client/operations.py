@@ -18,17 +18,20 @@ if TYPE_CHECKING:
         facts,
         freezable,
         freezing,
+        overview,
         power,
         process,
         readiness,
         session,
         shell,
         transfer,
+        vitals,
     )
 else:
     from .operation import Deferred
 
     clock, facts, freezing = map(Deferred, ("flows.clock", "flows.facts", "flows.freezing"))
+    overview, vitals = map(Deferred, ("flows.overview", "flows.vitals"))
     cloudinit, power = map(Deferred, ("flows.cloudinit", "flows.power"))
     freezable = Deferred("flows.freezable")
     process, readiness = map(Deferred, ("flows.process", "flows.readiness"))
@@ -50,6 +53,11 @@ class FactOperations:
     boot_id = operation(facts.boot_id)
     time_offset = operation(clock.time_offset)
     sync_time = operation(clock.sync_time)
+    overview = operation(overview.overview)
+    load = operation(vitals.load)
+    memory = operation(vitals.memory)
+    cpus = operation(vitals.cpus)
+    vitals = operation(vitals.vitals)  # the module's name, from here on
 
 
 class ReadinessOperations:

@@ -16,6 +16,7 @@ from qga.errors import (
     CommandError,
     CommandNotFound,
     ProtocolError,
+    QgaError,
     TransportError,
     Unsupported,
 )
@@ -75,19 +76,25 @@ def state(*, needs: str | Iterable[str] | None = None, timeout: float = 5.0) -> 
         needs = (needs,)
     try:
         return (yield from within(deadline, _look(needs, deadline)))
-    except AgentBusy as error:
-        return State(Word.BUSY, str(error))
-    except AgentNotResponding as error:
-        return State(Word.NO_AGENT, str(error))
-    except AgentTimeout as error:
-        said = f"the agent has answered before, and now does not: {error.text}"
-        return State(Word.BUSY, f"{said}; is it at a long command, or stopped?")
-    except TransportError as error:
-        return State(Word.NO_CHANNEL, str(error))
-    except ProtocolError as error:
-        return State(Word.NO_AGENT, f"what answers is no guest agent: {error}")
-    except CommandError as error:
-        return State(Word.BLOCKED, f"the agent refuses even this: {error}")
+    except (AgentTimeout, TransportError, ProtocolError, CommandError) as error:
+        return state_by(error)
+
+
+def state_by(error: QgaError) -> State:
+    """How an agent is that a call has failed with *error* for, whatever the call was."""
+    match error:
+        case AgentBusy():
+            return State(Word.BUSY, str(error))
+        case AgentNotResponding():
+            return State(Word.NO_AGENT, str(error))
+        case AgentTimeout():
+            said = f"the agent has answered before, and now does not: {error.text}"
+            return State(Word.BUSY, f"{said}; is it at a long command, or stopped?")
+        case TransportError():
+            return State(Word.NO_CHANNEL, str(error))
+        case ProtocolError():
+            return State(Word.NO_AGENT, f"what answers is no guest agent: {error}")
+    return State(Word.BLOCKED, f"the agent refuses even this: {error}")
 
 
 def _look(needs: Iterable[str] | None, deadline: Deadline) -> Flow[State]:

@@ -43,8 +43,17 @@ _EAGER, _SHORTEST, _LONGEST = 0.05, 0.001, 0.1
 # may then take to hear of it.
 _GRACE, _ECHO = 2.0, 5.0
 
-# Which program can hold a terminal, and whether it tells how the terminal's program ended.
+# How long each command of a close may take where the agent has not answered a moment ago.
+_HURRY = 1.0
+
+# Which program can hold a terminal, and whether it tells how the terminal's program ended. Python
+# without its whole library is no such program; where that is in its usual place it need not be
+# started to know.
 FIND = r"""
+python=$(readlink -f "$(command -v python3)")
+for file in "${python%/bin/*}"/lib*/"${python##*/}"/pty.py; do
+    if [ -n "$python" ] && [ -e "$file" ]; then echo python3; exit; fi
+done
 if python3 -I -S -c 'import pty, select' >/dev/null 2>&1; then echo python3
 elif script --help 2>&1 | grep -q -e '-e[], ]'; then echo script -e
 elif command -v script >/dev/null; then echo script
@@ -61,9 +70,21 @@ entry=$(getent passwd "$(id -u)" || grep "^$(id -un):" /etc/passwd)
 IFS=: read -r user _ _ _ _ home shell <<.
 $entry
 .
+if [ -z "$LANG$LC_ALL" ]; then
+LANG=$(sed -n 's/^LANG=//p' /etc/locale.conf /etc/default/locale 2>/dev/null | tr -d "\\"'")
+export LANG="${LANG:-C.UTF-8}"
+fi
 [ -x "$shell" ] || shell=/bin/sh
 printf '%%s %%s\\n' "$(tty)" $$
 %s%s
+known() {
+    [ -e "$HOME/.terminfo/${1%%"${1#?}"}/$1" ] && return
+    for place in /etc /lib /usr/lib /usr/share; do
+        [ -e "$place/terminfo/${1%%"${1#?}"}/$1" ] && return
+    done
+    false
+}
+if known xterm-256color && ! known "$TERM"; then TERM=xterm-256color; fi
 """
 
 # For a `script` that does not tell how the program ended: what is done in the terminal is $1, and
@@ -106,6 +127,7 @@ class Session:
 
     Attributes:
         running: the program that holds it.
+        hurried: whether `close` is to take no more than moments, for the agent did not answer.
         terminal: its name in the guest, as /dev/pts/3.
         pid: the process id of the program in it.
         returncode: how that ended; None while that has not been seen.
@@ -116,6 +138,7 @@ class Session:
         self.terminal = ""
         self.pid = 0
         self.returncode: int | None = None
+        self.hurried = False
         self._active = time.monotonic()
         self._looking = False
         self._closed = False
@@ -174,19 +197,26 @@ class Session:
         meantime is kept for `read`.
         """
         typed = memoryview(data).cast("B")
+        while typed:
+            taken = yield from self.offer(typed)
+            typed = typed[taken:]
+            if not taken:
+                yield from self._look()
+                yield Wait(self.pause)
+
+    def offer(self, data: bytes | memoryview) -> Flow[int]:
+        """Type the beginning of *data*, as much as is taken now; return how many bytes that is."""
         stdin = self.running.input
         assert stdin is not None  # noqa: S101 - it was started with one
+        if self.returncode is not None:
+            return len(data)  # lost, as at every terminal
         try:
-            while typed and self.returncode is None:
-                taken = yield from stdin.offer(typed)
-                typed = typed[taken:]
-                if taken:
-                    self._active = time.monotonic()
-                else:
-                    yield from self._look()
-                    yield Wait(self.pause)
+            taken = yield from stdin.offer(memoryview(data))
         except StdinClosed:
-            pass  # its end is told by `read`
+            return len(data)  # its end is told by `read`
+        if taken:
+            self._active = time.monotonic()
+        return taken
 
     def resize(self, rows: int, columns: int) -> Flow[None]:
         r"""Change the terminal's size; the program in the foreground is told so by SIGWINCH.
@@ -234,7 +264,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        yield Timeout(None, despite=True)
+        yield Timeout(_HURRY if self.hurried else None, despite=True)
         try:
             if self.returncode is None:
                 yield from self._hang_up()
@@ -326,7 +356,8 @@ def shell(
             terminal has.
         cwd: the directory in the guest that it begins in; the user's own if None.
         size: rows and columns.
-        term: the value of TERM: what the caller's terminal understands.
+        term: the value of TERM: what the caller's terminal understands; where the guest has no
+            description of it, xterm-256color.
         lease: seconds after which the guest takes the client for dead when nothing is heard of it,
             and hangs up.
         timeout: seconds for each command of the start; the client's own if None.
