@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from qga.client import memory
 from qga.client.digest import Digest
 from qga.errors import GuestOSError, QgaError
 from qga.protocol import FileRead, FileSeek, FileWrite
@@ -47,9 +48,8 @@ if TYPE_CHECKING:
         def skip(self, count: int) -> None: ...
 
 
-# How many pieces are asked for at once. More measured no faster, and cost memory. Only one is sent
-# at once: qemu-ga on a virtio-serial port stalls when a large request has another one behind it.
-FLIGHT = 4
+# How many pieces are asked for at once, and sent. More measured no faster, and cost memory.
+FLIGHT, SENT = 4, 2
 
 # After so many seconds others get a turn to use the channel.
 SLICE = 0.25
@@ -266,9 +266,18 @@ def beside(name: bytes, *, resume: bool = False) -> str:
     return f".qga-{known}.partial"
 
 
-def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[None]:
-    """Write *source* from *start* on to the open file *handle*, which stands at its beginning."""
+def send(
+    handle: int, source: Source, tally: Tally, *, start: int = 0, ahead: int = 1
+) -> Flow[None]:
+    """Write *source* from *start* on to the open file *handle*, which stands at its beginning.
+
+    Args:
+        ahead: how many pieces may be under way at once: more than one only to a file in which what
+            has come to a wrong place can be written once more.
+    """
     limits: Limits = yield GetLimits()
+    if source.size > limits.write:
+        memory.keep()
     at, position = start, 0
     for offset, length in source.ranges(start):
         tally.skip(offset - at)
@@ -277,7 +286,9 @@ def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[N
             yield FileSeek(handle=handle, offset=at, whence=0)
             position = at
         while at < end:
-            at = position = yield from _send_some(handle, source, at, end, tally, most=limits.write)
+            at = position = yield from _send_some(
+                handle, source, at, end, tally, most=limits.write, ahead=ahead
+            )
     if at < source.size:  # a hole at the end: its last byte makes it
         yield FileSeek(handle=handle, offset=source.size - 1, whence=0)
         yield from _write_all(handle, b"\0")
@@ -285,11 +296,12 @@ def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[N
 
 
 def _send_some(
-    handle: int, source: Source, at: int, end: int, tally: Tally, *, most: int
+    handle: int, source: Source, at: int, end: int, tally: Tally, *, most: int, ahead: int
 ) -> Flow[int]:
     """Write what is from *at* to *end*, for as long as `SLICE` says; return how far it came."""
     pieces: deque[bytes | memoryview] = deque()
-    rest: bytes | memoryview = b""
+    rest: bytes | memoryview = b""  # of the first of them: an agent may take less than it was given
+    misplaced = False  # whether it took something after that
     over = time.monotonic() + SLICE
 
     def commands() -> Iterator[FileWrite]:
@@ -301,18 +313,20 @@ def _send_some(
             yield FileWrite(handle=handle, data=piece)
 
     def take(written: FileWritten) -> bool:
-        nonlocal at, rest
-        piece = pieces.popleft()
-        rest = piece[max(written.count, 0) :]
+        nonlocal at, rest, misplaced
+        if rest:
+            misplaced = True
+            return True
+        rest = pieces[0][max(written.count, 0) :]
         if not rest:
-            tally.take(piece)
-            at += len(piece)
-        else:
-            pieces.appendleft(piece)
+            tally.take(pieces[0])
+            at += len(pieces.popleft())
         return bool(rest)
 
-    yield Series(commands(), take)
-    if rest:  # an agent may take less than it was given
+    yield Series(commands(), take, ahead=ahead if end - at > most else 1)
+    if rest:
+        if misplaced:
+            yield FileSeek(handle=handle, offset=at + len(pieces[0]) - len(rest), whence=0)
         yield from _write_all(handle, rest)
         tally.take(pieces[0])
         at += len(pieces[0])

@@ -116,7 +116,8 @@ class Series:
     Args:
         commands: made when they are needed.
         take: called with each result; when it returns True, no more commands are sent.
-        ahead: how many may be under way at once, as `Together` does it.
+        ahead: how many may be under way at once, as `Together` does it; large ones, too, where
+            the agent is none that loses replies then, as qemu-ga does on a virtio port.
     """
 
     __slots__ = ("ahead", "commands", "take")
