@@ -352,7 +352,7 @@ def test_both_agents_are_told_from_each_other(agent: RunningAgent) -> None:
         conversation = channel._conversation
         channel._hold(conversation._find_at_once(), Deadline(PATIENCE))
         expected = (
-            handshake.MUCH_AT_ONCE if "qga.agent" in agent.process.args else handshake.AT_ONCE
+            handshake.MUCH_AT_ONCE if "qga.agent" in str(agent.process.args) else handshake.AT_ONCE
         )
         assert conversation._at_once == expected
         client.ping()

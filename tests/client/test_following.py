@@ -11,8 +11,9 @@ import pytest
 import qga
 from qga import TransferProgress
 from qga.client.flows import following
-from qga.client.flows.moving import Data, Meter, Tally, send
+from qga.client.flows.moving import Meter, Tally, send
 from qga.client.flows.placing import Place
+from qga.client.flows.sources import Data
 from qga.client.flows.steps import CHUNK, Flow, Leave, Series
 from qga.protocol import Exec, ExecGetStatus, FileSeek, FileWrite
 from qga.protocol.exec import ExecStarted, ExecStatus
@@ -85,7 +86,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"sparse": False}, {"resume": True}])
 def test_nothing_is_left_to_do_after_the_writing(
-    client: qga.Client, guest: Path, source: Path, finishing: Finishing, options: dict[str, bool]
+    client: qga.Client, guest: Path, source: Path, finishing: Finishing, options: dict[str, Any]
 ) -> None:
     done = client.files.upload(source, guest / "file", **options)
     assert done.verified
@@ -223,6 +224,11 @@ def test_an_agent_that_runs_nothing_and_short_files() -> None:
 # Pieces that are sent ahead.
 
 
+def data_of(command: object) -> bytes:
+    assert isinstance(command, FileWrite)
+    return bytes(command.data)
+
+
 def test_what_has_come_to_a_wrong_place_is_written_once_more() -> None:
     content = os.urandom(3 * CHUNK)
     tally = Tally(Meter(None))
@@ -231,7 +237,7 @@ def test_what_has_come_to_a_wrong_place_is_written_once_more() -> None:
     assert isinstance(series, Series)
     assert series.ahead == 2
     commands = iter(series.commands)
-    assert [next(commands).data, next(commands).data] == [
+    assert [data_of(next(commands)), data_of(next(commands))] == [
         content[:CHUNK],
         content[CHUNK : 2 * CHUNK],
     ]
@@ -243,7 +249,7 @@ def test_what_has_come_to_a_wrong_place_is_written_once_more() -> None:
     assert rest.data == content[100:CHUNK]
     series = flow.send(FileWritten(count=CHUNK - 100, eof=False))
     assert isinstance(series, Series)
-    assert b"".join(command.data for command in series.commands) == content[CHUNK:]
+    assert b"".join(map(data_of, series.commands)) == content[CHUNK:]
     assert tally.meter.done == CHUNK
 
 

@@ -17,29 +17,19 @@ from typing import TYPE_CHECKING
 
 from qga.client import memory
 from qga.client.digest import Digest
-from qga.errors import GuestOSError, QgaError
+from qga.errors import GuestOSError
 from qga.protocol import FileRead, FileSeek, FileWrite
 
 from .steps import GetLimits, Limits, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import IO, Protocol, TypeAlias
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
 
     from qga.protocol.files import FileChunk, FileWritten
 
+    from .sources import Ranges, Source
     from .steps import Flow
-
-    # Where a file has data: offset and length of each range, in order.
-    Ranges: TypeAlias = Iterable[tuple[int, int]]
-
-    class Source(Protocol):
-        """What is sent: `size` bytes, of which those outside of `ranges` are zeros."""
-
-        size: int
-
-        def ranges(self, start: int) -> Ranges: ...
-        def read(self, offset: int, count: int) -> bytes | memoryview: ...
 
     class Sink(Protocol):
         """What takes that which was read, in order."""
@@ -151,59 +141,6 @@ class Tally:
         return self._digest.hex()
 
 
-class Data:
-    """A `Source` in memory."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._view = memoryview(data).cast("B")
-        self.size = len(self._view)
-
-    def ranges(self, start: int) -> Ranges:
-        return [(start, self.size - start)]
-
-    def read(self, offset: int, count: int) -> memoryview:
-        return self._view[offset : offset + count]
-
-
-class LocalFile:
-    """A `Source` that is a file here.
-
-    Args:
-        file: open for reading.
-        sparse: look for its holes.
-    """
-
-    def __init__(self, file: IO[bytes], *, sparse: bool = True) -> None:
-        self._descriptor = file.fileno()
-        self._name = file.name
-        status = os.fstat(self._descriptor)
-        self.size = status.st_size
-        self._sparse = sparse and status.st_blocks * 512 < status.st_size
-
-    def ranges(self, start: int) -> Iterator[tuple[int, int]]:
-        if not self._sparse:
-            yield start, self.size - start
-            return
-        while start < self.size:
-            try:
-                start = os.lseek(self._descriptor, start, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return  # the rest is a hole
-                raise
-            end = min(os.lseek(self._descriptor, start, os.SEEK_HOLE), self.size)
-            if end <= start:
-                return
-            yield start, end - start
-            start = end
-
-    def read(self, offset: int, count: int) -> bytes:
-        data = os.pread(self._descriptor, count, offset)
-        if len(data) < count:
-            raise QgaError(f"{self._name} has become shorter while it was sent")
-        return data
-
-
 class Memory:
     """A `Sink` in memory."""
 
@@ -286,8 +223,9 @@ def send(
             yield FileSeek(handle=handle, offset=at, whence=0)
             position = at
         while at < end:
+            ready = yield from source.ready(at, end)
             at = position = yield from _send_some(
-                handle, source, at, end, tally, most=limits.write, ahead=ahead
+                handle, source, at, ready, tally, most=limits.write, ahead=ahead
             )
     if at < source.size:  # a hole at the end: its last byte makes it
         yield FileSeek(handle=handle, offset=source.size - 1, whence=0)

@@ -16,15 +16,17 @@ from qga.protocol import FileSeek
 from .asking import full, told
 from .following import Follower
 from .handle import with_file
-from .moving import SENT, Data, LocalFile, Meter, Tally, send
+from .moving import SENT, Meter, Tally, send
 from .placing import Place
+from .sources import Data, LocalFile
 from .steps import CHUNK, Timeout, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .moving import Source, TransferProgress
+    from .moving import TransferProgress
     from .script import GuestPath
+    from .sources import Source
     from .steps import Flow
 
 
@@ -255,11 +257,13 @@ def deliver(
                 raise Unsupported(f"cannot verify {told(place.path)}: it keeps nothing")
             return False
         must = verify is True
+        same = not known or (yield from source.check(known, must=must))
         if scripted:
-            return (yield from place.finish(source.size, known, words, must=must, stamp=stamp))
+            finishing = place.finish(source.size, known, words, must=must, stamp=stamp)
+            return (yield from finishing) and same
         if stamp and (yield from place.unchanged(stamp)):
-            return True
-        return (yield from _compare(source.size, known, place, must=must))
+            return same
+        return (yield from _compare(source.size, known, place, must=must)) and same
     except GeneratorExit:
         raise  # nobody left to ask
     except BaseException as error:
@@ -311,7 +315,8 @@ def _resumed(source: Source, place: Place, tally: Tally, there: int) -> Flow[int
         tally.skip(offset - at)
         at, end = offset, min(offset + length, there)
         while at < end:
-            piece = source.read(at, min(CHUNK, end - at))
+            ready = yield from source.ready(at, end)
+            piece = source.read(at, min(CHUNK, ready - at))
             tally.know(piece)
             at += len(piece)
             yield Wait(0)  # others in the event loop may be waiting
