@@ -28,7 +28,7 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "Files": {
         "cat": "transfer:cat",
-        "cp": "transfer:cp",
+        "cp": "copying:cp",
     },
     "Freezing": {
         "freeze": "freezing:freeze",
