@@ -345,8 +345,9 @@ def test_an_interrupt_leaves_what_was_there(guest: Guest, here: Path, way: str) 
     if way == "tree":
         source = here / "tree/large"
     with source.open("wb") as file:
+        block = os.urandom(MIB)
         for _ in range(size // MIB):
-            file.write(os.urandom(MIB))
+            file.write(block)
     old = (here if way == "down" else guest.directory) / "copy"
     if way != "tree":
         old.write_bytes(b"old")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qga.client.target import names_guest_file, split_path
-from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, Unsupported
+from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, QgaError, Unsupported
 
 from . import output
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .options import Settings
 
 STREAM = "-"
+
+# How long each guest has to remove what an interrupted copy has left, in seconds.
+_TIDYING = 10
 
 # What a guest does not tell whose agent runs no programs.
 _NOT_TOLD = (CommandDisabled, CommandNotFound, Unsupported)
@@ -153,8 +156,20 @@ class Machines:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is not None and not issubclass(kind, QgaError):
+                self._tidy()
+        finally:
+            self._stack.close()
+
+    def _tidy(self) -> None:
+        """Have guests remove what an interrupted copy has left, which may be at a long command."""
+        for client in self._clients.values():
+            try:
+                client.ping(timeout=_TIDYING)
+            except QgaError:
+                pass  # it was worth a try
 
     def client(self, target: Target) -> Client:
         """The client of *target*: one, for some channels have room for no more."""
