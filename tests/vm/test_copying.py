@@ -21,7 +21,7 @@ PROGRAM = [sys.executable, "-m", "qga.cli", "cp", "--timeout", "300"]
 
 # What each copies in moments: qemu-ga writes some 0.7 MB/s there.
 AGENTS = [
-    pytest.param(AGENT, 6 * MIB, id="ours"),
+    pytest.param(AGENT, 3 * MIB, id="ours"),
     pytest.param(STOCK_AGENT, MIB, id="stock"),
 ]
 
