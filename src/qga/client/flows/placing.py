@@ -13,8 +13,8 @@ from qga.errors import CommandDisabled, CommandError, QgaError, Unsupported
 
 from . import moving
 from .asking import fail, run, told
-from .following import STAMP
 from .script import later
+from .summing import STAMP
 
 if TYPE_CHECKING:
     from .script import Output

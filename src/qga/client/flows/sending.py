@@ -14,12 +14,12 @@ from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, QgaError,
 from qga.protocol import FileSeek
 
 from .asking import full, told
-from .following import Follower
 from .handle import with_file
 from .moving import SENT, Meter, Tally, send
 from .placing import Place
 from .sources import Data, LocalFile
 from .steps import CHUNK, Timeout, Wait
+from .summing import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable

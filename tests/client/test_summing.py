@@ -10,7 +10,7 @@ import pytest
 
 import qga
 from qga import TransferProgress
-from qga.client.flows import following
+from qga.client.flows import summing
 from qga.client.flows.moving import Meter, Tally, send
 from qga.client.flows.placing import Place
 from qga.client.flows.sources import Data
@@ -28,7 +28,7 @@ SIZE = 10 * MIB + 1
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a mebibyte are large."""
-    monkeypatch.setattr(following, "LARGE", MIB)
+    monkeypatch.setattr(summing, "LARGE", MIB)
 
 
 class Finishing:
@@ -170,7 +170,7 @@ def test_it_ends_with_the_writing(
 
 
 def test_programs_that_nobody_asks_for_any_more_are_not_remembered() -> None:
-    follower = following.Follower()
+    follower = summing.Follower()
     flow = Driven(follower.begin(b"/file", 2 * MIB))
     assert isinstance(flow.begin(), Exec)
     with pytest.raises(StopIteration):
@@ -196,7 +196,7 @@ STAMP = b"7 2026-01-02 03:04:05.000600000 +0000"
     ],
 )
 def test_what_it_says(code: int, out: bytes, stamp: bytes) -> None:
-    follower = following.Follower()
+    follower = summing.Follower()
     flow = Driven(follower.begin(b"/file", 2 * MIB))
     flow.begin()
     with pytest.raises(StopIteration):
@@ -209,7 +209,7 @@ def test_what_it_says(code: int, out: bytes, stamp: bytes) -> None:
 
 
 def test_an_agent_that_runs_nothing_and_short_files() -> None:
-    follower = following.Follower()
+    follower = summing.Follower()
     flow = Driven(follower.begin(b"/file", 2 * MIB))
     flow.begin()
     with pytest.raises(StopIteration):
