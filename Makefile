@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint bench bench-compare docs vm deb lock clean
+.PHONY: help demo test lint bench bench-compare docs screens vm deb lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -34,8 +34,11 @@ REV ?= HEAD
 bench-compare: .venv/.ready ## the same beside an earlier commit's agent: make bench-compare REV=v0.1
 	@$(BIN)/python -m benchmarks.compare $(REV) $(OPTIONS)
 
-docs: .venv/.ready ## write the documentation as HTML, with a page for each command, to build/docs
+docs: .venv/.ready ## write the documentation as HTML, with a page for each command, and manual pages, to build/docs
 	@$(BIN)/python -m docs.build
+
+screens: .venv/.ready ## take the pictures of qga at work in docs/screens, with virtual machines and tmux
+	@$(BIN)/python -m docs.screens
 
 vm: .venv/.ready ## boot a virtual machine with the agent in it
 	@$(BIN)/python -m tests.vm

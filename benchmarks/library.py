@@ -10,7 +10,7 @@ from benchmarks.measures import MIB
 from benchmarks.multitude import MULTITUDE, multitude
 from benchmarks.report import Setting, Table, medians
 from benchmarks.rounds import Group, Site, Sizes, tabulated, take_turns
-from benchmarks.starts import installed, starts
+from benchmarks.starts import LIBVIRT, installed, starts
 
 _NAMES = ("qemu-ga", "qga")
 
@@ -63,7 +63,7 @@ def libvirt_legend(setting: Setting) -> str:
 
 def libvirt(setting: Setting) -> Iterator[Table]:
     sizes, rounds = _sizes(setting, sites.QUICK_GUEST, sites.LIBVIRT)
-    return _guests(setting, sites.domain, LIBVIRT_GROUPS, sizes, rounds)
+    return _guests(setting, sites.domain, (*LIBVIRT_GROUPS, LIBVIRT), sizes, rounds)
 
 
 def _sizes(setting: Setting, short: Sizes, full: Sizes) -> tuple[Sizes, int]:

@@ -1,4 +1,5 @@
-"""Writes the documentation to build/docs: Markdown, and HTML to look at. Called by `make docs`.
+"""Writes the documentation to build/docs: Markdown, and HTML to look at, and the manual pages of
+`qga` in man/. Called by `make docs`.
 
 The pages of the commands are made here, of the declarations and of what docs/commands holds; the
 other pages are those of docs.
@@ -15,6 +16,8 @@ from string import Template
 
 from markdown_it import MarkdownIt
 
+from qga.cli import manual
+from qga.cli.app import TOPICS, cli
 from qga.protocol import pages
 from tests.interop import guest_differences
 from tests.interop.differences import DIFFERENCES
@@ -139,8 +142,11 @@ def build(folder: Path) -> None:
             if other is not None:
                 (folder / other).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(DOCS.parent / other.relative_to("files"), folder / other)
-    for picture in DOCS.glob("*.svg"):
-        shutil.copy(picture, folder)
+    manual.write(cli, TOPICS, folder / "man")
+    for picture in DOCS.rglob("*.svg"):
+        copy = folder / picture.relative_to(DOCS)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, copy)
 
 
 if __name__ == "__main__":

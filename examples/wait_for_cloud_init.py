@@ -6,13 +6,9 @@ It may be begun before the guest boots, even before its channel is there.
 """
 
 import argparse
-import json
 import sys
 
 import qga
-
-FINISHED = "/var/lib/cloud/instance/boot-finished"
-RESULT = "/run/cloud-init/result.json"
 
 
 def main() -> None:
@@ -25,13 +21,12 @@ def main() -> None:
             qga.deadline(options.timeout),
             qga.connect(options.target, wait=options.timeout) as guest,
         ):
-            guest.wait_for(file=FINISHED, timeout=options.timeout)
-            errors = json.loads(guest.read_file(RESULT))["v1"]["errors"]
+            found = guest.wait_cloud_init(options.timeout)
             name, address = guest.hostname(), guest.address()
     except qga.QgaError as error:
         sys.exit(f"{options.target}: {error}")
-    if errors:
-        sys.exit("cloud-init failed:\n" + "\n".join(errors))
+    if not found.ok:
+        sys.exit(f"cloud-init: {found.status}\n" + "\n".join(found.errors))
     print(f"{name} is ready at {address}")
 
 

@@ -34,6 +34,10 @@ FILES = {
     "debian/rtupdate": f"usr/share/python3/runtime.d/{NAME}.rtupdate",
     "debian/copyright": f"usr/share/doc/{NAME}/copyright",
     "restricted.conf": f"usr/share/{NAME}/restricted.conf",
+    **{
+        f"hooks/{name}": f"usr/share/{NAME}/hooks/{name}"
+        for name in ("mysql", "postgresql", "redis")
+    },
 }
 LINKS = {"usr/sbin/qemu-ga": "qga-agent"}  # some tools know the agent by this name
 SCRIPTS = ("postinst", "prerm", "postrm")
@@ -63,8 +67,8 @@ def stage(tree: Path) -> None:
         name = source.relative_to(SOURCE)
         if name.parts[0] in MODULES and name.as_posix() not in EXCLUDED:
             install(source, tree / PRIVATE / "qga" / name)
-    for name, target in FILES.items():
-        install(PACKAGING / name, tree / target)
+    for name, place in FILES.items():
+        install(PACKAGING / name, tree / place)
     for target, destination in LINKS.items():
         (tree / target).symlink_to(destination)
     for source in configuration():

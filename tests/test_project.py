@@ -165,7 +165,18 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
     assert wheel.name == f"qga-{VERSION}-py3-none-any.whl"
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {name.split("/")[0] for name in names} == {"qga", f"qga-{VERSION}.dist-info"}
+    data = f"qga-{VERSION}.data"
+    assert {name.split("/")[0] for name in names} == {"qga", f"qga-{VERSION}.dist-info", data}
+    # What completes the words of `qga`, where shells look for it, and for `qga completion`.
+    assert {name for name in names if name.startswith(data)} == {
+        f"{data}/data/share/{place}"
+        for place in (
+            "bash-completion/completions/qga",
+            "zsh/site-functions/_qga",
+            "fish/vendor_completions.d/qga.fish",
+        )
+    }
+    assert {f"qga/cli/scripts/{name}" for name in ("qga.bash", "_qga", "qga.fish")} <= names
     sources = {path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".typed"}}
     assert PACKAGE / "py.typed" in sources
     assert {path.relative_to(PACKAGE.parent).as_posix() for path in sources} <= names

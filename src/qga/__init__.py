@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     )
     from .client.deadline import deadline
     from .client.files import AsyncFiles, Files
-    from .client.filestat import DiskUsage, FileEntry, FileStat
+    from .client.filestat import DiskUsage, FileEntry, FileStat, Mount
     from .client.flows.moving import TransferProgress
     from .client.flows.sending import Transferred
     from .client.flows.trees import TreeTransferred
+    from .client.following import AsyncFollower, Follower
     from .client.frozen import Freeze
     from .client.guestfile import AsyncGuestFile, GuestFile
     from .client.listing import targets
@@ -64,11 +65,13 @@ __all__ = [
     "AgentTimeout",
     "AsyncClient",
     "AsyncFiles",
+    "AsyncFollower",
     "AsyncFreeze",
     "AsyncGuestFile",
     "AsyncPopen",
     "AsyncShell",
     "BadArgument",
+    "CannotExecute",
     "Client",
     "CommandDisabled",
     "CommandError",
@@ -79,10 +82,12 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "Files",
+    "Follower",
     "Freeze",
     "GuestFile",
     "GuestOSError",
     "InvalidTarget",
+    "Mount",
     "NoChannel",
     "Popen",
     "ProgramFailed",
@@ -111,18 +116,22 @@ __all__ = [
 _ELSEWHERE = {
     "AsyncClient": ("client.aio", "AsyncClient"),
     "AsyncFiles": ("client.files", "AsyncFiles"),
+    "AsyncFollower": ("client.following", "AsyncFollower"),
     "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
     "AsyncGuestFile": ("client.guestfile", "AsyncGuestFile"),
     "AsyncPopen": ("client.aioprocess", "AsyncPopen"),
     "AsyncShell": ("client.shell", "AsyncShell"),
+    "CannotExecute": ("client.completed", "CannotExecute"),
     "Client": ("client.sync", "Client"),
     "Completed": ("client.completed", "Completed"),
     "DiskUsage": ("client.filestat", "DiskUsage"),
     "FileEntry": ("client.filestat", "FileEntry"),
     "FileStat": ("client.filestat", "FileStat"),
     "Files": ("client.files", "Files"),
+    "Follower": ("client.following", "Follower"),
     "Freeze": ("client.frozen", "Freeze"),
     "GuestFile": ("client.guestfile", "GuestFile"),
+    "Mount": ("client.filestat", "Mount"),
     "Popen": ("client.process", "Popen"),
     "ProgramFailed": ("client.completed", "ProgramFailed"),
     "ProgramTimeout": ("client.completed", "ProgramTimeout"),

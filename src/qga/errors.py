@@ -76,10 +76,16 @@ class TransportError(QgaError, OSError):
 class NoChannel(TransportError):
     """There is no channel, or it cannot be opened. Nothing was sent.
 
-    >>> qga.connect("unix:/no/such/socket")
-    Traceback (most recent call last):
-    qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
+    `off` says whether it is known that no virtual machine runs behind it: the socket that QEMU has
+    is gone, or who runs the machine says so. `asleep` says whether it is known that nobody there
+    can answer now: the machine is paused or asleep, or no agent listens.
+
+        >>> qga.connect("unix:/no/such/socket")
+        Traceback (most recent call last):
+        qga.errors.NoChannel: cannot open unix:/no/such/socket: No such file or directory
     """
+
+    off = asleep = False
 
 
 class ConnectionLost(TransportError):
@@ -127,13 +133,15 @@ class AgentBusy(AgentNotResponding):
     """Somebody is there, but not for this client now.
 
     Another client holds the channel, calls of other threads took all the time, or the agent took
-    the question and does not answer it. Nothing was sent but the synchronisation.
+    the question and does not answer it (then `taken` is true: it, or the whole guest, may be
+    asleep). Nothing was sent but the synchronisation.
 
         >>> issubclass(qga.AgentBusy, qga.AgentNotResponding)
         True
     """
 
     hint = "wait until it is free"
+    taken = False
 
 
 class WaitTimeout(AgentTimeout):

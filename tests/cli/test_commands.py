@@ -28,18 +28,6 @@ def test_ping(qga_command: Run, agent: RunningAgent, monkeypatch: pytest.MonkeyP
     assert qga_command("ping").code == 0
 
 
-def test_info(qga_command: Run, agent: RunningAgent) -> None:
-    lines = qga_command("info", agent.target).text.splitlines()
-    assert lines[0].startswith("version ")
-    assert lines[2].split() == ["command", "enabled", "replies"]
-    rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
-    assert rows["guest-ping"] == ["yes", "always"]
-    assert rows["guest-shutdown"] == ["no", "errors", "only"]
-    found = qga_command("info", "-o", "json", agent.target).json
-    assert found.keys() == {"version", "supported_commands"}
-    assert found["supported_commands"][0].keys() == {"name", "enabled", "success-response"}
-
-
 def test_status_thaw_shutdown(qga_command: Run, agent: RunningAgent) -> None:
     assert qga_command("status", agent.target).text == "thawed\n"
     assert qga_command("status", agent.target, "-o", "json").json == {"status": "thawed"}
@@ -98,7 +86,7 @@ def test_call(qga_command: Run, agent: RunningAgent, monkeypatch: pytest.MonkeyP
     done = qga_command("call", "guest-invented", "x=1")
     assert done.code == 1
     assert "guest-invented has not been found" in done.err
-    assert "`qga info` lists what it has" in done.err
+    assert "`qga commands` lists what it has" in done.err
 
 
 @pytest.mark.parametrize("mode", ["true", "stdout"])
@@ -213,7 +201,7 @@ def test_cp_from_standard_input_and_an_early_end_of_standard_output(agent: Runni
     data = os.urandom(3 << 20)
     subprocess.run([*program, "cp", "-", path], input=data, check=True)
     assert (agent.directory / "file").read_bytes() == data
-    for words in (["cat", path], ["info", agent.target]):
+    for words in (["cat", path], ["commands", agent.target]):
         with subprocess.Popen(
             [*program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -245,9 +233,9 @@ def test_the_list_of_dangerous_commands_is_complete(agent: RunningAgent) -> None
 
 
 def test_output_through_a_pipe_is_json_that_others_read(agent: RunningAgent) -> None:
-    command = [sys.executable, "-m", "qga.cli", "info", "-o", "json", agent.target]
+    command = [sys.executable, "-m", "qga.cli", "version", "-o", "json", agent.target]
     done = subprocess.run(command, capture_output=True, check=True)
-    assert json.loads(done.stdout)["version"]
+    assert json.loads(done.stdout)["agent"]
 
 
 def test_on_a_terminal_a_copy_shows_its_progress(agent: RunningAgent, tmp_path: Path) -> None:

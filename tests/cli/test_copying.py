@@ -109,7 +109,7 @@ def test_names_of_directories(qga_command: Run, guest: Guest, here: Path) -> Non
     assert qga_command("cp", "-r", f"{guest.path}/contents/.", "back").code == 0
     assert sorted(path.name for path in (here / "back").iterdir()) == ["below", "link", "tree"]
     # What is left out, and checksums.
-    words = ["-r", "--exclude", "link", "--verify", "-o", "json", "tree", f"{guest.path}/some"]
+    words = ["-r", "--ignore", "link", "--verify", "-o", "json", "tree", f"{guest.path}/some"]
     found = qga_command("cp", *words).json
     assert (found["files"], found["verified"]) == (1, True)
 

@@ -1,14 +1,22 @@
 """`qga freeze`: the guest is thawed whatever becomes of the command, and of qga itself."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from qga import protocol
+from qga.protocol.fsfreeze import FsfreezeState
+from qga.testing import FakeAgent
 from tests.support.pretended import Pretended, pretending
+from tests.vm.observe import wait_until
+
+from .command import Run
 
 FROZEN_AND_THAWED = ["guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"]
 
@@ -43,7 +51,7 @@ def test_the_exit_code_is_that_of_the_command(
     assert pretended.asked == FROZEN_AND_THAWED
     lines = done.stderr.splitlines()
     assert lines[0] == "qga: 2 file systems frozen"
-    assert lines[-1].startswith("qga: 2 file systems thawed after 0.")
+    assert re.fullmatch(r"qga: 2 file systems thawed after [\d.]+ s: it held", lines[-1])
 
 
 def test_standard_output_is_the_commands(pretended: Pretended) -> None:
@@ -51,8 +59,10 @@ def test_standard_output_is_the_commands(pretended: Pretended) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "hello"
     summary = json.loads(done.stderr)
-    assert summary.keys() == {"frozen", "thawed", "seconds", "exit_code"}
+    assert summary.keys() == {"frozen", "thawed", "seconds", "held", "report", "exit_code"}
     assert (summary["frozen"], summary["thawed"], summary["exit_code"]) == (2, 2, 0)
+    assert summary["held"] is True
+    assert summary["report"].startswith("2 file systems stayed frozen for ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -87,6 +97,79 @@ def test_the_target_may_be_in_the_environment(
     monkeypatch.setenv("QGA_TARGET", pretended.target)
     command = [sys.executable, "-m", "qga.cli", "freeze", "--", "echo", "-n", "x"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"x"
+
+
+def test_the_deadline_thaws_and_a_command_that_succeeds_does_not_hide_it(
+    pretended: Pretended, tmp_path: Path
+) -> None:
+    thawed = tmp_path / "thawed"
+    script = f"until test -e {thawed}; do sleep 0.05; done; exit $0"
+    for code, ended in (("0", 125), ("3", 3)):
+        thawed.unlink(missing_ok=True)
+        words = freeze(
+            pretended.target,
+            "sh",
+            "-c",
+            script,
+            code,
+            options=("--deadline", "0.5", "--mount", "/"),
+        )
+        before = pretended.asked.count("guest-fsfreeze-thaw")
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            wait_until(
+                lambda n=before: pretended.asked.count("guest-fsfreeze-thaw") > n,  # type: ignore[misc]
+                "the thaw at the deadline",
+            )
+            thawed.touch()
+            told = process.communicate()[1].splitlines()
+        assert process.returncode == ended
+        assert told[0] == "qga: 2 file systems frozen"
+        assert re.fullmatch(
+            r"qga: 2 file systems thawed after [\d.]+ s: it did not hold: the deadline of 0\.5 s"
+            r" passed: 2 file systems thawed after [\d.]+ s",
+            told[1],
+        )
+    assert pretended.asked.count("guest-fsfreeze-freeze-list") == 2
+
+
+def test_what_would_be_frozen(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        for words in ([target, "--dry-run"], [target, "--dry-run", "--", "reboot"]):
+            lines = qga_command("freeze", *words).text.splitlines()
+            assert lines[0].split() == ["mount", "point", "type", "device", "frozen", "why", "not"]
+            assert lines[1].split() == ["/srv", "ext4", "vda2", "yes"]
+            assert lines[-1] == "would freeze 2 file systems"
+        shown = qga_command("freeze", "--dry-run", target, "--mount", "/", "-o", "json").json
+        assert shown["allowed"] is True
+        assert [(one["mountpoint"], one["frozen"]) for one in shown["filesystems"]] == [
+            ("/srv", False), ("/", True),
+        ]  # fmt: skip
+        assert shown["filesystems"][0]["reason"] == "it is not asked for"
+        fake_agent.blocked.add("guest-fsfreeze-freeze-list")
+        done = qga_command("freeze", "--dry-run", target, "--mount", "/", lines=0)
+        assert done.code == 1
+        assert "could not freeze 1 file system: the agent does not allow guest-fsf" in done.text
+    assert not fake_agent.asked(protocol.FsfreezeFreeze)
+
+
+def test_where_nothing_is_frozen_the_command_is_not_run(
+    qga_command: Run, fake_agent: FakeAgent
+) -> None:
+    with fake_agent.serve() as target:
+        done = qga_command("freeze", target, "--mount", "/nowhere", "--", "echo", "ran")
+        assert (done.code, done.out) == (125, b"")
+        assert "no file system was frozen, so the command was not run" in done.err
+    assert fake_agent.state == "thawed"
+
+
+def test_the_state_is_explained(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        assert qga_command("thaw", target).text == "nothing was frozen\n"
+        fake_agent.state = FsfreezeState("frozen")
+        assert qga_command("status", target).text.startswith("frozen: programs that write wait")
+        assert qga_command("status", target, "-o", "json").json == {"status": "frozen"}
+        fake_agent.state = FsfreezeState("error")
+        assert "could not be thawed" in qga_command("status", target).text
 
 
 def test_thaw_and_shutdown(pretended: Pretended) -> None:

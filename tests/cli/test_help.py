@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from qga.cli.app import cli
+from qga.cli.app import TOPICS
 from qga.protocol import COMMANDS
 
 from .command import Run
@@ -45,7 +45,16 @@ def test_lists(qga_command: Run) -> None:
     assert shown[0]["summary"] == "List the public keys in a user's .ssh/authorized_keys"
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_a_topic(qga_command: Run) -> None:
+    lines = qga_command("help", "agent").text.splitlines()
+    assert lines[0].split() == ["command", "what", "it", "does"]
+    assert [line.split()[0] for line in lines[1:]] == list(TOPICS["Agent"])
+    shown = qga_command("help", "This machine", "-o", "json").json
+    assert [entry["name"] for entry in shown] == list(TOPICS["This machine"])
+    assert all(entry["summary"] for entry in shown)
+
+
+@pytest.mark.parametrize("name", [name for topic in TOPICS.values() for name in topic])
 def test_qgas_own_commands(qga_command: Run, name: str) -> None:
     assert qga_command("help", name).text == qga_command(name, "--help").text
 

@@ -62,7 +62,9 @@ def test_answers(compare: Compare, agent: RunningAgent, monkeypatch: pytest.Monk
         ("unix:/a\0b", 2),
         ("", 2),
         ("vm1", 2),
-        ("/run/s", 2),
+        ("/nonexistent/s", 3),
+        ("./nonexistent", 3),
+        ("nonexistent/s", 2),
         ("pigeon:vm1", 2),
         ("serial:/nonexistent", 3),
         ("serial:/dev/null", 3),
@@ -118,7 +120,7 @@ def test_agents_in_trouble(compare: Compare, fake_agent: FakeAgent) -> None:
         fake_agent.disturb("guest-ping", delay=60, times=2)
         assert "guest-ping: no answer within 1 s" in compare("ping", "--timeout", "1", target)
         fake_agent.unknown.add("guest-ping")
-        assert "`qga info` lists" in compare("ping", target)
+        assert "`qga commands` lists" in compare("ping", target)
         fake_agent.unknown.clear()
         fake_agent.blocked.add("guest-ping")
         assert "1: qga: " in compare("ping", target)

@@ -67,17 +67,33 @@ def test_wrong_usage(named: Run, words: list[str], why: str) -> None:
 
 
 def test_what_there_is(named: Run, agent: RunningAgent) -> None:
-    assert [line.split() for line in named("targets").text.splitlines()] == [
-        ["name", "agent", "target"],
-        ["other", "unix:/nonexistent"],
-        ["vm", agent.target],
+    assert [line.split(maxsplit=2) for line in named("targets").text.splitlines()] == [
+        ["name", "state", "target"],
+        ["other", "not", "running  unix:/nonexistent"],
+        ["vm", "ready", agent.target],
     ]
     assert named("targets", "-o", "json").json[0] == {
         "target": "unix:/nonexistent",
         "name": "other",
         "uuid": None,
         "agent": None,
+        "source": "file",
+        "state": "not running",
     }
+    assert named("targets", "--no-probe", "-o", "json", "-l", "v*").json == [
+        {
+            "target": agent.target,
+            "name": "vm",
+            "uuid": None,
+            "agent": None,
+            "source": "file",
+            "state": None,
+        }
+    ]
+    assert named("targets", "-o", "wide", "-l", "!vm").text.splitlines() == [
+        "name   state        target             found in  agent  uuid",
+        "other  not running  unix:/nonexistent  file",
+    ]
     done = named("targets", "libvirt+qemu:///session?socket=/nonexistent")
     assert done.code == 3
     assert "libvirt" in done.err

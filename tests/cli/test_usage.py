@@ -23,7 +23,7 @@ from .command import Run
         (["pong"], "No such command"),
         (["ping"], "no target: give one"),
         (["ping", "vm1"], "'vm1' is not a target"),
-        (["ping", "/run/s"], "do you mean unix:/run/s?"),
+        (["ping", "run/s"], "there is no socket of that path"),
         (["ping", "--timeout", "0", "unix:/s"], "--timeout"),
         (["ping", "--timeout", "x", "unix:/s"], "--timeout"),
         (["ping", "-o", "xml", "unix:/s"], "--output"),
@@ -195,6 +195,10 @@ def test_tables_on_a_terminal(
     shown = capsys.readouterr().out
     assert "[bold]" in shown
     assert "─" in shown
+    show(output.Table(["use"], [["50%"], ["105%"], ["-"]], bars=frozenset({"use"})))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[2:]] == ["50%", "105%", "-"]
+    assert lines[2].count("━") == 10
 
 
 def test_wide_tables_have_more_columns_and_numbers_stand_right(
@@ -235,6 +239,11 @@ def test_amounts() -> None:
         "5.0 MiB",
         "2.0 GiB",
         "2.0 TiB",
+    ]
+    assert [output.duration(n) for n in (59, 3600 * 25 + 62, 86400 * 3)] == [
+        "0:00 h",
+        "1 day, 1:01 h",
+        "3 days, 0:00 h",
     ]
     assert output.counted(1, "file system") == "1 file system"
     assert output.counted(0, "file system") == "0 file systems"

@@ -112,6 +112,7 @@ def test_a_channel_that_cannot_be_opened(tmp_path: Path) -> None:
     assert "of nobody" in why(f"serial:{tmp_path}/absent", errno.EACCES)
     assert "the path of its agent's channel?" in why("unix:/nowhere", errno.ENOENT)
     assert "nobody listens" in why("unix:/somewhere", errno.ECONNREFUSED)
+    assert "it is no socket" in why(f"unix:{path}", errno.ECONNREFUSED)
     assert "with this CID" in why("vsock:3:1234", errno.ENODEV)
     assert why("unix:/somewhere", errno.EIO) == ""
     assert hints.opening("unix:/somewhere", None) == ""

@@ -109,7 +109,7 @@ REFUSED = "unable to execute QEMU agent command 'guest-x': "
          "until it is restarted"),
         (97, "guest agent replied with wrong id", True, qga.AgentNotResponding, "not answer"),
         (112, "timed out", False, qga.AgentTimeout, "guest-x: no answer"),
-        (68, "cannot acquire state change lock", False, qga.AgentNotResponding, "another client"),
+        (68, "cannot acquire state change lock", False, qga.AgentBusy, "another client"),
         (45, "no agent to ask", False, qga.NoChannel, "does not allow it: no agent to ask"),
         (38, "No complete agent response found in 10485760 bytes", False, qga.ProtocolError,
          "until it is restarted"),

@@ -61,7 +61,7 @@ def test_targets(text: str) -> None:
     [
         ("", "is not a target"),
         ("vm1", "is not a target"),
-        ("/run/a.sock", r"do you mean unix:/run/a\.sock"),
+        ("run/a.sock", "there is no socket of that path"),
         ("ftp:host:1", "is not a target"),
         ("unix:", "lacks what follows"),
         ("unix:/a\0b", "NUL"),

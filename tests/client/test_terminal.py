@@ -56,6 +56,15 @@ class User:
         found, _, self._seen = self._seen.partition(text)
         return found + text
 
+    def ends(self) -> None:
+        """The program ends by itself; one that is killed may leave the agent in the middle."""
+        try:
+            while True:
+                self.sees(b"\n")
+        except OSError:
+            os.waitpid(self.pid, 0)
+        self.pid = 0
+
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -69,13 +78,14 @@ def user(agent: RunningAgent, *command: str) -> Iterator[User]:
     pid, master = pty.fork()
     if not pid:
         os.execv(sys.executable, [sys.executable, "-c", USER, agent.target, *command])
+    found = User(pid, master)
     try:
-        found = User(pid, master)
         found.resize(31, 97)
         yield found
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        if found.pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         os.close(master)
 
 
@@ -100,6 +110,7 @@ def test_a_terminal_joined(exec_agent: RunningAgent) -> None:
         someone.sees(b"~echo")
         someone.sees(b"left 5 5\r\n")
         assert someone.modes() == before
+        someone.ends()
 
 
 def test_ways_to_leave(exec_agent: RunningAgent) -> None:
@@ -111,6 +122,7 @@ def test_ways_to_leave(exec_agent: RunningAgent) -> None:
         someone.type(b"~.")
         someone.sees(b"left None None\r\n")
         assert someone.modes() == before
+        someone.ends()
     with user(exec_agent, "cat") as someone:
         before = someone.modes()
         someone.sees(b"joined\r\n")

@@ -77,6 +77,8 @@ FILES = (
     call("close it", files.CLOSE, handle=handle("new")),
     call("close it again", files.CLOSE, handle=handle("new")),
     call("open a device", files.OPEN, path="/dev/vdb", mode="r", opens="disk"),
+    # Where the file system on it writes nothing between the one agent's turn and the other's.
+    call("go near its end", files.SEEK, handle=handle("disk"), offset=-(1 << 20), whence="end"),
     call("read a device", files.READ, handle=handle("disk"), count=1 << 20),
     call("close a device", files.CLOSE, handle=handle("disk")),
     call("open with a bad mode", files.OPEN, path="/etc/passwd", mode="x"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import qga
-from qga.client import Deadline, libvirt, libvirthost
+from qga.client import Deadline, libvirt, libvirthost, libvirtlocal
 from qga.protocol import SuspendRam
 from tests.libvirt.daemon import Daemon
 from tests.libvirt.domain import Domain
@@ -202,8 +202,9 @@ def test_what_is_no_running_domain_with_an_agent(pair: Pair) -> None:
 
     def refused(why: str, name: str) -> None:
         for connect in (qga.connect, lambda text: asyncio.run(qga.aconnect(text))):
-            with pytest.raises(qga.NoChannel, match=why):
+            with pytest.raises(qga.NoChannel, match=why) as raised:
                 connect(target(pair.stock, name))
+            assert raised.value.off
 
     refused("no domain 'stok'; do you mean stock", "stok")
     refused("no domain '99'; `virsh list --all` shows", "99")
@@ -221,6 +222,7 @@ def test_what_is_no_running_domain_with_an_agent(pair: Pair) -> None:
         assert daemon.virsh("undefine", "bare").code == 0
         with pytest.raises(qga.NoChannel, match="no domain 'bare'"):
             client.ping()
+        assert client.wait_down(60, off=True) == "off"
         # Another one of that name is found.
         assert daemon.virsh("create", str(description)).code == 0
         with pytest.raises(qga.NoChannel, match="not configured"):
@@ -235,16 +237,25 @@ def test_a_command_that_is_silent(pair: Pair) -> None:
             wait_until(lambda d=domain: d.state == "pmsuspended", "it sleeps")  # type: ignore[misc]
             with pytest.raises(qga.NoChannel, match="paused, asleep or shut off"):
                 client.ping()
+            assert client.wait_down(60) == "silent"
     pair.succeeds("dompmwakeup")
     pair.wait_state("running")
     pair.wait_agents()
 
 
-def test_a_libvirt_that_goes_away() -> None:
+def test_a_libvirt_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     with Daemon() as daemon:
         where = uri(daemon)
+        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", where)
+        monkeypatch.setenv("QGA_FIND", "libvirt")
         agent = libvirt._Agent(where, "x")
         assert libvirt.domains(where) == []
+        assert libvirtlocal.connections() == [where]
+        assert qga.targets() == []
+    # Nobody is asked, so that nobody starts another one.
+    assert libvirtlocal.connections() == []
+    with pytest.raises(qga.InvalidTarget, match="no libvirt listens here"):
+        qga.connect("web")
     with pytest.raises(qga.NoChannel, match="no connection to libvirt at qemu:///session"):
         libvirt.domains(where)
     agent.close()

@@ -3,8 +3,13 @@
 import re
 import signal
 
+from tests.cli.command import Run, qga_command
 from tests.libvirt.pair import Pair
+from tests.libvirt.test_client import target
+from tests.support.need import need_module
 from tests.vm.observe import wait_until
+
+__all__ = ["qga_command"]
 
 
 def test_the_agent_leaves_and_comes_back(pair: Pair) -> None:
@@ -83,8 +88,13 @@ def test_suspend_and_wake_up(pair: Pair) -> None:
     assert pair.succeeds("domhostname", "--source", "agent").out == "testguest"
 
 
-def test_shutdown(pair: Pair) -> None:
+def test_shutdown(pair: Pair, qga_command: Run) -> None:
     answer = pair.succeeds("shutdown", "--mode", "agent")
     assert answer.out == "Domain 'DOMAIN' is being shutdown"
     assert answer.asked == ("guest-shutdown",)
     pair.wait_state("")
+    need_module("libvirt", "apt-get install gcc libvirt-dev pkg-config python3-dev; make clean")
+    for domain in pair:
+        assert qga_command("wait", target(domain), "--for", "down").text.startswith("down: the m")
+        done = qga_command("shutdown", "--wait", target(domain))
+        assert (done.code, "there is no domain" in done.err) == (3, True)

@@ -97,6 +97,13 @@ def test_hooks_are_configuration_files(unpacked: Path) -> None:
         assert (unpacked / name[1:]).is_file()
 
 
+def test_every_ready_made_hook_is_there(unpacked: Path) -> None:
+    shipped = sorted((BUILDER.parent / "hooks").iterdir())
+    installed = sorted((unpacked / "usr/share/qga-agent/hooks").iterdir())
+    assert [path.read_text() for path in installed] == [path.read_text() for path in shipped]
+    assert all(os.access(path, os.X_OK) for path in installed)
+
+
 def test_the_checksums_are_right(unpacked: Path) -> None:
     check = ["md5sum", "--check", "--quiet", "--strict", "DEBIAN/md5sums"]
     assert subprocess.run(check, cwd=unpacked, check=True, capture_output=True).stdout == b""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 ANSWERS = {
     "guest-fsfreeze-freeze": 2,
+    "guest-fsfreeze-freeze-list": 2,
     "guest-fsfreeze-status": "frozen",
     "guest-fsfreeze-thaw": 2,
     "guest-shutdown": {},

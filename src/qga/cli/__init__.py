@@ -17,5 +17,6 @@ def main() -> int:
         print("qga: the command line needs: pip install 'qga[cli]'", file=sys.stderr)
         return 2
     from .app import run
+    from .ending import leave
 
-    return run()
+    return leave(run())

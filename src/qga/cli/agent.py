@@ -1,4 +1,4 @@
-"""`qga ping`, `info` and `status`: the agent itself."""
+"""`qga ping` and `status`: the agent itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qga.protocol import codec
-
 from . import ending, quick
 from .fleet import each_guest
-from .output import Shown, Table
+from .output import Shown
 
 if TYPE_CHECKING:
     from qga.client import Target
@@ -18,42 +16,43 @@ if TYPE_CHECKING:
     from .options import Settings
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga ping web
+  qga ping --timeout 2 unix:/run/vm1/qga.sock
+  qga ping --all -o jsonl
+""",
+)
 @each_guest
 def ping(settings: Settings, target: Target) -> Shown:
     """See whether the agent answers, and how fast."""
-    milliseconds = quick.milliseconds(target, settings.timeout)
+    with settings.connect(target) as client:
+        milliseconds = quick.milliseconds(client)
     return Shown(
         {"target": str(target), "milliseconds": milliseconds},
         quick.answered(target, milliseconds),
     )
 
 
-@click.command()
-@each_guest
-def info(settings: Settings, target: Target) -> Shown:
-    """Show the agent's version and its commands."""
-    with settings.connect(target) as client:
-        found = client.info()
-    commands = Table(
-        ["command", "enabled", "replies"],
-        [
-            [
-                command.name,
-                "yes" if command.enabled else "no",
-                "always" if command.success_response else "errors only",
-            ]
-            for command in sorted(found.supported_commands, key=lambda command: command.name)
-        ],
-    )
-    version = f"version {ending.printable(found.version)}"
-    return Shown(codec.encode(found), [version, "", commands] if commands.rows else version)
-
-
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga status web
+  qga status --limit 'web*'
+""",
+)
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:
-    """Show whether the guest's file systems are frozen."""
+    """Show whether the guest's file systems are frozen: `thawed`, `frozen` or `error`."""
     with settings.connect(target) as client:
         state = client.fsfreeze_status()
-    return Shown({"status": state}, ending.printable(state))
+    more = _MEANING.get(state, "")
+    return Shown({"status": state}, ending.printable(state) + more)
+
+
+# Agents do not tell since when, nor by whom.
+_MEANING = {
+    "frozen": ": programs that write wait, and the agent refuses most commands, until `qga thaw`",
+    "error": ": some file systems could not be thawed; see to them in the guest, then `qga thaw`",
+}

@@ -22,25 +22,70 @@ if TYPE_CHECKING:
 TOPICS: dict[str, dict[str, str]] = {
     "Agent": {
         "ping": "agent:ping",
-        "info": "agent:info",
         "status": "agent:status",
+        "info": "overview:info",
+        "version": "overview:version",
+        "commands": "overview:commands",
+        "wait": "waiting:wait",
+        "time": "clock:clock",
         "call": "calling:call",
     },
+    "Programs": {
+        "exec": "running:execute",
+        "shell": "shelling:shell",
+    },
     "Files": {
-        "cat": "transfer:cat",
+        "ls": "listing:ls",
+        "cat": "reading:cat",
+        "head": "reading:head",
+        "tail": "tailing:tail",
         "cp": "copying:cp",
+        "edit": "editing:edit",
+        "stat": "listing:show_stat",
+        "find": "searching:find",
+        "du": "space:du",
+        "df": "space:df",
+        "mkdir": "changing:mkdir",
+        "touch": "changing:touch",
+        "ln": "changing:ln",
+        "mv": "changing:mv",
+        "rm": "removing:rm",
+        "chmod": "changing:chmod",
+        "chown": "changing:chown",
+    },
+    "Facts": {
+        "os": "facts:show_os",
+        "ip": "facts:ip",
+        "net": "facts:net",
+        "fs": "facts:fs",
+        "disks": "facts:disks",
+        "users": "facts:users",
+        "cpus": "machine:cpus",
+        "memory": "machine:memory",
+        "load": "machine:load",
+        "top": "top:top",
     },
     "Freezing": {
         "freeze": "freezing:freeze",
         "thaw": "freezing:thaw",
+        "trim": "trimming:trim",
     },
     "Power": {
         "shutdown": "power:shutdown",
+        "reboot": "power:reboot",
+        "halt": "power:halt",
+        "suspend": "power:suspend",
+    },
+    "Users": {
+        "passwd": "accounts:passwd",
+        "ssh-keys": "accounts:ssh_keys",
     },
     "This machine": {
         "targets": "finding:targets",
+        "doctor": "doctoring:doctor",
         "schema": "calling:schema",
         "help": "reference:show_help",
+        "completion": "shells:completion",
     },
 }
 
@@ -51,7 +96,8 @@ TARGET is one of
   tcp:HOST:PORT          fd:N             libvirt:DOMAIN
   libvirt+URI?domain=DOMAIN, as libvirt+qemu+ssh://host/system?domain=web
   pve:NODE/VMID          pve://HOST/NODE/VMID, at a Proxmox VE
-  a name from ~/.config/qga/targets.toml
+  a name: from ~/.config/qga/targets.toml, or of a libvirt domain or a socket
+  here, as `qga targets` lists them; or the path of a socket
 and may be left out when QGA_TARGET is set.
 
 \b
@@ -60,8 +106,10 @@ slash. With QGA_TARGET set it is :PATH, everything after the colon.
 
 \b
 Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
-3 agent not reached or no answer in time, 4 a file of this machine failed.
-`qga freeze` passes on that of its command.
+3 agent not reached or no answer in time, 4 a file of this machine failed,
+70 a mistake in qga itself.
+`qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
+124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
 """
 
 
@@ -117,6 +165,11 @@ cli = click.command(
 def run(words: list[str] | None = None) -> int:
     """Run the command line *words* (those of this process by default); return the exit code."""
     given = words or sys.argv[1:] or ["--help"]
+    if given[0] == "__complete":
+        from . import shells
+
+        return ending.code_of(lambda: shells.complete(cli, given[1:]))
+    own = given[: given.index("--")] if "--" in given else given
     try:
         return ending.code_of(lambda: cli.main(given, prog_name="qga", standalone_mode=False))
     except click.ClickException as error:
@@ -128,3 +181,5 @@ def run(words: list[str] | None = None) -> int:
         return ending.INTERRUPTED
     except ending.Failed as failure:
         return ending.complain(failure.cause, failure.code)
+    except Exception as error:  # noqa: BLE001 - told as what it is
+        return ending.defect(error, debug=ending.DEBUG in own)

@@ -9,6 +9,7 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from qga.protocol import COMMANDS, codec
 from qga.protocol.model import (
@@ -23,7 +24,7 @@ from qga.protocol.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from qga.protocol.model import Command
 
@@ -126,3 +127,28 @@ def _bytes(text: str) -> bytes:
     if text.startswith("@@"):
         return text[1:].encode("utf-8", "surrogateescape")
     return sys.stdin.buffer.read() if text == "@-" else Path(text[1:]).read_bytes()
+
+
+def offered(name: str, words: Iterable[str], beginning: str) -> Iterator[CompletionItem[str]]:
+    """What the next argument of the command *name* may be, for who types it."""
+    command = find_command(name)
+    if command is None:
+        return
+    there = {word.partition("=")[0].rstrip(":") for word in words}
+    for attribute, member in members(command).items():
+        on_wire = wire_name(attribute, member)
+        if beginning.startswith(f"{on_wire}="):
+            kind, _ = codec.split_optional(annotation(command, attribute))
+            for value in _values(kind):
+                yield CompletionItem(f"{on_wire}={value}")
+        elif on_wire not in there:
+            yield CompletionItem(f"{on_wire}=", "part", f"argument of {name}")
+
+
+def _values(kind: Any) -> Iterable[str]:
+    """The values of a type that has few."""
+    if isinstance(kind, Alternate):
+        return [value for branch in kind.branches.values() for value in _values(branch)]
+    if kind is bool:
+        return _TRUTH
+    return kind.VALUES if isinstance(kind, type) and issubclass(kind, Enum) else ()

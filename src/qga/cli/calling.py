@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from .output import Look
 
 
-@click.command(short_help="Have the agent execute any command.")
+@click.command(
+    short_help="Have the agent execute any command.",
+    epilog="""\b
+Examples:
+  qga call web guest-get-host-name
+  qga call web guest-file-open path=/etc/hosts mode=r
+  qga call web guest-file-write handle=1000 buf-b64=@notes.txt
+  qga call web guest-network-get-interfaces -o json
+""",
+)
 @click.option("--no-reply", is_flag=True, help="The command is silent when it succeeds.")
 @with_settings
 @click.argument("words", nargs=-1, metavar="[TARGET] COMMAND [NAME=VALUE]...")
@@ -30,7 +39,7 @@ def call(settings: Settings, words: tuple[str, ...], *, no_reply: bool) -> Shown
     """
     target, rest = leading_target(words)
     if not rest:
-        raise click.UsageError("which command? `qga info` lists what the agent has")
+        raise click.UsageError("which command? `qga commands` lists what the agent has")
     name = rest[0]
     if "=" in name or ":" in name:
         raise click.UsageError(f"{name!r} is not a command; first the target, then the command")
@@ -55,7 +64,13 @@ def _decoded(name: str, kind: object, reply: object) -> object:
         raise errors.ProtocolError(f"{name}: the result is wrong: {mismatch}") from None
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  qga schema
+  qga schema --format jsonschema > qga.json
+""",
+)
 @output_option
 @click.option(
     "--format",

@@ -79,7 +79,7 @@ def _octal(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option(
     "--in-place", is_flag=True, help="Write to the guest's file itself, not beside it first."
 )
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="With -r: leave out, as '*.o'.")
+@click.option("--ignore", multiple=True, metavar="GLOB", help="With -r: leave out, as '*.o'.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be copied and replaced.")
 @fleet.guests_options
 @click.argument("words", nargs=-1, required=True, metavar="SRC... DST")
@@ -91,7 +91,7 @@ def cp(
     forks: int,
     mode: int | None,
     owner: str | None,
-    exclude: tuple[str, ...],
+    ignore: tuple[str, ...],
     all_guests: bool,
     dry_run: bool,
     recursive: bool,
@@ -105,7 +105,7 @@ def cp(
     """
     if len(words) < 2:
         raise click.UsageError("Missing argument 'DST'")
-    ways = Ways(mode, *_owner(owner), exclude=exclude, **flags)
+    ways = Ways(mode, *_owner(owner), ignore=ignore, **flags)
     copy = functools.partial(
         _copy,
         settings,
@@ -216,7 +216,7 @@ def _total(machines: Machines, jobs: list[Job], ways: Ways) -> int | None:
         if job.tree and job.source.target is None:
             tree = LocalTree(
                 job.source.path,
-                exclude=Exclusion(ways.exclude),
+                exclude=Exclusion(ways.ignore),
                 owners=lambda uid, gid: (uid, gid),
                 limit=0,
                 sums=False,

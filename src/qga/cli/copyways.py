@@ -33,7 +33,7 @@ class Ways:
         verify: whether checksums are compared; None for where it can be done.
         resume: go on where an earlier attempt has stopped.
         in_place: write to the file itself.
-        exclude: patterns of what is left out of directories.
+        ignore: patterns of what is left out of directories.
     """
 
     mode: int | None
@@ -43,7 +43,7 @@ class Ways:
     verify: bool | None
     resume: bool
     in_place: bool
-    exclude: tuple[str, ...]
+    ignore: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Copying:
                 client.files.download_tree(
                     source.path,
                     to.path,
-                    exclude=ways.exclude,
+                    exclude=ways.ignore,
                     owners=None if ways.preserve else False,
                     verify=ways.verify is True,
                     progress=self._report,
@@ -124,7 +124,7 @@ class Copying:
                 client.files.upload_tree(
                     source.path,
                     to.path,
-                    exclude=ways.exclude,
+                    exclude=ways.ignore,
                     owner=owner,
                     group=group,
                     verify=ways.verify is True,
@@ -156,7 +156,7 @@ class Copying:
         if same_file(source, to):
             raise wrong(to, f"{source.text!r} and {to.text!r} are the same")
         plain = (ways.mode, ways.owner, ways.group, ways.verify) == (None, None, None, None)
-        if job.there.kind == "unknown" or not plain or ways.resume or ways.exclude:
+        if job.there.kind == "unknown" or not plain or ways.resume or ways.ignore:
             return self._relay(client, client, job)
         client.files.copy(source.path, to.path, recursive=job.tree, preserve=ways.preserve)
         return Copied(job.size, files=None if job.tree else 1)
@@ -170,7 +170,7 @@ class Copying:
                     other,
                     source.path,
                     to.path,
-                    exclude=ways.exclude,
+                    exclude=ways.ignore,
                     owner=owner,
                     group=group,
                     verify=ways.verify is True,

@@ -14,14 +14,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AGENT_ERROR, USAGE, UNREACHABLE, LOCAL, INTERRUPTED = 1, 2, 3, 4, 130
+AGENT_ERROR, USAGE, UNREACHABLE, LOCAL, DEFECT, INTERRUPTED = 1, 2, 3, 4, 70, 130
+
+DEBUG = "--debug"
 
 # What to do about an error where the command line knows better than the error's own hint; the first
 # class that fits.
 _HINTS: tuple[tuple[type[errors.QgaError], str], ...] = (
     (errors.AgentFrozen, "the guest's file systems are frozen; `qga thaw` ends that"),
-    (errors.CommandNotFound, "`qga info` lists what it has"),
+    (errors.CommandNotFound, "`qga commands` lists what it has"),
     (errors.AgentNotResponding, ""),
+    (errors.WaitTimeout, "--timeout SECONDS waits longer"),
     (errors.AgentTimeout, "the guest may still be at it; --timeout SECONDS waits longer"),
 )
 
@@ -68,6 +71,38 @@ def complain(error: Exception, code: int) -> int:
     return tell(message(error), code)
 
 
+def leave(code: int) -> int:
+    """*code*, to end the process with; at once if guests have been left that hang.
+
+    Their threads could hold up Python's own end, or trip over it.
+    """
+    crew = sys.modules.get("qga.client.crew")
+    if crew and any(thread.name == crew.NAME for thread in crew.threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def defect(error: Exception, *, debug: bool) -> int:
+    """Tell of an *error* that nobody has foreseen; with *debug*, also where it was raised."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return tell(
+        f"this is a mistake in qga: {what}; report it"
+        + ("" if debug else f", with what it prints when {DEBUG} is given, too"),
+        DEFECT,
+    )
+
+
+def show_event(event: object) -> None:
+    """Print what went over a channel; from any thread, each line as a whole."""
+    os.write(sys.stderr.fileno(), f"qga: {printable(str(event))}\n".encode(errors="replace"))
+
+
 def message(error: Exception) -> str:
     """What *error* says, and what to do about it, in one line."""
     notes = getattr(error, "__notes__", ())
@@ -92,6 +127,10 @@ def tell(message: str, code: int) -> int:
 
 def printable(text: str) -> str:
     """*text* without what could steer a terminal: what a guest says is not to be trusted."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte of what is no UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()

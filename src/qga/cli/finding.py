@@ -9,23 +9,75 @@ import click
 from qga.client.deadline import TIMEOUT
 from qga.client.listing import targets as list_targets
 
+from .fleet import Patterns
 from .options import Settings, with_settings
 from .output import Shown, Table
 
+EPILOG = """\
+\b
+Examples:
+  qga targets                              # all that can be found here, and its state
+  qga targets --no-probe -l 'web*'         # only the names like that, at once
+  qga targets libvirt+qemu+ssh://host/system
+  qga targets -o jsonl | jq -r 'select(.state == "ready").name'
 
-@click.command(short_help="Show which targets there are.")
+\b
+STATE is one of
+  ready           an agent answers
+  not answering   the channel is there, and no agent answers
+  busy            another client has the channel: it was left alone
+  refused         nobody listens on the channel
+  no permission   this user may not use it
+  not running     the guest does not run, or its channel is not there
+  paused          the guest is paused, or asleep
+  unknown         it was not looked at, as that would disturb somebody
+"""
+
+
+@click.command(short_help="Show which targets there are.", epilog=EPILOG)
+@click.option("--no-probe", is_flag=True, help="Do not look how each of them is.")
+@click.option(
+    "-l",
+    "--limit",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only names that match, as 'web*,!web3'.",
+)
 @with_settings
 @click.argument("place", required=False)
-def targets(settings: Settings, place: str | None) -> Shown:
-    """Show which targets there are.
+def targets(
+    settings: Settings, place: str | None, limit: tuple[str, ...], *, no_probe: bool
+) -> Shown:
+    """Show which targets there are, and how they are.
 
     PLACE is libvirt: or libvirt+URI, as libvirt+qemu:///system, for the running domains there,
-    pve: or pve://HOST for the running virtual machines of a Proxmox VE cluster;
-    without one the names in targets files are shown.
+    pve: or pve://HOST for the running virtual machines of a Proxmox VE cluster. Without one, these
+    are all that can be found here: the names in targets files, the domains of this machine's
+    libvirt that have a channel for an agent, and the sockets of QEMU.
+
+    Looking takes two seconds at most, and disturbs nobody: a channel that another client has is
+    left alone. -o wide shows more.
     """
-    found = list_targets(place, timeout=TIMEOUT if settings.timeout is None else settings.timeout)
+    timeout = TIMEOUT if settings.timeout is None else settings.timeout
+    patterns = Patterns(limit)
+    found = [known for known in list_targets(place, timeout=timeout) if patterns.match(known.name)]
+    if not no_probe:
+        from qga.client.probing import probed
+
+        found = probed(found)
     table = Table(
-        ["name", "agent", "target"],
-        [[known.name, known.agent or "", known.target] for known in found],
+        ["name", "state", "target", "found in", "agent", "uuid"],
+        [
+            [
+                known.name,
+                known.state or "",
+                known.target,
+                known.source,
+                known.agent or "",
+                known.uuid or "",
+            ]
+            for known in found
+        ],
+        wide=frozenset({"found in", "agent", "uuid"}),
     )
     return Shown([asdict(known) for known in found], table if found else "")

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qga.client.deadline import TIMEOUT
-from qga.client.sync import connect
-from qga.client.target import VARIABLE, Target, from_environment, names_target
+from qga.client.sync import Client, connect
+from qga.client.target import VARIABLE, Target, from_environment, names_target, settled
 
+from . import ending
 from .output import FORMS, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from qga.client import Client
 
     from .output import Shown
 
@@ -29,31 +28,45 @@ class Settings:
         look: how to print.
         json: whether a program reads what is printed.
         timeout: seconds for each call of the agent; None for the target's own, or the usual.
+        debug: whether to show what goes over the channel.
     """
 
     def __init__(
-        self, output: str = "table", timeout: float | None = None, *, color: bool | None = None
+        self,
+        output: str = "table",
+        timeout: float | None = None,
+        *,
+        color: bool | None = None,
+        debug: bool = False,
     ) -> None:
         self.look = Look(output, color)
         self.json = self.look.structured
         self.timeout = timeout
+        self.debug = debug
 
     def connect(self, target: Target) -> Client:
         """A client for *target* with these settings."""
-        return connect(target, timeout=self.timeout)
+        trace = ending.show_event if self.debug else None
+        return connect(target, timeout=self.timeout, trace=trace)
 
     def show(self, shown: Shown) -> int:
         """Print *shown*; return its exit code."""
         return self.look.show(shown)
 
 
-def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-o` and `--no-color`; pass them on as `look`."""
+def unopened(target: Target) -> Client:
+    """A client for *target* whose channel is opened when it is used: it need not be there yet."""
+    target, timeout = settled(target, None)
+    return Client(target.open, timeout=timeout, target=str(target))
 
-    def wrapper(*arguments: Any, output: str, no_color: bool, **named: Any) -> Any:
+
+def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-o` and `--no-color`; pass them on as `look`. And `--debug`, which `app` looks at."""
+
+    def wrapper(*arguments: Any, output: str, no_color: bool, debug: bool, **named: Any) -> Any:  # noqa: ARG001
         return function(*arguments, look=Look(output, False if no_color else None), **named)
 
-    return _output(_no_color(update_wrapper(wrapper, function)))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 _output = click.option(
@@ -67,27 +80,60 @@ _output = click.option(
 _no_color = click.option(
     "--no-color", is_flag=True, help="No colours on a terminal either; nor with NO_COLOR set."
 )
-_timeout = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Seconds to wait for each answer of the agent; by default what a targets file says of"
-    f" TARGET, or else {TIMEOUT:g}.",
+
+
+def timeout_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--timeout`, with *text* as its help."""
+    seconds = click.FloatRange(min=0, min_open=True)
+    return click.option("--timeout", type=seconds, metavar="SECONDS", help=text)
+
+
+EACH_ANSWER = timeout_option(
+    "Seconds to wait for each answer of the agent; by default what a targets file says of"
+    f" TARGET, or else {TIMEOUT:g}."
 )
 
 
-def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+_debug = click.option(
+    ending.DEBUG,
+    is_flag=True,
+    help="Show on standard error what goes over the channel, without secrets; and where qga itself"
+    " fails.",
+)
+
+
+def with_settings(
+    function: Callable[..., Any],
+    *,
+    timeout: Callable[[Callable[..., Any]], Callable[..., Any]] = EACH_ANSWER,
+) -> Callable[..., Any]:
     """Add the options of every command; pass them to *function* as its first argument, `Settings`.
 
     What it returns may be `Shown`, which is printed, or an exit code.
-    """
 
-    def wrapper(output: str, timeout: float | None, *, no_color: bool, **arguments: Any) -> Any:
-        settings = Settings(output, timeout, color=False if no_color else None)
+    Args:
+        function: the command.
+        timeout: the option of that name, where it means something else.
+    """
+    return timeout(with_settings_but_timeout(function))
+
+
+def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that has a `--timeout` of its own."""
+
+    def wrapper(
+        output: str,
+        timeout: float | None = None,
+        *,
+        no_color: bool,
+        debug: bool,
+        **arguments: Any,
+    ) -> Any:
+        settings = Settings(output, timeout, color=False if no_color else None, debug=debug)
         result = function(settings, **arguments)
         return result if result is None or isinstance(result, int) else settings.show(result)
 
-    return _output(_timeout(_no_color(update_wrapper(wrapper, function))))
+    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +154,10 @@ def leading_target(words: tuple[str, ...]) -> tuple[Target, tuple[str, ...]]:
     """The target that *words* begin with, or else QGA_TARGET; and the other words."""
     # Where there is no other target, the first of two words is meant as one, and told to be none.
     first = len(words) > 1 and "=" not in words[1] and not os.environ.get(VARIABLE)
-    if words and (first or names_target(words[0])):
+    from .arguments import find_command
+
+    # That no command is called like a target saves asking libvirt for it each time.
+    if words and (first or (find_command(words[0]) is None and names_target(words[0]))):
         return Target(words[0]), words[1:]
     return from_environment(), words
 

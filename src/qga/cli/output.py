@@ -7,17 +7,21 @@ was asked for.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .ending import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Literal, TypeAlias
 
     from rich.console import Console
+
+    Part: TypeAlias = "str | bytes | Table"
 
 # The forms of -o. All but the first two are for programs.
 FORMS = ("table", "wide", "json", "jsonl", "yaml")
@@ -32,12 +36,14 @@ class Table:
         rows: as many cells each.
         wide: the headings of those columns that are shown with `-o wide` only.
         right: the headings of those that hold numbers.
+        bars: the headings of those that hold percentages, which get a bar on a terminal.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     wide: frozenset[str] = frozenset()
     right: frozenset[str] = frozenset()
+    bars: frozenset[str] = frozenset()
 
     def narrowed(self, form: str) -> Table:
         """Without what is too much for this *form*."""
@@ -45,7 +51,8 @@ class Table:
             return self
         kept = [at for at, column in enumerate(self.columns) if column not in self.wide]
         rows = [[row[at] for at in kept] for row in self.rows]
-        return Table([self.columns[at] for at in kept], rows, right=self.right)
+        columns = [self.columns[at] for at in kept]
+        return replace(self, columns=columns, rows=rows, wide=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +62,23 @@ class Shown:
     Attributes:
         value: for programs: what JSON can hold, and bytes, which become base64.
         people: for people: text without a newline at its end ("" for nothing), or a table, or
-            several of these one below the other.
+            data that is passed on as it is; or several of these one below the other.
         code: the exit code.
+        rows: for people who ask many guests: the same as rows of a table that all guests share; by
+            default `people`, if that is a table.
     """
 
     value: Any
-    people: str | Table | Sequence[str | Table] = ""
+    people: Part | Sequence[Part] = ""
     code: int = 0
+    rows: Table | None = None
+
+    @property
+    def shared(self) -> Table | None:
+        """What goes into a table with other guests, if it can."""
+        if self.rows is None and isinstance(self.people, Table):
+            return self.people
+        return self.rows
 
 
 @dataclass(slots=True)
@@ -82,48 +99,55 @@ class Look:
         """Whether a program reads it."""
         return self.form not in {"table", "wide"}
 
+    @property
+    def colored(self) -> bool:
+        """Whether standard output takes colours."""
+        if self.color is None:
+            dumb = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR")
+            return sys.stdout.isatty() and not dumb
+        return self.color and sys.stdout.isatty()
+
     def console(self, *, stderr: bool = False) -> Console:
         """Where rich prints to."""
         if stderr not in self._consoles:
             from rich.console import Console
 
-            no_color = None if self.color is None else not self.color
-            self._consoles[stderr] = Console(stderr=stderr, no_color=no_color, highlight=False)
+            plain = bool(os.environ.get("NO_COLOR")) if self.color is None else not self.color
+            # Without colours there are no bold headings either: no escape sequence at all.
+            system: Literal["auto"] | None = None if plain else "auto"
+            self._consoles[stderr] = Console(stderr=stderr, color_system=system, highlight=False)
         return self._consoles[stderr]
 
     def show(self, shown: Shown) -> int:
         """Print *shown*; return its exit code."""
         if self.structured:
-            print(structured(shown.value, self.form))
+            text = structured(shown.value, self.form)
+            # No lines, and not an empty one, for an empty list.
+            print(text, end="\n" if text else "")
         else:
             for part in parts(shown.people):
-                self._show_part(part)
+                self.show_part(part)
         return shown.code
 
-    def _show_part(self, part: str | Table) -> None:
+    def show_part(self, part: Part) -> None:
+        """Print a text, a table or data for people."""
         if isinstance(part, str):
             print(part)
+        elif isinstance(part, bytes):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(part)
+            sys.stdout.buffer.flush()
         elif sys.stdout.isatty():
-            self._draw(part.narrowed(self.form))
+            from .drawing import drawn
+
+            self.console().print(drawn(part.narrowed(self.form)))
         else:
             print("\n".join(lines(part.narrowed(self.form))))
 
-    def _draw(self, part: Table) -> None:
-        from rich import box
-        from rich.table import Table as Drawn
-        from rich.text import Text
 
-        table = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for column in part.columns:
-            table.add_column(column, justify="right" if column in part.right else "left")
-        for row in part.rows:
-            table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
-        self.console().print(table)
-
-
-def parts(people: str | Table | Sequence[str | Table]) -> list[str | Table]:
+def parts(people: Part | Sequence[Part]) -> list[Part]:
     """What `Shown.people` holds, one by one."""
-    if isinstance(people, str):
+    if isinstance(people, str | bytes):
         return [people] if people else []
     return [people] if isinstance(people, Table) else list(people)
 
@@ -132,7 +156,11 @@ def text_of(shown: Shown, form: str) -> list[str]:
     """The lines for people, as a pipe gets them."""
     found: list[str] = []
     for part in parts(shown.people):
-        found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
+        if isinstance(part, bytes):
+            text = part.decode(errors="surrogateescape").removesuffix("\n")
+            found += ["\t".join(map(printable, line.split("\t"))) for line in text.split("\n")]
+        else:
+            found += part.split("\n") if isinstance(part, str) else lines(part.narrowed(form))
     return found
 
 
@@ -194,6 +222,25 @@ def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=_base64)
 
 
+def merged(tables: Iterable[tuple[str, Table]]) -> Table:
+    """One table of those that several guests have, by their names, which are its first column."""
+    found = [(name, table) for name, table in tables if table.columns]
+    columns = list(dict.fromkeys(column for _, table in found for column in table.columns))
+    rows = []
+    for name, table in found:
+        for row in table.rows:
+            cells = dict(zip(table.columns, row, strict=True))
+            rows.append([name, *(cells.get(column, "") for column in columns)])
+    return Table(
+        ["guest", *columns],
+        rows,
+        *(
+            frozenset[str]().union(*(getattr(table, kind) for _, table in found))
+            for kind in ("wide", "right", "bars")
+        ),
+    )
+
+
 def amount(number: float) -> str:
     """A number of bytes for people."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -201,6 +248,14 @@ def amount(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """A number of seconds for people."""
+    minutes = int(seconds) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    clock = f"{hours}:{minutes % 60:02}"
+    return f"{counted(days, 'day')}, {clock} h" if days else f"{clock} h"
 
 
 def counted(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qga.client import Target
+    from qga.client import Client, Target
 
 
 def run(words: list[str]) -> int | None:
@@ -58,21 +58,20 @@ def version() -> str:
 
 
 def _ping(words: list[str], timeout: float | None) -> None:
+    from qga.client.sync import connect
     from qga.client.target import Target, from_environment
 
     target = Target(words[0]) if words else from_environment()
-    print(answered(target, milliseconds(target, timeout)))
-
-
-def milliseconds(target: Target, timeout: float | None) -> float:
-    """How long the agent at *target* takes to answer."""
-    from qga.client.sync import connect
-
     with connect(target, timeout=timeout) as client:
-        client.sync()
-        began = time.perf_counter()
-        client.call("guest-ping")  # as `ping` does, without what presents it as a method
-        return round((time.perf_counter() - began) * 1000, 3)
+        print(answered(target, milliseconds(client)))
+
+
+def milliseconds(client: Client) -> float:
+    """How long the agent of *client* takes to answer."""
+    client.sync()
+    began = time.perf_counter()
+    client.call("guest-ping")  # as `ping` does, without what presents it as a method
+    return round((time.perf_counter() - began) * 1000, 3)
 
 
 def answered(target: Target, duration: float) -> str:

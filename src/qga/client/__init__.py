@@ -14,12 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .deadline import Deadline, deadline
     from .files import Files
-    from .filestat import DiskUsage, FileEntry, FileStat
+    from .filestat import DiskUsage, FileEntry, FileStat, Mount
     from .flows.steps import Limits
+    from .following import Follower
     from .frozen import Freeze
     from .guestfile import GuestFile
     from .sync import Client, connect
     from .target import Target
+    from .trace import TraceEvent
     from .transports import RequestTransport, Transport
 
 __all__ = [
@@ -29,11 +31,14 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "Files",
+    "Follower",
     "Freeze",
     "GuestFile",
     "Limits",
+    "Mount",
     "RequestTransport",
     "Target",
+    "TraceEvent",
     "Transport",
     "connect",
     "deadline",
@@ -46,11 +51,14 @@ _ELSEWHERE = {
     "FileEntry": "filestat",
     "FileStat": "filestat",
     "Files": "files",
+    "Follower": "following",
     "Freeze": "frozen",
     "GuestFile": "guestfile",
     "Limits": "flows.steps",
+    "Mount": "filestat",
     "RequestTransport": "transports",
     "Target": "target",
+    "TraceEvent": "trace",
     "Transport": "transports",
     "deadline": "deadline",
 }

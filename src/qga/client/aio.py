@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .flows.steps import Flow, Limits, Step, Together
     from .guestfile import AsyncGuestFile
     from .target import Target
+    from .trace import Trace
 
     R = TypeVar("R")
 
@@ -38,6 +39,7 @@ async def aconnect(
     *,
     timeout: float | None = None,
     wait: float | None = None,
+    trace: Trace | None = None,
 ) -> AsyncClient:
     r"""Open the channel to an agent, in the running event loop.
 
@@ -49,6 +51,10 @@ async def aconnect(
     Arguments and errors are those of `qga.connect`.
     """
     target, timeout = settled(target, timeout)
+    if trace is not None:
+        from .trace import traced
+
+        target = traced(target, trace)
     client = AsyncClient(target.aopen, timeout=timeout, target=str(target))
     try:
         if wait is None:
@@ -290,7 +296,7 @@ class AsyncClient(Awaiting, Operations):
         replies = await self._use(
             deadline, lambda channel: channel.exchange_all(requests, deadline)
         )
-        return results.all_results(step.commands, replies)
+        return results.all_results(step, replies)
 
     async def _use(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError, Unsupported
 from qga.wire.handshake import Conversation, Send
 
 from . import results
@@ -164,7 +164,7 @@ class AsyncRequestChannel:
         for name, arguments in requests:
             try:
                 results.append(await self.exchange(name, arguments, deadline))
-            except CommandError as error:
+            except (CommandError, Unsupported) as error:
                 results.append(error)
         return results
 

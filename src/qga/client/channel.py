@@ -6,7 +6,7 @@ a transport that takes care of the conversation itself. `aiochannel` has their a
 
 from __future__ import annotations
 
-from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError
+from qga.errors import AgentNotResponding, AgentTimeout, CommandError, TransportError, Unsupported
 from qga.wire.handshake import Conversation, Send
 
 from . import results
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
             """Have a command executed; return what it returned, or raise its error."""
 
         def exchange_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Any]:
-            """Have commands executed in order; a failed one's place in the list has its error."""
+            """Have commands executed in order; a refused one's place in the list has its error."""
 
         def exchange_each(self, series: Series, pace: Callable[[], Deadline]) -> None:
             """Have commands executed one by one; *pace* says until when, as each is sent."""
@@ -172,7 +172,7 @@ class RequestChannel:
         for name, arguments in requests:
             try:
                 results.append(self.exchange(name, arguments, deadline))
-            except CommandError as error:
+            except (CommandError, Unsupported) as error:
                 results.append(error)
         return results
 

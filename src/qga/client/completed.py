@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from qga.errors import QgaError
+from qga.errors import GuestOSError, QgaError
 
 
 class Completed(subprocess.CompletedProcess[bytes]):
@@ -65,6 +65,17 @@ class ProgramTimeout(QgaError, subprocess.TimeoutExpired):
 
     def __str__(self) -> str:
         return subprocess.TimeoutExpired.__str__(self)
+
+
+class CannotExecute(GuestOSError):
+    """The guest has no such program (`errno` is ENOENT), or cannot execute it (EACCES).
+
+    >>> try:
+    ...     guest.run(["/etc/passwd"])
+    ... except qga.CannotExecute as error:
+    ...     print(error, error.errno)
+    the program '/etc/passwd' cannot be used: Permission denied 13
+    """
 
 
 class StdinClosed(QgaError, BrokenPipeError):

@@ -157,6 +157,25 @@ class FileSystem:
 
 
 @dataclass(frozen=True, slots=True)
+class Freezable:
+    """A file system of the guest, and whether a freeze takes it.
+
+    Attributes:
+        mountpoint: where it is mounted.
+        type: what it is, such as ext4; empty where nothing is mounted.
+        device: what it is on.
+        taken: whether it would be frozen.
+        reason: why not; empty if it would.
+    """
+
+    mountpoint: str
+    type: str
+    device: str
+    taken: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A user who is logged in.
 
@@ -232,3 +251,23 @@ class TimeSync:
     before: TimeOffset
     after: TimeOffset
     warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudInit:
+    """What cloud-init has made of a guest.
+
+    Attributes:
+        status: "done", or "disabled": then it does nothing in this guest.
+        errors: what it complains of, if it is done.
+        datasource: where its data came from, as it tells it.
+    """
+
+    status: str
+    errors: tuple[str, ...] = ()
+    datasource: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is done, without an error."""
+        return self.status == "done" and not self.errors

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .flows import attributes, changing, globbing, listing, looking
-from .operation import Awaiting, Blocking, operation
+from .flows import (
+    attributes,
+    changing,
+    finding,
+    following,
+    globbing,
+    listing,
+    looking,
+    space,
+    tailing,
+)
+from .following import AsyncFollower, Follower
+from .operation import Awaiting, Blocking, opens, operation
 from .transfers import TransferOperations
 
 if TYPE_CHECKING:
@@ -22,8 +33,8 @@ class FileOperations(TransferOperations):
     Paths are absolute. They may be str, bytes or `os.PathLike`; names that are no UTF-8 come as str
     with surrogate escapes, which can be passed back: `os.fsencode` gives their bytes.
 
-    All but reading and writing is done by short scripts in the guest's shell, so the agent must
-    allow guest-exec.
+    All but reading, writing and following is done by short scripts in the guest's shell, so the
+    agent must allow guest-exec.
     """
 
     stat = operation(looking.stat)
@@ -34,10 +45,15 @@ class FileOperations(TransferOperations):
     list = operation(listing.list_directory)
     walk = operation(listing.walk)
     glob = operation(globbing.glob)
+    find = operation(finding.find)
     readlink = operation(looking.readlink)
     disk_usage = operation(looking.disk_usage)
+    mounts = operation(space.mounts)
     du = operation(looking.du)
+    du_each = operation(space.du_each)
     checksum = operation(looking.checksum)
+    tail = operation(tailing.tail)
+    follow = opens(following.follow, Follower, AsyncFollower)
 
     mkdir = operation(changing.mkdir)
     remove = operation(changing.remove)

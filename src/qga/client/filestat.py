@@ -156,6 +156,29 @@ class DiskUsage:
     inodes_free: int
 
 
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file system that is mounted in the guest.
+
+        >>> (mount,) = guest.files.mounts("/")
+        >>> mount.mountpoint
+        '/'
+
+    Attributes:
+        mountpoint: where.
+        device: the name of what it is on.
+        type: such as ext4 or tmpfs.
+        number: its number, which `FileStat.device` of its files is.
+        usage: its space.
+    """
+
+    mountpoint: str
+    device: str
+    type: str
+    number: int
+    usage: DiskUsage
+
+
 def parsed(numbers: str, target: str | None = None) -> FileStat:
     """The output of stat by `FORMAT`.
 

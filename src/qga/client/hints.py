@@ -15,11 +15,17 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentFrozen, BadArgument, CommandDisabled, CommandNotFound
+from qga.errors import (
+    AgentFrozen,
+    BadArgument,
+    CommandDisabled,
+    CommandNotFound,
+    NoChannel,
+)
 from qga.protocol import COMMANDS
 
 if TYPE_CHECKING:
-    from qga.errors import CommandError
+    from qga.errors import CommandError, TransportError
 
 # How agents of all versions begin it.
 _NAMED = re.compile(r"[Cc]ommand '?([a-z]+-[a-z0-9-]+)'? has ")
@@ -67,10 +73,32 @@ def opening(target: str, error: BaseException | None) -> str:
         if number == errno.ENOENT:
             return "is the virtual machine running, and is this the path of its agent's channel?"
         if number == errno.ECONNREFUSED:
+            if Path(address).exists() and not Path(address).is_socket():
+                return "it is no socket: which one is the agent's channel?"
             return "nobody listens on it: has the virtual machine, or the agent, ended?"
     elif scheme == "vsock":
         return "does the guest run with this CID, and does its agent listen on this port?"
     return ""
+
+
+def down(target: str, error: TransportError) -> tuple[bool, bool]:
+    """Whether a channel that cannot be opened tells that its machine is off; that it is asleep.
+
+    Args:
+        target: in full.
+        error: why it cannot be opened.
+    """
+    if isinstance(error, NoChannel) and (error.off or error.asleep):
+        return error.off, error.asleep
+    scheme, reason = target.partition(":")[0], error.__cause__
+    number = reason.errno if isinstance(reason, OSError) else None
+    # QEMU has the unix socket. Behind a vsock address the kernel knows the guests, and who listens.
+    if scheme == "unix":
+        return number in (errno.ENOENT, errno.ECONNREFUSED), False
+    return (scheme, number) == ("vsock", errno.ENODEV), (scheme, number) == (
+        "vsock",
+        errno.ECONNRESET,
+    )
 
 
 def _owner(path: str) -> str:

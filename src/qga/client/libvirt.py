@@ -34,7 +34,14 @@ from qga.wire import handshake
 
 from .deadline import TIMEOUT, Deadline
 from .flows.steps import Limits
-from .libvirterrors import LibvirtLost, NoDomain, explained, missing, with_connection
+from .libvirterrors import (
+    LibvirtLost,
+    NoDomain,
+    NotActive,
+    explained,
+    missing,
+    with_connection,
+)
 from .libvirthost import give_back, library, shared
 from .listing import Known
 from .transports import LONG
@@ -256,7 +263,7 @@ class _Agent:
                         return do(last[1])
                     except NoDomain:
                         pass
-                domain = _find(connection, self._text)
+                domain = find_domain(connection, self._text)
                 if self._connections is not None:
                     self._last = connection, domain
                 return do(domain)
@@ -272,8 +279,12 @@ def _twice(ask: Callable[[], R]) -> R:
         return ask()
 
 
-def _find(connection: Connection, text: str) -> Domain:
-    """The domain of that name, UUID or number, in this order: a name stays, a number does not."""
+def find_domain(connection: Connection, text: str) -> Domain:
+    """The domain of that name, UUID or number, in this order: a name stays, a number does not.
+
+    Raises:
+        NoDomain: there is none.
+    """
     loaded = library()
     try:
         lookups: list[Callable[[], Domain]] = [lambda: connection.lookupByName(text)]
@@ -292,21 +303,21 @@ def _find(connection: Connection, text: str) -> Domain:
         raise explained(error, "the search for the domain", sent=False) from error
     close = get_close_matches(text, names)
     hint = f"do you mean {' or '.join(close)}?" if close else "`virsh list --all` shows what is"
-    raise NoChannel(f"there is no domain {text!r}; {hint}")
+    raise NoDomain(f"there is no domain {text!r}; {hint}")
 
 
 def _check_active(domain: Domain) -> None:
     loaded = library()
     try:
         if not domain.isActive():
-            raise NoChannel(f"the domain is not running: `virsh start {domain.name()}` starts it")
+            raise NotActive(f"the domain is not running: `virsh start {domain.name()}` starts it")
     except loaded.error as error:
         raise explained(error, "the look at the domain", sent=False) from error
 
 
 # Which domains there are.
 
-_PORT = "./devices/channel/target[@type='virtio'][@name='org.qemu.guest_agent.0']"
+PORT = "./devices/channel/target[@type='virtio'][@name='org.qemu.guest_agent.0']"
 _ACTIVE = 1  # VIR_CONNECT_LIST_DOMAINS_ACTIVE
 
 
@@ -359,10 +370,10 @@ def _known(uri: str | None, domain: Domain) -> Known | None:
         if missing(error):
             return None
         raise
-    port = description.find(_PORT)
+    port = description.find(PORT)
     agent = "none" if port is None else port.get("state", "disconnected")
     if uri is None:
         target = f"libvirt:{name}"
     else:
         target = f"libvirt+{uri}{'&' if '?' in uri else '?'}domain={quote(name, safe='')}"
-    return Known(target, name, uuid, agent)
+    return Known(target, name, uuid, agent, "libvirt")

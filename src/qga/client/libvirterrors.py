@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from qga.errors import (
+    AgentBusy,
     AgentNotResponding,
     AgentTimeout,
     ConnectionLost,
@@ -37,7 +38,21 @@ _CHANNEL = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agen
 
 
 class NoDomain(NoChannel):
-    """The domain does not exist any more."""
+    """The domain does not exist, or not any more."""
+
+    off = True
+
+
+class NotActive(NoChannel):
+    """The domain does not run."""
+
+    off = True
+
+
+class Asleep(NoChannel):
+    """The domain is paused, sleeps, or has just ended."""
+
+    asleep = True
 
 
 class LibvirtLost(ConnectionLost):
@@ -73,7 +88,7 @@ def explained(error: Exception, name: str, *, sent: bool) -> QgaError:
     if code == _NO_DOMAIN:
         return NoDomain(f"the domain is gone: {detail}")
     if code == _INVALID_OPERATION:
-        return NoChannel(f"{detail}: is it paused, asleep or shut off? `virsh domstate` tells")
+        return Asleep(f"{detail}: is it paused, asleep or shut off? `virsh domstate` tells")
     if code == _ARGUMENT_UNSUPPORTED:
         return NoChannel(f"{detail}: the domain's devices have to include {_CHANNEL}")
     if code == _NO_SUPPORT:
@@ -102,7 +117,7 @@ def _unresponsive(code: int | None, detail: str, name: str, *, sent: bool) -> Qg
             "libvirt has given this agent up after an error, until it is restarted in the guest"
         )
     if code == _OPERATION_TIMEOUT:
-        return AgentNotResponding(f"another client of libvirt keeps the agent busy: {detail}")
+        return AgentBusy(f"another client of libvirt keeps the agent busy: {detail}")
     if code == _AGENT_UNSYNCED or (code == _AGENT_UNRESPONSIVE and not sent):
         return AgentNotResponding(f"the agent does not answer libvirt: {detail}")
     return AgentTimeout(f"{name}: no answer from the agent in time: {detail}")

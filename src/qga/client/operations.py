@@ -12,11 +12,28 @@ if TYPE_CHECKING:
     from . import aioprocess
     from . import process as processes
     from . import shell as shells
-    from .flows import clock, facts, freezing, process, readiness, session, shell, transfer
+    from .flows import (
+        clock,
+        cloudinit,
+        facts,
+        freezable,
+        freezing,
+        overview,
+        power,
+        process,
+        readiness,
+        session,
+        shell,
+        transfer,
+        vitals,
+    )
 else:
     from .operation import Deferred
 
     clock, facts, freezing = map(Deferred, ("flows.clock", "flows.facts", "flows.freezing"))
+    overview, vitals = map(Deferred, ("flows.overview", "flows.vitals"))
+    cloudinit, power = map(Deferred, ("flows.cloudinit", "flows.power"))
+    freezable = Deferred("flows.freezable")
     process, readiness = map(Deferred, ("flows.process", "flows.readiness"))
     session, shell, transfer = map(Deferred, ("flows.session", "flows.shell", "flows.transfer"))
     aioprocess, processes, shells = map(Deferred, ("aioprocess", "process", "shell"))
@@ -36,6 +53,11 @@ class FactOperations:
     boot_id = operation(facts.boot_id)
     time_offset = operation(clock.time_offset)
     sync_time = operation(clock.sync_time)
+    overview = operation(overview.overview)
+    load = operation(vitals.load)
+    memory = operation(vitals.memory)
+    cpus = operation(vitals.cpus)
+    vitals = operation(vitals.vitals)  # the module's name, from here on
 
 
 class ReadinessOperations:
@@ -44,6 +66,16 @@ class ReadinessOperations:
     state = operation(readiness.state)
     wait_ready = operation(readiness.wait_ready)
     wait_for = operation(readiness.wait_for)
+    wait_cloud_init = operation(cloudinit.wait_cloud_init)
+
+
+class PowerOperations:
+    """The guest's going down, and its coming back."""
+
+    shutdown = operation(session.shutdown)
+    suspend = operation(power.suspend)
+    wait_down = operation(power.wait_down)
+    wait_boot = operation(power.wait_boot)
 
 
 class ProgramOperations:
@@ -54,12 +86,11 @@ class ProgramOperations:
     shell = opens(shell.shell, shells.Shell, shells.AsyncShell)
 
 
-class Operations(FactOperations, ReadinessOperations, ProgramOperations):
+class Operations(FactOperations, ReadinessOperations, PowerOperations, ProgramOperations):
     """The operations of every client."""
 
     ping = operation(session.ping)
     info = operation(session.info)
-    shutdown = operation(session.shutdown)
 
     read_file = operation(transfer.read_file)
     write_file = operation(transfer.write_file)
@@ -67,4 +98,5 @@ class Operations(FactOperations, ReadinessOperations, ProgramOperations):
     upload = operation(transfer.upload)
 
     fsfreeze_status = operation(freezing.status)
+    freezable = operation(freezable.freezable)
     thaw = operation(freezing.thaw)

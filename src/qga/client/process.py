@@ -19,6 +19,8 @@ from .flows.running import Running
 from .operation import Blocking, method
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from queue import SimpleQueue
     from typing import Any, Self, TypeVar
 
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -195,6 +197,54 @@ class Popen(Blocking, ProgramMethods):
 
     def perform(self, flow: Flow[R]) -> R:
         return self._link.perform(flow)
+
+    def interact(
+        self,
+        *,
+        stdin: int | None = 0,
+        stdout: int | Callable[[bytes], object] = 1,
+        stderr: int | Callable[[bytes], object] = 2,
+        signals: SimpleQueue[int] | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        r"""Join the caller's streams with the program's until it ends, as if it ran here.
+
+            >>> from subprocess import PIPE
+            >>> with guest.popen(["sh", "-c", "rev; echo done >&2"], stdin=PIPE) as program:
+            ...     with open(f"{folder}/data", "w+b", buffering=0) as file:
+            ...         file.write(b"stressed\n")
+            ...         file.seek(0)
+            ...         program.interact(stdin=file.fileno(), stdout=print, stderr=print)
+            9
+            0
+            b'desserts\n'
+            b'done\n'
+            0
+
+        A stream that was not started as `subprocess.PIPE` is left out. Where a reader of ours goes
+        away (`BrokenPipeError`), the program gets SIGPIPE. Over a freeze of the guest, and while
+        the agent does not answer for less than the program's lease, it waits. What the program has
+        left behind in the guest, and holds its outputs, is not waited for.
+
+        Args:
+            stdin: a file descriptor to read from; None for an empty input.
+            stdout, stderr: file descriptors to write to, or functions to call with what comes.
+            signals: the numbers of signals that are put there, as by a handler, are sent to the
+                program and what it has started.
+            timeout: seconds to wait; for ever if None.
+
+        Returns: its exit code; the negative number of the signal that ended it.
+
+        Raises:
+            ProgramTimeout: it has not ended in time. It goes on.
+            SpoolLost: its output could not be kept.
+        """
+        from . import attached
+
+        return attached.join(
+            self, self._state,
+            stdin=stdin, stdout=stdout, stderr=stderr, signals=signals, timeout=timeout,
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self

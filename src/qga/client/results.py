@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qga.errors import CommandError, ProtocolError
+from qga.errors import CommandError, ProtocolError, Unsupported
 from qga.protocol import codec
 from qga.wire.blob import Blob
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
     from qga.protocol.model import Command
 
-    from .flows.steps import Series
+    from .flows.steps import Series, Together
 
     R = TypeVar("R")
 else:
     from _collections import deque  # `collections` takes longer to load than this module
+
+# By the agent, or by a channel that does not carry it.
+_REFUSED = (CommandError, Unsupported)
 
 
 def request(command: Command[Any]) -> tuple[str, dict[str, Any], bool]:
@@ -51,15 +54,20 @@ def _reader(kind: type[Command[Any]]) -> Callable[[Any], Any]:
     return found
 
 
-def all_results(commands: Sequence[Command[Any]], replies: Sequence[Any]) -> list[Any]:
-    """The results of *commands*; raises the first error among *replies*."""
+def all_results(step: Together, replies: Sequence[Any]) -> list[Any]:
+    """The results of the commands; raises the first error among *replies*, unless optional."""
     for reply in replies:
-        if isinstance(reply, CommandError):
+        if isinstance(reply, _REFUSED):
             from . import hints
 
-            hints.advise(reply)
-            raise reply
-    return [result(command, reply) for command, reply in zip(commands, replies, strict=True)]
+            if isinstance(reply, CommandError):
+                hints.advise(reply)
+            if not step.optional:
+                raise reply
+    return [
+        reply if isinstance(reply, _REFUSED) else result(command, reply)
+        for command, reply in zip(step.commands, replies, strict=True)
+    ]
 
 
 def series(step: Series) -> tuple[Iterator[tuple[str, Mapping[str, Any]]], Callable[[Any], bool]]:

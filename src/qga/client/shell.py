@@ -101,7 +101,12 @@ class Shell(_Terminal, Blocking):
     close = method(Session.close)
 
     def interact(
-        self, *, stdin: int | None = None, stdout: int | None = None, escape: str | None = "~"
+        self,
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        escape: str | None = "~",
+        timeout: float | None = None,
     ) -> int | None:
         """Join the caller's terminal with that of the guest until the program ends.
 
@@ -112,8 +117,11 @@ class Shell(_Terminal, Blocking):
 
         Every key goes to the guest, Ctrl-C too; the window's size follows. After the start of a
         line, the escape character and `.` leave: the program goes on until the shell is closed. The
-        escape character twice sends it once. When the input is no terminal, its end is typed
-        as Ctrl-D, and there is no escape.
+        escape character twice sends it once, with `?` it tells of these. When the input is no
+        terminal, its end is typed as Ctrl-D, and there is no escape.
+
+        Over a freeze of the guest, and while the agent does not answer, it waits; the escape leaves
+        then, too.
 
         SIGTERM and SIGHUP, where they would end the caller, raise `SystemExit` in the meantime, so
         that its terminal becomes as it was.
@@ -122,14 +130,19 @@ class Shell(_Terminal, Blocking):
             stdin: a file descriptor to read from; by default the process's own.
             stdout: a file descriptor to write to; by default the process's own.
             escape: one character; None for no way to leave.
+            timeout: seconds to wait for the end; for ever if None.
 
         Returns: the program's exit code, as `returncode` has it; None after an escape.
 
-        Raises: as `read` and `write`.
+        Raises:
+            ProgramTimeout: it has not ended in time. It goes on until the shell is closed.
+            SpoolLost: the guest has not heard of this client for too long, and hung up.
         """
         from . import terminal
 
-        return terminal.join(self, self._state, stdin=stdin, stdout=stdout, escape=escape)
+        return terminal.join(
+            self, self._state, stdin=stdin, stdout=stdout, escape=escape, timeout=timeout
+        )
 
 
 class AsyncShell(_Terminal, Awaiting):

@@ -35,6 +35,7 @@ def explained(error: AgentNotResponding, transport: object) -> AgentNotRespondin
     with stream:
         if not _unread(stream):
             found = AgentBusy(error.text)
+            found.taken = True
             found.hint = (
                 "the request was taken: is the agent at a long command or stopped, "
                 "or the guest paused?"

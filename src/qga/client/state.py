@@ -1,4 +1,4 @@
-"""What `client.state()` says of an agent: one word, and a sentence that explains it."""
+"""What `client.state()` says of an agent, and `client.wait_down()` of a guest that was."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ class State:
 
     def __str__(self) -> str:
         return f"{self.word}: {self.sentence}"
+
+
+class Down(StrEnum):
+    """How it is known that a guest is down.
+
+    Attributes:
+        OFF: its machine does not run: the machine's end of the channel is gone.
+        SILENT: nobody answers, and the channel is still there: the guest is halted or asleep, or
+            only its agent is gone.
+        BACK: it has been down, and was booted again.
+    """
+
+    OFF = "off"
+    SILENT = "silent"
+    BACK = "back"

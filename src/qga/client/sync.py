@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .frozen import Freeze
     from .guestfile import GuestFile
     from .target import Target
+    from .trace import Trace
     from .transports import RequestTransport, Transport
 
     R = TypeVar("R")
@@ -41,6 +42,7 @@ def connect(
     *,
     timeout: float | None = None,
     wait: float | None = None,
+    trace: Trace | None = None,
 ) -> Client:
     r"""Open the channel to an agent.
 
@@ -62,6 +64,7 @@ def connect(
         timeout: what the client's calls may take unless they say otherwise, in seconds; None for
             what the targets file says of a name, or else 30.
         wait: wait so many seconds until the agent is ready, as `Client.wait_ready` does.
+        trace: a function that is told of each request and reply, a `TraceEvent`; `print` will do.
 
     Raises:
         InvalidTarget: *target* is none.
@@ -69,6 +72,10 @@ def connect(
         WaitTimeout: the agent was not ready in time.
     """
     target, timeout = settled(target, timeout)
+    if trace is not None:
+        from .trace import traced
+
+        target = traced(target, trace)
     client = Client(target.open, timeout=timeout, target=str(target))
     try:
         if wait is None:
@@ -353,7 +360,7 @@ class Client(Blocking, Operations):
     def _execute_all(self, step: Together, deadline: Deadline) -> list[Any]:
         requests = [results.request(command)[:2] for command in step.commands]
         replies = self._use(deadline, lambda channel: channel.exchange_all(requests, deadline))
-        return results.all_results(step.commands, replies)
+        return results.all_results(step, replies)
 
     def _use(self, deadline: Deadline, use: Callable[[Channel], R], *, tidy: bool = True) -> R:
         """Wait for the calls of other threads, within the call's time; *use* the channel."""

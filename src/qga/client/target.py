@@ -3,7 +3,9 @@
 This is the one place that knows the rules:
 
     target      SCHEME:..., as `schemes` lists them
-                NAME, from a file of targets (`targetsfile`), without a colon or slash
+                NAME, without a colon or slash: from a file of targets (`targetsfile`), or else
+                that of a domain or a socket of this machine (`lookup`)
+                a path that begins with `/`, `./` or `../`, or that of a socket: unix:PATH
     guest file  TARGET:PATH
                 what follows the last `:/` is the path, with its slash
                 NAME:PATH
@@ -12,7 +14,8 @@ This is the one place that knows the rules:
                 everything after the colon is the path; the target is in QGA_TARGET
 
 So in `unix:/run/vm.sock:/etc/hosts` the path is `/etc/hosts`. A path that itself holds `:/` can be
-told in the last two forms only, one that does not begin with a slash in the last.
+told in the last two forms only, one that does not begin with a slash in the last. A path as the
+target of a guest file has to be written with `unix:`: `./x:/y` is a local file.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from .aiotransports import AsyncRequestTransport, AsyncTransport
     from .deadline import Deadline
+    from .lookup import NamedWay
     from .transports import RequestTransport, Transport, Way
 
 VARIABLE = "QGA_TARGET"
@@ -49,42 +53,71 @@ class Target:
         >>> target = qga.Target("vsock:42:9000")
         >>> str(target)
         'vsock:42:9000'
-        >>> qga.Target("/run/vm1/qga.sock")
-        Traceback (most recent call last):
-        qga.errors.InvalidTarget: '/run/vm1/qga.sock' is not a target; do you mean unix:...
+        >>> qga.Target("/run/vm1/qga.sock").full
+        'unix:/run/vm1/qga.sock'
 
     Args:
         text: the target as the user writes it.
+        full: what it stands for, if that is known.
 
     Attributes:
         text: the same.
-        full: the same, or what the targets file has for that name.
         timeout: what the targets file says that calls may take, in seconds; None if it does not.
+        where: the targets file that has this name, and the key; empty if none has.
 
     Raises:
         InvalidTarget: *text* is not a target, or the targets file is wrong; the text of the error
             says why.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = self.full = text
+    def __init__(self, text: str, *, full: str | None = None) -> None:
+        self.text = text
         self.timeout: float | None = None
+        self._named: NamedWay | None = None
         settings: Mapping[str, Any] = {}
-        where = ""
-        if _is_name(text):
-            from . import targetsfile
+        self.where = ""
+        if full is None:
+            full = f"unix:{text}" if _is_path(text) else text
+            if _is_name(text):
+                from . import targetsfile
 
-            entry = targetsfile.find(text)
-            if entry is None:
-                raise targetsfile.unknown(text)
-            self.full, self.timeout = entry.target, entry.timeout
-            settings, where = entry.settings, entry.where
+                entry = targetsfile.find(text)
+                if entry is None:
+                    from . import lookup
+
+                    self._way: Way
+                    self._way = self._named = lookup.NamedWay(text)
+                    return
+                full, self.timeout = entry.target, entry.timeout
+                settings, self.where = entry.settings, entry.where
+        self._full = full
         try:
-            self._way = _parse(self.full, settings)
+            self._way = _parse(full, settings)
         except InvalidTarget as error:
-            if where:
-                raise InvalidTarget(f"{where}: {error}") from None
+            if self.where:
+                raise InvalidTarget(f"{self.where}: {error}") from None
             raise
+
+    @property
+    def full(self) -> str:
+        """The same, or what that name or path stands for. Which domain or socket a name is that no
+        file has shows when the channel has been opened, or after `find`.
+
+            >>> qga.Target("./vm.sock").full
+            'unix:./vm.sock'
+        """
+        return self._full if self._named is None else self._named.full
+
+    def find(self) -> None:
+        """Find out what a name is, if that is not known yet; it may take some seconds.
+
+            >>> qga.Target("vsock:42:9000").find()
+
+        Raises:
+            InvalidTarget: nothing has that name.
+        """
+        if self._named is not None:
+            self._named.find()
 
     def __str__(self) -> str:
         return self.text
@@ -121,16 +154,21 @@ class Target:
             raise self._explained(error) from error
 
     def _explained(self, error: TransportError | AgentTimeout) -> NoChannel | AgentNotResponding:
-        what = self.text if self.full == self.text else f"{self.text} ({self.full})"
+        what = (
+            self.text
+            if self.full in {self.text, f"unix:{self.text}"}
+            else f"{self.text} ({self.full})"
+        )
         text = f"cannot open {what}: {error.text}"
         if isinstance(error, TransportError):
             from . import hints
 
             failure = NoChannel(text)
-            failure.hint = hints.opening(self.text, error.__cause__) or error.hint
+            failure.hint = hints.opening(self.full, error.__cause__) or error.hint
+            failure.off, failure.asleep = hints.down(self.full, error)
             return failure
         # A unix socket that is there and takes no connection has its queue full of others.
-        return AgentBusy(text) if self.text.startswith("unix:") else AgentNotResponding(text)
+        return AgentBusy(text) if self.full.startswith("unix:") else AgentNotResponding(text)
 
 
 def settled(target: str | Target | None, timeout: float | None) -> tuple[Target, float]:
@@ -164,12 +202,19 @@ def from_environment() -> Target:
 
 
 def names_target(text: str) -> bool:
-    """Whether *text* is meant as a target: it begins as one does, or is a name that there is."""
+    """Whether *text* is meant as a target: it begins as one does, or is a name that there is, or
+    the path of a socket.
+    """
     if _is_name(text):
-        from . import targetsfile
+        try:
+            Target(text).find()
+        except InvalidTarget:
+            from . import targetsfile
 
-        return targetsfile.find(text) is not None
-    return scheme_of(text) is not None
+            # What a file has wrong is told where it is used.
+            return targetsfile.find(text) is not None
+        return True
+    return scheme_of(text) is not None or _is_socket(text)
 
 
 def names_guest_file(text: str) -> bool:
@@ -194,9 +239,10 @@ def split_path(text: str) -> tuple[Target, str]:
             raise InvalidTarget("no path after the colon")
         return from_environment(), text[1:]
     if not names_guest_file(text):
+        path = text.rpartition(":/")[0]
+        example = text if path and _is_socket(path) else "/run/vm.sock:/etc/hostname"
         raise InvalidTarget(
-            f"{text!r} is not TARGET:PATH, as in unix:/run/vm.sock:/etc/hostname "
-            f"(or :PATH when {VARIABLE} is set)"
+            f"{text!r} is not TARGET:PATH, as in unix:{example} (or :PATH when {VARIABLE} is set)"
         )
     if scheme_of(text) is None:
         name, _, path = text.partition(":")
@@ -212,11 +258,27 @@ def _is_name(text: str) -> bool:
     return bool(text) and ":" not in text and "/" not in text
 
 
+def _is_path(text: str) -> bool:
+    """Whether *text* can only be a path, or is that of a socket."""
+    return text.startswith(("/", "./", "../")) or (
+        "/" in text and scheme_of(text) is None and _is_socket(text)
+    )
+
+
+def _is_socket(text: str) -> bool:
+    import stat
+
+    try:
+        return stat.S_ISSOCK(os.stat(text).st_mode)  # noqa: PTH116 - pathlib takes time to load
+    except (OSError, ValueError):
+        return False
+
+
 def _parse(text: str, settings: Mapping[str, Any]) -> Way:
     scheme = scheme_of(text)
     if scheme is None:
-        hint = f"; do you mean unix:{text}?" if text.startswith("/") else f": use {grammar()}"
-        raise InvalidTarget(f"{text!r} is not a target{hint}")
+        hint = "; there is no socket of that path" if "/" in text else ""
+        raise InvalidTarget(f"{text!r} is not a target: use {grammar()}{hint}")
     rest = text.partition(":")[2]
     if not rest:
         raise InvalidTarget(f"{text!r} lacks what follows the colon: use {scheme.form}")

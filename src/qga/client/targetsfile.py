@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -116,6 +115,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             readable_by_all = os.fstat(file.fileno()).st_mode & stat.S_IROTH
+            import tomllib  # not light, and there may be no such file
+
             content = tomllib.load(file)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -305,7 +305,9 @@ class FakeAgent(Commands):
 
     def _check_running(self) -> None:
         if not self.running:
-            raise NoChannel("no agent: this one has been killed")
+            gone = NoChannel("no agent: this one has been killed")
+            gone.off = True
+            raise gone
 
     def _plug(self, listener: Callable[[], None] | None) -> Line:
         with self._lock:
@@ -324,6 +326,7 @@ class FakeAgent(Commands):
         self.kill()
         if mode == "reboot":
             self._thaw()
+            self.guest._boot(self.files)  # noqa: SLF001 - parts of one thing
             self.start()
 
     # From a message to its reply.

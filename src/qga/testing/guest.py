@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from qga import protocol
 from qga.errors import CommandError
@@ -176,11 +177,22 @@ class Guest:
             f'VERSION_ID="{self.os.version_id}"\nVERSION="{self.os.version}"\nID={self.os.id}\n'
         ).encode()
         files["/proc/uptime"] = b"4242.42 8484.84\n"
+        files["/proc/meminfo"] = (
+            b"MemTotal:        2048000 kB\nMemFree:          512000 kB\n"
+            b"MemAvailable:    1536000 kB\nBuffers:           64000 kB\n"
+            b"Cached:          960000 kB\nSwapTotal:       1024000 kB\n"
+            b"SwapFree:        1024000 kB\n"
+        )
         files["/proc/sys/kernel/random/boot_id"] = b"5b2c0f7e-8f3a-4c65-9a51-3f0c9d1e7a42\n"
         for home in self.accounts.values():
             files.mkdir(home)
         for path in ("/run", "/srv", "/tmp", "/var/log", "/var/tmp"):  # noqa: S108 - the guest's
             files.mkdir(path)
+
+    def _boot(self, files: Files) -> None:
+        """Change what another boot changes."""
+        files["/proc/sys/kernel/random/boot_id"] = f"{uuid4()}\n".encode()
+        files["/proc/uptime"] = b"4.20 3.90\n"
 
     # The commands.
 

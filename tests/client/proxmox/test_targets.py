@@ -8,7 +8,8 @@ import pytest
 
 import qga
 from qga.cli.app import run
-from qga.client import proxmox
+from qga.client import TraceEvent, probing, proxmox
+from qga.client.doctor import diagnose
 from tests.support.proxmox import Server
 from tests.support.proxmox.server import TOKEN
 
@@ -69,3 +70,26 @@ def test_the_command_line(server: Server, directory: Path, capfd: Any) -> None:
     assert "lsblk" in capfd.readouterr().err
     assert run(["targets", "pve:"]) == 0
     assert "pve:node2/101" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("_environment")
+def test_the_doctor(server: Server) -> None:
+    events: list[TraceEvent] = []
+    found = diagnose("pve:node1/100", timeout=30, trace=events.append)
+    assert found.reached
+    steps = {finding.step: finding for finding in found.findings}
+    assert steps["API"].text.startswith("the API token ")
+    assert steps["API"].text.endswith(" about VM 100 on node1")
+    assert steps["file systems"].grade == "ok"
+    assert any(event.text.startswith("guest-info {") for event in events)
+    assert TOKEN not in repr((found, events))
+
+
+@pytest.mark.usefixtures("_environment")
+def test_the_doctor_where_no_agent_runs(lone_server: Server) -> None:
+    found = diagnose("pve:node1/100", timeout=30)
+    assert not found.reached
+    assert found.findings[-1].step == "agent"
+    assert "does not answer Proxmox" in found.findings[-1].text
+    assert probing.probe(qga.Target("pve:node1/100"), 30) == "not answering"
+    assert diagnose("pve:other/100", timeout=30).findings[-1].step == "channel"

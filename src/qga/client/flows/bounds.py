@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from qga.client.completed import ProgramTimeout
+from qga.client.completed import CannotExecute, ProgramTimeout
 from qga.client.deadline import TIMEOUT
 from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError
 
@@ -65,13 +65,12 @@ def ignoring_errors(commands: Sequence[Command[Any]]) -> Flow[None]:
 
 
 def refused(args: Any, number: int, directory: str) -> GuestOSError:
+    why = f"cannot be used: {os.strerror(number)}"
     if directory:
-        what = f"the directory {directory!r}"
-    else:
-        first = args if isinstance(args, str | bytes) else args[0]
-        what = f"the program {os.fsdecode(first)!r}"
-    error = GuestOSError(f"{what} cannot be used: {os.strerror(number)}", number)
-    if not directory and isinstance(args, str) and number == errno.ENOENT and " " in args:
+        return GuestOSError(f"the directory {directory!r} {why}", number)
+    first = args if isinstance(args, str | bytes) else args[0]
+    error = CannotExecute(f"the program {os.fsdecode(first)!r} {why}", number)
+    if isinstance(args, str) and number == errno.ENOENT and " " in args:
         error.hint = "a program with arguments is a list, and a text for a shell takes shell=True"
     return error
 

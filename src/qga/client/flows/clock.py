@@ -45,7 +45,7 @@ def time_offset(*, samples: int = 5, timeout: float | None = None) -> Flow[TimeO
     return TimeOffset((low + high) / 2e9, (high - low) / 2e9 + 1e-6, round_trip / 1e9)
 
 
-def sync_time(*, timeout: float | None = None) -> Flow[TimeSync]:
+def sync_time(*, rtc: bool = False, timeout: float | None = None) -> Flow[TimeSync]:
     """Set the guest's clock to this machine's, as after the guest was suspended or restored.
 
     The agent sets the hardware clock too. Guests without the program `hwclock` have none set: with
@@ -57,6 +57,7 @@ def sync_time(*, timeout: float | None = None) -> Flow[TimeSync]:
         0
 
     Args:
+        rtc: set it to the guest's own hardware clock, which the host keeps right, instead.
         timeout: seconds for each call; the client's own if None.
 
     Raises:
@@ -66,7 +67,8 @@ def sync_time(*, timeout: float | None = None) -> Flow[TimeSync]:
     refused: CommandError | None = None
     try:
         # It is set when the request has arrived: half a round trip from now.
-        yield SetTime(time=time.time_ns() + int(before.round_trip * 1e9 / 2))
+        now = None if rtc else time.time_ns() + int(before.round_trip * 1e9 / 2)
+        yield SetTime(time=now)
     except (CommandDisabled, CommandNotFound):
         raise
     except CommandError as error:

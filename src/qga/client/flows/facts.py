@@ -41,7 +41,7 @@ from .steps import Timeout
 from .transfer import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from qga.protocol.accounts import User as WireUser
     from qga.protocol.network import NetworkInterface, NetworkRoute
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 # The agent cannot do it, or may not: another way may be open.
 _CLOSED = (CommandNotFound, CommandDisabled, Unsupported)
 
+ROUTE_FILES = ("/proc/net/route", "/proc/net/ipv6_route")
 _REJECT = 0x200  # a route that refuses
 _NO_MAC = "00:00:00:00:00:00"
 
@@ -70,26 +71,28 @@ def interfaces(*, timeout: float | None = None) -> Flow[list[Interface]]:
     Args:
         timeout: seconds for each call; the client's own if None.
     """
-    import ipaddress
-
     yield Timeout(timeout)
     listed: list[NetworkInterface] = yield GetInterfaces()
-    found = []
-    for one in listed:
-        mac = None if one.hardware_address in (None, "", _NO_MAC) else one.hardware_address
-        addresses = tuple(
-            Address(
-                ipaddress.ip_address(address.ip_address.partition("%")[0]),
-                address.prefix,
-                one.name,
-                mac,
-            )
-            for address in one.ip_addresses or ()
+    return [interface_of(one) for one in listed]
+
+
+def interface_of(one: NetworkInterface) -> Interface:
+    """The interface that an agent has told of."""
+    import ipaddress
+
+    mac = None if one.hardware_address in (None, "", _NO_MAC) else one.hardware_address
+    addresses = tuple(
+        Address(
+            ipaddress.ip_address(address.ip_address.partition("%")[0]),
+            address.prefix,
+            one.name,
+            mac,
         )
-        counted = one.statistics
-        received, sent = (counted.rx_bytes, counted.tx_bytes) if counted else (None, None)
-        found.append(Interface(one.name, mac, addresses, received, sent))
-    return found
+        for address in one.ip_addresses or ()
+    )
+    counted = one.statistics
+    received, sent = (counted.rx_bytes, counted.tx_bytes) if counted else (None, None)
+    return Interface(one.name, mac, addresses, received, sent)
 
 
 def addresses(
@@ -134,18 +137,32 @@ def address(family: int | None = None, *, timeout: float | None = None) -> Flow[
 
 def _default_routes() -> Flow[dict[tuple[int, str], int]]:
     """The metric of the default route, by version of IP and interface; nothing if unknown."""
-    found: list[tuple[int, str, int]] = []
     try:
         routes: list[NetworkRoute] = yield GetRoute()
-        found = list(_listed_defaults(routes))
     except (CommandError, Unsupported):
         # Agents before 9.1; and those that fail where the kernel has no IPv6.
-        for path, parse in (("/proc/net/route", _four), ("/proc/net/ipv6_route", _six)):
+        held: dict[str, str] = {}
+        for path in ROUTE_FILES:
             try:
-                text = yield from _text(path)
+                held[path] = yield from text_of(path)
             except (CommandError, Unsupported):
                 continue
-            found += parse(text)
+        return defaults_in(held)
+    return defaults_of(routes)
+
+
+def defaults_in(held: Mapping[str, str]) -> dict[tuple[int, str], int]:
+    """The same as `defaults_of`, of what the `ROUTE_FILES` hold."""
+    four, six = (held.get(path, "") for path in ROUTE_FILES)
+    return _best([*_four(four), *_six(six)])
+
+
+def defaults_of(routes: list[NetworkRoute]) -> dict[tuple[int, str], int]:
+    """The metric of the default route, by version of IP and interface, of an agent's *routes*."""
+    return _best(_listed_defaults(routes))
+
+
+def _best(found: Iterable[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
     best: dict[tuple[int, str], int] = {}
     for version, interface, metric in found:
         key = version, interface
@@ -206,12 +223,16 @@ def filesystems(*, timeout: float | None = None) -> Flow[list[FileSystem]]:
             measured = yield from _df(unknown)
         except (CommandError, Unsupported):
             pass  # left unknown
-    found = []
-    for one in listed:
-        total, used = measured.get(one.mountpoint, (one.total_bytes, one.used_bytes))
-        disks = tuple(disk.dev for disk in one.disk if disk.dev)
-        found.append(FileSystem(one.mountpoint, one.name, one.type, total, used, disks))
-    return found
+    return [filesystem_of(one, measured) for one in listed]
+
+
+def filesystem_of(
+    one: FilesystemInfo, measured: Mapping[str, tuple[int, int]] | None = None
+) -> FileSystem:
+    """The file system that an agent has told of, with its use as *measured* by mount point."""
+    total, used = (measured or {}).get(one.mountpoint, (one.total_bytes, one.used_bytes))
+    disks = tuple(disk.dev for disk in one.disk if disk.dev)
+    return FileSystem(one.mountpoint, one.name, one.type, total, used, disks)
 
 
 def _df(mountpoints: Sequence[str]) -> Flow[dict[str, tuple[int, int]]]:
@@ -240,9 +261,12 @@ def users(*, timeout: float | None = None) -> Flow[list[User]]:
     """
     yield Timeout(timeout)
     listed: list[WireUser] = yield GetUsers()
-    return [
-        User(one.user, datetime.fromtimestamp(one.login_time, UTC), one.domain) for one in listed
-    ]
+    return [user_of(one) for one in listed]
+
+
+def user_of(one: WireUser) -> User:
+    """The user that an agent has told of."""
+    return User(one.user, datetime.fromtimestamp(one.login_time, UTC), one.domain)
 
 
 def os(*, timeout: float | None = None) -> Flow[OperatingSystem]:
@@ -261,6 +285,11 @@ def os(*, timeout: float | None = None) -> Flow[OperatingSystem]:
         told: OsInfo = yield GetOsInfo()
     except _CLOSED as error:
         return (yield from _os_by_files(error))
+    return system_of(told)
+
+
+def system_of(told: OsInfo) -> OperatingSystem:
+    """The operating system that an agent has told of."""
     return OperatingSystem(
         pretty_name=told.pretty_name,
         id=told.id,
@@ -277,20 +306,20 @@ def os(*, timeout: float | None = None) -> Flow[OperatingSystem]:
 
 def _os_by_files(refused: QgaError) -> Flow[OperatingSystem]:
     try:
-        release = yield from _text("/proc/sys/kernel/osrelease")
-        version = yield from _text("/proc/sys/kernel/version")
+        release = yield from text_of("/proc/sys/kernel/osrelease")
+        version = yield from text_of("/proc/sys/kernel/version")
     except QgaError:
         raise refused from None
     about: dict[str, str] = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         try:
-            about = dict(_assignments((yield from _text(path))))
+            about = dict(_assignments((yield from text_of(path))))
             break
         except GuestOSError:
             continue
     machine = None
     try:
-        machine = yield from _text("/proc/sys/kernel/arch")
+        machine = yield from text_of("/proc/sys/kernel/arch")
     except GuestOSError:  # kernels before 6.1
         try:
             done = yield from script("uname -m")
@@ -338,7 +367,7 @@ def hostname(*, timeout: float | None = None) -> Flow[str]:
         return told.host_name
     except _CLOSED as error:  # agents before 2.10
         try:
-            return (yield from _text("/proc/sys/kernel/hostname")).strip()
+            return (yield from text_of("/proc/sys/kernel/hostname")).strip()
         except QgaError:
             raise error from None
 
@@ -353,7 +382,7 @@ def uptime(*, timeout: float | None = None) -> Flow[float]:
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    return float((yield from _text("/proc/uptime")).split()[0])
+    return float((yield from text_of("/proc/uptime")).split()[0])
 
 
 def boot_id(*, timeout: float | None = None) -> Flow[str]:
@@ -366,10 +395,10 @@ def boot_id(*, timeout: float | None = None) -> Flow[str]:
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    return (yield from _text("/proc/sys/kernel/random/boot_id")).strip()
+    return (yield from text_of("/proc/sys/kernel/random/boot_id")).strip()
 
 
-def _text(path: str) -> Flow[str]:
+def text_of(path: str) -> Flow[str]:
     """The content of a file, by the file commands or else by a program."""
     try:
         data: bytes = yield from read_file(path)

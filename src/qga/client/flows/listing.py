@@ -1,4 +1,4 @@
-"""The files in directories of the guest. For `Files`.
+"""The files in directories of the guest. For `Files`, and for `finding`.
 
 Names may hold any byte but a slash and NUL. So a record of stat begins with two slashes: a path as
 find makes it from one of ours never has two in a row. What symlinks lead to follows behind a NUL.
@@ -14,6 +14,7 @@ from qga.errors import GuestOSError, ProtocolError
 
 from .answer import answer, answers
 from .asking import complaints, fail, full, needs, reason, shown, told
+from .attributes import THERE
 from .steps import Timeout
 
 if TYPE_CHECKING:
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
     # A path, what stat says of it, and what it leads to.
     _Found: TypeAlias = tuple[bytes, bytes, bytes | None]
 
-# $1 is the directory, $2 the format, $3 the depth or nothing, $4 something if on one file system.
-# Only GNU find tells what links lead to; otherwise each has a readlink for itself.
+# $1 is where to begin, $2 the format, $3 the depth or nothing, $4 something if on one file system,
+# $5 and so on are tests of find. Only GNU find tells what links lead to; otherwise each has a
+# readlink for itself.
 _LIST = f"""{needs("find", "stat")}
-find "$1/." ${{3:+-maxdepth $3}} ${{4:+-xdev}} -exec stat -c "//$2 %n" {{}} +
+start=$1 form=$2 depth=$3 one=$4
+shift 4
+look() {{ find "$start" ${{depth:+-maxdepth $depth}} ${{one:+-xdev}} "$@"; }}
+look "$@" -exec stat -c "//$form %n" {{}} +
 code=$?
 printf '\\0'
 {{
     if find / -prune -printf ''; then
-        find "$1/." -mindepth 1 ${{3:+-maxdepth $3}} ${{4:+-xdev}} -type l -printf '%p\\0%l\\0'
+        look "$@" -type l -printf '%p\\0%l\\0'
     else
-        find "$1/." -mindepth 1 ${{3:+-maxdepth $3}} ${{4:+-xdev}} -type l -exec sh -c '
+        look "$@" -type l -exec sh -c '
             for l; do printf "%s\\0" "$l"; readlink -n "$l"; printf "\\0"; done' sh {{}} +
     fi
 }} 2>/dev/null
@@ -64,9 +69,9 @@ def list_directory(path: GuestPath, *, timeout: float | None = None) -> Flow[lis
         GuestOSError: there is no such directory, or the agent may not look; `errno` tells.
     """
     yield Timeout(timeout)
-    entries, errors = yield from _found(full(path), FORMAT, "1")
-    if errors:
-        raise errors[0]
+    entries, failures = yield from _found(full(path), FORMAT, "1")
+    if failures:
+        raise failures[0]
     return entries
 
 
@@ -102,10 +107,10 @@ def walk(
         raise ValueError(f"max_depth is at least 1, not {max_depth}")
     where = full(path)
     depth = "" if max_depth is None else str(max_depth)
-    entries, errors = yield from _found(where, NAMELESS, depth, "x" if one_file_system else "")
-    if errors and not entries:
-        raise errors[0]
-    for error in errors:
+    entries, failures = yield from _found(where, NAMELESS, depth, "x" if one_file_system else "")
+    if failures and not entries:
+        raise failures[0]
+    for error in failures:
         if on_error:
             on_error(error)
     return entries
@@ -117,25 +122,56 @@ def _found(
     """The files below *path*, and why some are missing that should be there."""
     base = path.rstrip(b"/")
     what = f"list {told(path)}"
-    done = yield from answer(_LIST, base, form, depth, one_file_system)
-    records, _, linked = done.out.partition(b"\0")
-    _, *found = records.split(b"//")
+    done = yield from answer(_LIST, base + b"/.", form, depth, one_file_system)
+    found = _records(done)
     if not found:  # not even the directory itself
         fail(what, done)
+    prefix = base + b"/./"
+    below = [
+        (base + b"/" + name.removeprefix(prefix), numbers, target)
+        for name, numbers, target in found
+        if name.startswith(prefix)  # it is not the directory itself
+    ]
+    return (yield from _entries(what, below, named=form == NAMELESS)), errors(what, done)
+
+
+def search(
+    path: bytes, tests: tuple[str, ...], *, depth: str, one_file_system: bool
+) -> Flow[tuple[list[FileEntry], list[GuestOSError]]]:
+    """The files among *path* and all below it that pass *tests*, and why some may be missing."""
+    what = f"search {told(path)}"
+    one = "x" if one_file_system else ""
+    words = ("(", *tests, ")") if tests else ()
+    done = yield from answer(f"{THERE}{_LIST}", path, NAMELESS, depth, one, *words)
+    if b"\0" not in done.out:  # find was not even asked
+        fail(what, done)
+    failures = errors(what, done)
+    found = _records(done)
+    if not found and failures and failures[0].errno is None:
+        fail(what, done)  # it does not know the tests
+    return (yield from _entries(what, found, named=True)), failures
+
+
+def _records(done: Output) -> list[_Found]:
+    """What the script has told of files, by the paths that find has made."""
+    records, _, linked = done.out.partition(b"\0")
     names = linked.split(b"\0")
     targets = dict(zip(names[::2], names[1::2], strict=False))
-    prefix = base + b"/./"
-    files: list[_Found] = []
-    for record in found:
+    found = []
+    for record in records.split(b"//")[1:]:
         numbers, slash, rest = record.partition(b"/")
         name = (slash + rest).removesuffix(b"\n")
-        if name.startswith(prefix):  # it is not the directory itself
-            files.append((base + b"/" + name.removeprefix(prefix), numbers, targets.get(name)))
+        found.append((name, numbers, targets.get(name)))
+    return found
+
+
+def _entries(what: str, files: list[_Found], *, named: bool) -> Flow[list[FileEntry]]:
+    """*files* in the order of their paths; if *named*, with the names of owners in addition."""
     files.sort(key=lambda file: file[0].split(b"/"))
     try:
-        if form == NAMELESS:
+        if named:
             files = yield from _named(files)
-        entries = [
+        return [
             FileEntry(
                 shown(name), parsed(shown(numbers), None if target is None else shown(target))
             )
@@ -143,7 +179,6 @@ def _found(
         ]
     except ValueError as error:
         raise ProtocolError(f"cannot {what}: stat in the guest says {error}") from None
-    return entries, _errors(what, done)
 
 
 def _named(files: list[_Found]) -> Flow[list[_Found]]:
@@ -168,7 +203,7 @@ def _named(files: list[_Found]) -> Flow[list[_Found]]:
     return named
 
 
-def _errors(what: str, done: Output) -> list[GuestOSError]:
+def errors(what: str, done: Output) -> list[GuestOSError]:
     """What the programs say, except for what is not there any more."""
     if not done.code:
         return []

@@ -19,7 +19,6 @@ from qga.errors import (
     QgaError,
     TransportError,
     Unsupported,
-    WaitTimeout,
 )
 from qga.protocol import Exec, FsfreezeStatus, Info, Ping
 from qga.protocol.fsfreeze import FsfreezeState
@@ -28,8 +27,8 @@ from . import facts
 from .asking import told
 from .handle import close_file, open_file
 from .script import outcome, script
-from .steps import GetLimits, Limits, Timeout, Wait
-from .timing import pauses, within
+from .steps import GetLimits, Limits, Timeout
+from .timing import LOOK, NotYet, until, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,12 +49,6 @@ ESSENTIAL = (
     "guest-file-write",
     "guest-file-close",
 )
-
-# How long one look may take while something is waited for, and the pauses between, in seconds. A
-# question that is on its way into a guest that boots is answered when the agent starts; one that is
-# lost with a reboot is not, so it is asked again.
-_LOOK = 5.0
-_FIRST_PAUSE, _LAST_PAUSE = 0.1, 1.0
 
 
 def state(*, needs: str | Iterable[str] | None = None, timeout: float = 5.0) -> Flow[State]:
@@ -83,19 +76,25 @@ def state(*, needs: str | Iterable[str] | None = None, timeout: float = 5.0) -> 
         needs = (needs,)
     try:
         return (yield from within(deadline, _look(needs, deadline)))
-    except AgentBusy as error:
-        return State(Word.BUSY, str(error))
-    except AgentNotResponding as error:
-        return State(Word.NO_AGENT, str(error))
-    except AgentTimeout as error:
-        said = f"the agent has answered before, and now does not: {error.text}"
-        return State(Word.BUSY, f"{said}; is it at a long command, or stopped?")
-    except TransportError as error:
-        return State(Word.NO_CHANNEL, str(error))
-    except ProtocolError as error:
-        return State(Word.NO_AGENT, f"what answers is no guest agent: {error}")
-    except CommandError as error:
-        return State(Word.BLOCKED, f"the agent refuses even this: {error}")
+    except (AgentTimeout, TransportError, ProtocolError, CommandError) as error:
+        return state_by(error)
+
+
+def state_by(error: QgaError) -> State:
+    """How an agent is that a call has failed with *error* for, whatever the call was."""
+    match error:
+        case AgentBusy():
+            return State(Word.BUSY, str(error))
+        case AgentNotResponding():
+            return State(Word.NO_AGENT, str(error))
+        case AgentTimeout():
+            said = f"the agent has answered before, and now does not: {error.text}"
+            return State(Word.BUSY, f"{said}; is it at a long command, or stopped?")
+        case TransportError():
+            return State(Word.NO_CHANNEL, str(error))
+        case ProtocolError():
+            return State(Word.NO_AGENT, f"what answers is no guest agent: {error}")
+    return State(Word.BLOCKED, f"the agent refuses even this: {error}")
 
 
 def _look(needs: Iterable[str] | None, deadline: Deadline) -> Flow[State]:
@@ -164,7 +163,12 @@ def _heard(deadline: Deadline) -> Flow[None]:
                 raise
 
 
-def wait_ready(timeout: float = 60.0, *, needs: str | Iterable[str] = ()) -> Flow[State]:
+def wait_ready(
+    timeout: float = 60.0,
+    *,
+    needs: str | Iterable[str] = (),
+    seen: Callable[[str], object] | None = None,
+) -> Flow[State]:
     """Wait until the agent is ready: it answers, and nothing is frozen.
 
     Opens the channel again and again if need be, so that it does not matter whether the virtual
@@ -178,6 +182,7 @@ def wait_ready(timeout: float = 60.0, *, needs: str | Iterable[str] = ()) -> Flo
         timeout: how many seconds to wait.
         needs: the names of commands that must be enabled, too. What the configuration forbids does
             not change by waiting, so only what is named here is waited for.
+        seen: called with what each look has seen instead: to show how it goes.
 
     Returns: what `state` says in the end.
 
@@ -188,12 +193,12 @@ def wait_ready(timeout: float = 60.0, *, needs: str | Iterable[str] = ()) -> Flo
     deadline = Deadline(timeout)
 
     def look() -> Flow[State]:
-        found = yield from state(needs=needs, timeout=min(_LOOK, deadline.remaining()))
+        found = yield from state(needs=needs, timeout=min(LOOK, deadline.remaining()))
         if not found.ready:
-            raise _NotYet(str(found))
+            raise NotYet(str(found))
         return found
 
-    found: State = yield from _until(deadline, look, "the agent is not ready")
+    found: State = yield from until(deadline, look, "the agent is not ready", seen)
     return found
 
 
@@ -204,6 +209,7 @@ def wait_for(
     file: GuestPath | None = None,
     condition: Callable[[], Flow[Any] | Any] | None = None,
     timeout: float = 60.0,
+    seen: Callable[[str], object] | None = None,
 ) -> Flow[Any]:
     """Wait until something is so in the guest. One thing is to be given.
 
@@ -223,6 +229,7 @@ def wait_for(
             which returns a value or a flow (a generator, carried out to its result). Errors of the
             library that it raises mean "not yet".
         timeout: how many seconds to wait.
+        seen: called with what each look has seen instead: to show how it goes.
 
     Returns: the address; what the command has printed, as `Output`; True for a file; what the
         condition returned.
@@ -250,39 +257,13 @@ def wait_for(
     if len(wanted) != 1:
         raise ValueError("wait for one thing: address, command, file or condition")
     ((what, look),) = wanted
-    return (yield from _until(deadline, look, what))
-
-
-class _NotYet(QgaError):
-    """What was seen instead."""
-
-
-def _until(deadline: Deadline, look: Callable[[], Flow[Any]], what: str) -> Flow[Any]:
-    """Do *look* until it raises nothing; in the end say *what* was wrong."""
-
-    def one() -> Flow[Any]:
-        yield Timeout(_LOOK)
-        return (yield from look())
-
-    pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
-    seen: QgaError | None = None
-    while True:
-        try:
-            return (yield from within(deadline, one()))
-        except QgaError as error:
-            # A look that the end has cut short says less than the one before.
-            if seen is None or deadline.remaining():
-                seen = error
-        if not deadline.remaining():
-            break
-        yield Wait(min(next(pause), deadline.remaining()))
-    raise WaitTimeout(f"{what} after {deadline.seconds:g} s: {seen}") from seen
+    return (yield from until(deadline, look, what, seen))
 
 
 def _address(family: int | None) -> Flow[Any]:
-    found = yield from facts.address(family, timeout=_LOOK)
+    found = yield from facts.address(family, timeout=LOOK)
     if found is None:
-        raise _NotYet("the guest has none yet that could be reached")
+        raise NotYet("the guest has none yet that could be reached")
     return found
 
 
@@ -291,7 +272,7 @@ def _command(command: Sequence[str]) -> Flow[Output]:
     done = yield from outcome(started.pid)
     if done.code:
         said = (done.err.strip() or done.out.strip()).decode(errors="replace").splitlines()
-        raise _NotYet(": ".join([f"exit code {done.code}", *said[-1:]]))
+        raise NotYet(": ".join([f"exit code {done.code}", *said[-1:]]))
     return done
 
 
@@ -303,7 +284,7 @@ def _file(path: GuestPath) -> Flow[bool]:
         yield from close_file((yield from open_file(path, "r")))
         return True
     if done.code:
-        raise _NotYet("it is not there")
+        raise NotYet("it is not there")
     return True
 
 
@@ -312,5 +293,5 @@ def _condition(condition: Callable[[], Flow[Any] | Any]) -> Flow[Any]:
     if isinstance(value, GeneratorType):
         value = yield from value
     if not value:
-        raise _NotYet(f"it returned {value!r}")
+        raise NotYet(f"it returned {value!r}")
     return value

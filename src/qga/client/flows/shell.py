@@ -43,6 +43,9 @@ _EAGER, _SHORTEST, _LONGEST = 0.05, 0.001, 0.1
 # may then take to hear of it.
 _GRACE, _ECHO = 2.0, 5.0
 
+# How long each command of a close may take where the agent has not answered a moment ago.
+_HURRY = 1.0
+
 # Which program can hold a terminal, and whether it tells how the terminal's program ended.
 FIND = r"""
 if python3 -I -S -c 'import pty, select' >/dev/null 2>&1; then echo python3
@@ -61,6 +64,10 @@ entry=$(getent passwd "$(id -u)" || grep "^$(id -un):" /etc/passwd)
 IFS=: read -r user _ _ _ _ home shell <<.
 $entry
 .
+if [ -z "$LANG$LC_ALL" ]; then
+LANG=$(sed -n 's/^LANG=//p' /etc/locale.conf /etc/default/locale 2>/dev/null | tr -d "\\"'")
+export LANG="${LANG:-C.UTF-8}"
+fi
 [ -x "$shell" ] || shell=/bin/sh
 printf '%%s %%s\\n' "$(tty)" $$
 %s%s
@@ -106,6 +113,7 @@ class Session:
 
     Attributes:
         running: the program that holds it.
+        hurried: whether `close` is to take no more than moments, for the agent did not answer.
         terminal: its name in the guest, as /dev/pts/3.
         pid: the process id of the program in it.
         returncode: how that ended; None while that has not been seen.
@@ -116,6 +124,7 @@ class Session:
         self.terminal = ""
         self.pid = 0
         self.returncode: int | None = None
+        self.hurried = False
         self._active = time.monotonic()
         self._looking = False
         self._closed = False
@@ -174,19 +183,26 @@ class Session:
         meantime is kept for `read`.
         """
         typed = memoryview(data).cast("B")
+        while typed:
+            taken = yield from self.offer(typed)
+            typed = typed[taken:]
+            if not taken:
+                yield from self._look()
+                yield Wait(self.pause)
+
+    def offer(self, data: bytes | memoryview) -> Flow[int]:
+        """Type the beginning of *data*, as much as is taken now; return how many bytes that is."""
         stdin = self.running.input
         assert stdin is not None  # noqa: S101 - it was started with one
+        if self.returncode is not None:
+            return len(data)  # lost, as at every terminal
         try:
-            while typed and self.returncode is None:
-                taken = yield from stdin.offer(typed)
-                typed = typed[taken:]
-                if taken:
-                    self._active = time.monotonic()
-                else:
-                    yield from self._look()
-                    yield Wait(self.pause)
+            taken = yield from stdin.offer(memoryview(data))
         except StdinClosed:
-            pass  # its end is told by `read`
+            return len(data)  # its end is told by `read`
+        if taken:
+            self._active = time.monotonic()
+        return taken
 
     def resize(self, rows: int, columns: int) -> Flow[None]:
         r"""Change the terminal's size; the program in the foreground is told so by SIGWINCH.
@@ -234,7 +250,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        yield Timeout(None, despite=True)
+        yield Timeout(_HURRY if self.hurried else None, despite=True)
         try:
             if self.returncode is None:
                 yield from self._hang_up()

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from qga.client.completed import StdinClosed
-from qga.errors import BadArgument, CommandError, GuestOSError
+from qga.errors import AgentTimeout, BadArgument, CommandError, GuestOSError
 from qga.protocol import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
 
 from .steps import CHUNK, GetLimits, Limits, Together, Wait
@@ -144,7 +144,11 @@ class Input:
         self._line = b"%d %d %s\n" % (self._sent, length, text)
         self._sent += 1
         self._told = False
-        yield from self._tell()
+        try:
+            yield from self._tell()
+        except AgentTimeout:
+            # The piece is on its way, and not to be sent again: it is told of by the next call.
+            pass
 
     def _tell(self) -> Flow[None]:
         """Tell the feeder of the last piece; it does not mind to be told twice."""

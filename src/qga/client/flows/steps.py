@@ -101,13 +101,14 @@ class Together:
 
     Up to 4 KiB of requests are sent before the first reply is awaited, where the channel can do
     that, so keep them few and small. If some fail, the first error is raised when all replies are
-    there.
+    there; or each is in its place among the results where they are *optional*.
     """
 
-    __slots__ = ("commands",)
+    __slots__ = ("commands", "optional")
 
-    def __init__(self, commands: Sequence[Command[Any]]) -> None:
+    def __init__(self, commands: Sequence[Command[Any]], *, optional: bool = False) -> None:
         self.commands = commands
+        self.optional = optional
 
 
 class Series:

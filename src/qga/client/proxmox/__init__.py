@@ -110,7 +110,11 @@ def listing(where: str, timeout: float) -> list[Known]:
 def _machines(settings: Settings, prefix: str, timeout: float) -> list[Known]:
     found = ProxmoxWay(settings).machines(Deadline(timeout))
     known = [
-        Known(f"{prefix}{entry['node']}/{entry['vmid']}", str(entry.get("name", entry["vmid"])))
+        Known(
+            f"{prefix}{entry['node']}/{entry['vmid']}",
+            str(entry.get("name", entry["vmid"])),
+            source="pve",
+        )
         for entry in found
         if entry.get("status") == "running"
     ]

@@ -122,7 +122,9 @@ def _internal(what: str, message: str, settings: Settings) -> QgaError:
             " and start it"
         )
     if re.search(r"VM \d+ (?:is )?not running", message):
-        return NoChannel(f"{machine} is not running: start it")
+        stopped = NoChannel(f"{machine} is not running: start it")
+        stopped.off = True
+        return stopped
     if message.startswith("Configuration file ") and "does not exist" in message:
         return NoChannel(
             f"there is no {machine}: it may have been moved to another node ({message})"

@@ -1,0 +1,147 @@
+"""`qga exec`: a program of the guest, as if it ran here; or of many guests.
+
+Here are its words; `executing` runs it, `shelling` in a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from qga.client.target import VARIABLE, names_target
+
+from . import fleet
+from .executing import Program, Run, Source, has_input
+from .forwarding import Signals
+from .options import WithProgram, behind_dashes, with_settings_but_timeout
+
+if TYPE_CHECKING:
+    from .options import Settings
+
+EPILOG = """\
+\b
+EXAMPLES
+  qga exec web -- uptime
+  qga exec web -u postgres -w /var/lib/postgresql -- psql -l
+  qga exec web -- sh -c 'tar -C /etc -c . | gzip' > etc.tar.gz
+  mysqldump shop | qga exec db -- mysql shop
+  qga exec web -- top            in a terminal, as it comes from one
+  qga exec --all -- uptime
+  qga exec -l 'web*,db' --timeout 60 -- systemctl is-active sshd
+"""
+
+
+class WithWords(WithProgram):
+    """Finds where the program begins when no `--` stands before it.
+
+    That is the first word that is no option and no target. What follows is the program's own.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args or any(name in args for name in ctx.help_option_names):
+            return super().parse_args(ctx, args)
+        begins = self._first_word(ctx, args, 0)
+        many = any(word.startswith(("-l", "--limit", "--all")) for word in args[:begins])
+        if begins < len(args) and not many:
+            word = args[begins]
+            if names_target(word) or not os.environ.get(VARIABLE):
+                begins = self._first_word(ctx, args, begins + 1)
+        if begins == len(args):
+            return super().parse_args(ctx, args)
+        return super().parse_args(ctx, [*args[:begins], "--", *args[begins:]])
+
+    def _first_word(self, ctx: click.Context, args: list[str], start: int) -> int:
+        """The place of the first word from *start* on that is no option, nor belongs to one."""
+        parser = self.make_parser(ctx)
+        parser.allow_interspersed_args = False
+        words = parser.parse_args(args[start:])[0].get("words")
+        # Where there are none, click has something of its own for that.
+        return len(args) - (len(words) if isinstance(words, tuple) else 0)
+
+
+@click.command(cls=WithWords, short_help="Run a program in the guest.", epilog=EPILOG)
+@click.option("-i", "--interactive", is_flag=True, help="Pass on standard input in any case.")
+@click.option(
+    "-t/-T",
+    "--tty/--no-tty",
+    "tty",
+    default=None,
+    help="Give the program a terminal, or none. By default it gets one if standard input and output"
+    " are terminals.",
+)
+@click.option("-n", "--no-stdin", is_flag=True, help="Do not read standard input.")
+@click.option("-u", "--user", metavar="USER", help="Whom the program runs as.")
+@click.option("-w", "--workdir", metavar="DIR", help="The guest's directory that it begins in.")
+@click.option(
+    "-e",
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="A variable for it; without a value, that of this process.",
+)
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long the program may run: then it is ended, and the exit code is 124.",
+)
+@fleet.guests_options
+@with_settings_but_timeout
+@click.argument("words", nargs=-1, metavar="[TARGET]... [--] PROGRAM [ARGUMENT]...")
+@click.pass_context
+def execute(
+    context: click.Context,
+    settings: Settings,
+    words: tuple[str, ...],
+    limit: tuple[str, ...],
+    forks: int,
+    *,
+    all_guests: bool,
+    interactive: bool,
+    tty: bool | None,
+    no_stdin: bool,
+    user: str | None,
+    workdir: str | None,
+    env: tuple[str, ...],
+    seconds: float | None,
+) -> int:
+    """Run a program in the guest; its output comes as it is written, its exit code is qga's.
+
+    Standard input is passed on if it is a pipe or a file. What is typed, as Ctrl-C, reaches the
+    program as a signal or through its terminal; when qga is ended, so is the program. Of many
+    guests, each line comes with the guest's name.
+    """
+    command = behind_dashes(context)
+    if not command:
+        raise click.UsageError("which program? qga exec TARGET -- PROGRAM [ARGUMENT]...")
+    guests = replace(fleet.chosen(words, limit, all_guests=all_guests), forks=forks)
+    program = Program(command, user, workdir, _variables(env), seconds)
+    plain = guests.many or settings.json
+    if tty and plain:
+        raise click.UsageError("a terminal is for one guest, and for people")
+    if tty or (tty is None and not plain and sys.stdin.isatty() and sys.stdout.isatty()):
+        from . import shelling
+
+        return shelling.attach(settings, guests.targets[0], program)
+    wanted = not no_stdin and (interactive or (not guests.many and has_input()))
+    with Signals() as signals:
+        source = Source(many=guests.many) if wanted else None
+        run = Run(settings, program, source, signals, many=guests.many)
+        return fleet.run(settings, guests, run.in_guest)
+
+
+def _variables(words: tuple[str, ...]) -> dict[str, str]:
+    """The variables that *words* mean: NAME=VALUE, or the NAME of one of this process."""
+    found = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if separator:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
