@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
-from threading import Event
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .copyplan import Job
     from .copyways import Copied
     from .progress import Bar
+
+# How long interrupted copies to many guests have to tidy up, in seconds.
+_HALTING = 10.0
 
 EPILOG = """\
 \b
@@ -114,23 +117,52 @@ def cp(
         recursive=recursive,
         dry_run=dry_run,
     )
-    stop = Event()
-    try:
-        if not limit and not all_guests:
+    if not limit and not all_guests:
+        try:
             shown = copy(Side.of(words[-1]))
-            return shown.code if words[-1] == "-" else settings.show(shown)
-        if not words[-1].startswith(":") or "-" in words:
-            raise click.UsageError("with --limit and --all, DST is :PATH, and no SRC is -")
-        path = words[-1].removeprefix(":")
+        except KeyboardInterrupt:
+            return ending.tell("interrupted", ending.INTERRUPTED)
+        return shown.code if words[-1] == "-" else settings.show(shown)
+    if not words[-1].startswith(":") or "-" in words:
+        raise click.UsageError("with --limit and --all, DST is :PATH, and no SRC is -")
+    path = words[-1].removeprefix(":")
+    halt = Halt()
 
-        def action(target: Target) -> Shown:
-            return copy(Side(f"{target.text}:{path}", path, target), stop=stop)
+    def action(target: Target) -> Shown:
+        with halt:
+            return copy(Side(f"{target.text}:{path}", path, target), halt=halt)
 
-        guests = replace(fleet.chosen((), limit, all_guests=all_guests), forks=forks)
-        return fleet.run(settings, guests, action)
-    except KeyboardInterrupt:
-        stop.set()
-        return ending.tell("interrupted", ending.INTERRUPTED)
+    guests = replace(fleet.chosen((), limit, all_guests=all_guests), forks=forks)
+    code = fleet.run(settings, guests, action)
+    if code == ending.INTERRUPTED:
+        halt.all()
+    return code
+
+
+class Halt:
+    """Ends copies that are made by other threads, which are in a `with` block of this."""
+
+    def __init__(self) -> None:
+        self._halted = False
+        self._under_way: set[int] = set()
+
+    def __enter__(self) -> None:
+        self._under_way.add(get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        self._under_way.discard(get_ident())
+
+    def look(self, _: int) -> None:
+        """End the copy of this thread, if it is to end; called now and then."""
+        if self._halted:
+            raise KeyboardInterrupt
+
+    def all(self) -> None:
+        """Have all end, and wait for that, but not for guests that do not answer."""
+        self._halted = True
+        end = time.monotonic() + _HALTING
+        while self._under_way and time.monotonic() < end:
+            time.sleep(0.05)
 
 
 def _owner(text: str | None) -> tuple[str | int | None, str | int | None]:
@@ -152,9 +184,9 @@ def _copy(
     ways: Ways,
     recursive: bool,
     dry_run: bool,
-    stop: Event | None = None,
+    halt: Halt | None = None,
 ) -> Shown:
-    """Copy, and tell of it. With *stop* others are copied to at the same time, until it is set."""
+    """Copy, and tell of it. With *halt* others are at it at the same time, until it ends all."""
     _check(sources, destination, ways)
     began = time.perf_counter()
     with Machines(settings) as machines:
@@ -169,8 +201,8 @@ def _copy(
             return Shown([job.record() for job in jobs], told)
         console = functools.partial(settings.look.console, stderr=True)
         total = functools.partial(_total, machines, jobs, ways)
-        with bar(console, total) if stop is None else nullcontext() as shown:
-            report = _reporting(shown, stop)
+        with bar(console, total) if halt is None else nullcontext() as shown:
+            report = _reporting(shown, halt)
             done = []
             for job in jobs:
                 if shown is not None:
@@ -178,7 +210,7 @@ def _copy(
                 start = time.perf_counter()
                 copied = Copying(machines, ways, report).do(job)
                 done.append(_record(job, copied, time.perf_counter() - start))
-    return _summary(settings, done, time.perf_counter() - began, many=stop is not None)
+    return _summary(settings, done, time.perf_counter() - began, many=halt is not None)
 
 
 def _check(sources: list[Side], destination: Side, ways: Ways) -> None:
@@ -196,16 +228,11 @@ def _check(sources: list[Side], destination: Side, ways: Ways) -> None:
         raise click.UsageError(f"{destination.text!r} is a directory; name the file")
 
 
-def _reporting(shown: Bar | None, stop: Event | None) -> Callable[[int], None] | None:
+def _reporting(shown: Bar | None, halt: Halt | None) -> Callable[[int], None] | None:
     """What is called with the bytes so far."""
-    if stop is None:
-        return None if shown is None else shown.count
-
-    def look(_: int) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-
-    return look
+    if halt is not None:
+        return halt.look
+    return None if shown is None else shown.count
 
 
 def _total(machines: Machines, jobs: list[Job], ways: Ways) -> int | None:
