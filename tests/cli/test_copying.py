@@ -282,11 +282,14 @@ def test_many_guests(
 class Terminal:
     """`qga cp` with its output on a terminal."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
-        environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
         self.process = subprocess.Popen(
-            [*PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+            [*PROGRAM, *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "120"} | environment,
         )
         os.close(theirs)
         self.shown = b""
@@ -383,3 +386,28 @@ def test_an_interrupt_leaves_what_was_there(guest: Guest, here: Path, way: str) 
     assert json.loads(done.stdout)["count"] == size
     assert old.read_bytes() == source.read_bytes()
     assert not partial()
+
+
+def test_an_interrupt_of_copies_to_many_guests(pair: tuple[Guest, Guest], here: Path) -> None:
+    one, other = pair
+    names = here / "names.toml"
+    names.write_text(f'[targets]\nweb1 = "{one.agent.target}"\nweb2 = "{other.agent.target}"\n')
+    with (here / "large").open("wb") as file:
+        block = os.urandom(MIB)
+        for _ in range(200):
+            file.write(block)
+    shared = here / "shared"  # both agents are on this machine
+    shared.mkdir()
+    (shared / "large").write_bytes(b"old")
+
+    def partial() -> list[Path]:
+        return [path for path in shared.glob(".qga-*") if path.stat().st_size]
+
+    terminal = Terminal("-l", "web*", "large", f":{shared}", QGA_TARGETS=str(names))
+    wait_until(lambda: bool(partial()))
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert b"Traceback" not in terminal.shown
+    assert b"qga: interrupted; 2 guests: 0 done" in terminal.shown
+    wait_until(lambda: not list(shared.glob(".qga-*")))
+    assert (shared / "large").read_bytes() == b"old"

@@ -42,7 +42,7 @@ UNDOCUMENTED = {
     "exec", "shell", "ls", "head", "tail", "edit", "stat", "find", "du", "df", "mkdir", "touch",
     "ln", "mv", "rm", "chmod", "chown",
 }  # fmt: skip
-LATER = {"cp", "freeze", "thaw", "shutdown", "targets"}
+LATER = {"freeze", "thaw", "shutdown", "targets"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LATER])

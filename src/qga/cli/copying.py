@@ -38,16 +38,16 @@ _HALTING = 10.0
 EPILOG = """\
 \b
 Examples:
-  qga cp report.pdf vm1:/srv/                  into a directory of the guest
-  qga cp vm1:/var/log/syslog .                 out of the guest
-  qga cp -r site vm1:/var/www                  /var/www, or /var/www/site if that is there
-  qga cp -r vm1:/etc/nginx/. backup            what is in the directory
-  qga cp a b c vm1:/tmp                        several files
-  qga cp vm1:/srv/data.img vm2:/srv/           from guest to guest
-  qga cp --mode 600 --owner www-data key :/etc/key
-  tar c . | qga cp - vm1:/tmp/all.tar          from standard input; - is also output
-  qga cp --resume disk.img vm1:/srv/           go on where a broken copy has stopped
-  qga cp -l 'web*' motd :/etc/motd             to many guests
+  qga cp report.pdf web1:/srv/             # into a directory of the guest
+  qga cp web1:/var/log/syslog .            # out of the guest
+  qga cp -r site web1:/var/www             # /var/www, or /var/www/site if that is there
+  qga cp -r web1:/etc/nginx/. backup       # what is in the directory
+  qga cp a b c web1:/tmp                   # several files
+  qga cp web1:/srv/data.img web2:/srv/     # from guest to guest
+  qga cp --mode 600 --owner www-data key web1:/etc/key
+  tar c . | qga cp - web1:/tmp/all.tar     # - is standard input, or output
+  qga cp --resume disk.img web1:/srv/      # go on where a broken copy has stopped
+  qga cp -l 'web*' motd :/etc/motd         # to many guests
 """
 
 
