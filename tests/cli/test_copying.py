@@ -341,7 +341,7 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("way", ["up", "down", "resume", "tree"])
+@pytest.mark.parametrize("way", ["up", "down", "resume", "tree", "term"])
 def test_an_interrupt_leaves_what_was_there(guest: Guest, here: Path, way: str) -> None:
     size = 200 * MIB
     source = guest.directory / "large" if way == "down" else here / "large"
@@ -356,6 +356,7 @@ def test_an_interrupt_leaves_what_was_there(guest: Guest, here: Path, way: str) 
         old.write_bytes(b"old")
     words = {
         "up": ["large", f"{guest.path}/copy"],
+        "term": ["large", f"{guest.path}/copy"],
         "resume": ["--resume", "large", f"{guest.path}/copy"],
         "down": [f"{guest.path}/large", "copy"],
         "tree": ["-r", "tree", f"{guest.path}/copy"],
@@ -368,11 +369,12 @@ def test_an_interrupt_leaves_what_was_there(guest: Guest, here: Path, way: str) 
     wait_until(lambda: bool(partial()))
     guest.agent.process.send_signal(signal.SIGSTOP)  # so that it is not done before
     try:
-        terminal.process.send_signal(signal.SIGINT)
+        number = signal.SIGTERM if way == "term" else signal.SIGINT
+        terminal.process.send_signal(number)
     finally:
         guest.agent.process.send_signal(signal.SIGCONT)
-    assert terminal.finish() == 130
-    assert b"qga: interrupted\r\n" in terminal.shown
+    assert terminal.finish() == 128 + number
+    assert (b"qga: interrupted\r\n" in terminal.shown) == (way != "term")
     assert b"Traceback" not in terminal.shown
     if way == "tree":
         wait_until(lambda: guest.inside() == [])

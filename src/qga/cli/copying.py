@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qga.client import signals
 from qga.client.archive import Exclusion
 from qga.client.packing import LocalTree
 from qga.errors import QgaError
@@ -24,7 +25,7 @@ from .output import Shown
 from .progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from qga.client import Target
 
@@ -117,26 +118,47 @@ def cp(
         recursive=recursive,
         dry_run=dry_run,
     )
-    if not limit and not all_guests:
+    many = bool(limit) or all_guests
+    if many and (not words[-1].startswith(":") or "-" in words):
+        raise click.UsageError("with --limit and --all, DST is :PATH, and no SRC is -")
+    with _ended_by_signals():
+        if many:
+            guests = replace(fleet.chosen((), limit, all_guests=all_guests), forks=forks)
+            return _copy_to_many(settings, guests, words[-1][1:], copy)
         try:
             shown = copy(Side.of(words[-1]))
         except KeyboardInterrupt:
             return ending.tell("interrupted", ending.INTERRUPTED)
         return shown.code if words[-1] == "-" else settings.show(shown)
-    if not words[-1].startswith(":") or "-" in words:
-        raise click.UsageError("with --limit and --all, DST is :PATH, and no SRC is -")
-    path = words[-1].removeprefix(":")
+
+
+def _copy_to_many(
+    settings: Settings, guests: fleet.Guests, path: str, copy: Callable[..., Shown]
+) -> int:
     halt = Halt()
 
     def action(target: Target) -> Shown:
         with halt:
             return copy(Side(f"{target.text}:{path}", path, target), halt=halt)
 
-    guests = replace(fleet.chosen((), limit, all_guests=all_guests), forks=forks)
-    code = fleet.run(settings, guests, action)
-    if code == ending.INTERRUPTED:
-        halt.all()
+    code = ending.INTERRUPTED
+    try:
+        code = fleet.run(settings, guests, action)
+    finally:
+        if code == ending.INTERRUPTED:
+            halt.all()
     return code
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Tidy up before the end that SIGTERM or SIGHUP asks for."""
+    guarded = signals.guard()
+    try:
+        yield
+    finally:
+        if guarded:
+            signals.release()
 
 
 class Halt:
