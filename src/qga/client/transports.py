@@ -17,8 +17,6 @@ from abc import abstractmethod
 
 from qga.errors import ConnectionLost, NoChannel
 
-from . import memory
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,6 +246,8 @@ class Reading:
             self._size = READ_SIZE
         elif self._size == READ_SIZE:
             self._size = LARGE_READ_SIZE
+            from . import memory
+
             memory.keep()
         return data
 
