@@ -43,7 +43,7 @@ def examples(name: str) -> list[list[str]]:
 UNDOCUMENTED = {
     "exec", "shell", "passwd", "ssh-keys", "time", "halt", "reboot", "suspend", "trim", "wait",
 }  # fmt: skip
-LATER = {"cp", "thaw"}
+LATER = {"thaw"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LATER])
