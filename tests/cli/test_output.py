@@ -116,7 +116,8 @@ def guest(name: str, real_agent: AgentProcess) -> Iterator[str]:
         yield real_agent.target
 
 
-@pytest.mark.parametrize("name", NAMES)
+# To suspend takes seconds of silence each time; what it prints is like what reboot does.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "suspend"])
 def test_forms_for_programs_agree(
     name: str, qga_command: Run, real_agent: AgentProcess, folder: Path
 ) -> None:
