@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import click
 import pytest
 
-from qga.cli import forwarding
+from qga.cli import executing, forwarding
 from qga.cli.options import behind_dashes
 from qga.cli.running import execute
 from tests.client.spools import Spools
@@ -305,3 +306,25 @@ def test_names_that_are_none(qga_command: Run, exec_agent: RunningAgent, words: 
 def test_help_shows_examples(qga_command: Run) -> None:
     for verb in ("exec", "shell"):
         assert "EXAMPLES" in qga_command(verb, "--help").text
+
+
+def test_one_that_ignores_that_its_time_is_over(
+    qga_command: Run, exec_agent: RunningAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executing, "_GRACE", 0.5)
+    text = "trap '' TERM; echo $$; sleep 1000"
+    done = qga_command("exec", "--timeout", "1", exec_agent.target, "--", "sh", "-c", text)
+    assert done.code == 124
+    pid = done.text.strip()
+    until = time.monotonic() + PATIENCE
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_long_lines_of_many_are_broken(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    lines = executing.Lines("web", 1, Lock())
+    lines.add(b"x" * 70_000)
+    lines.add(b"y\nz")
+    lines.end()
+    assert capfdbinary.readouterr().out == b"web: " + b"x" * 70_000 + b"\nweb: y\nweb: z\n"

@@ -136,3 +136,16 @@ def test_an_agent_that_stays_away() -> None:
         assert Patience(client).perform(name, b"later") == b"later"
         with pytest.raises(qga.AgentTimeout):
             Patience(client, -1.0).perform(name, b"")
+
+
+def test_what_was_closed_is_not_read_again(client: qga.Client, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"x" * (1 << 20))
+    text = "exec <&-; until test -e go; do sleep 0.05; done"
+    with (
+        (tmp_path / "data").open("rb") as file,
+        client.popen(text, shell=True, stdin=PIPE, cwd=tmp_path) as program,
+    ):
+        with pytest.raises(qga.ProgramTimeout):
+            program.interact(stdin=file.fileno(), timeout=2)
+        (tmp_path / "go").touch()
+        assert program.interact(stdin=file.fileno()) == 0

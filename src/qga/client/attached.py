@@ -91,8 +91,10 @@ class _Join:
         self._running = running
         self._patience = Patience(program, running.lease)
         self._relay = Relay(running)
-        self._source = stdin
+        takes_input = running.input is not None and not running.input.closed
+        self._source = stdin if takes_input else None
         self._unsent = memoryview(b"")
+        self._due: list[int] = []  # signals that have not been sent
         self._sinks = [
             (output, sink)
             for output, sink in ((running.out, stdout), (running.err, stderr))
@@ -117,8 +119,16 @@ class _Join:
             self._feed()
 
     def _pass_signals(self, signals: Callable[[], Iterable[int]] | None) -> None:
-        for number in signals() if signals is not None else ():
-            self._program.perform(self._running.send_signal(number))
+        if signals is not None:
+            self._due += signals()
+        while self._due:
+            if not self._patience.perform(self._send_signal, otherwise=False):
+                return
+            del self._due[0]
+
+    def _send_signal(self) -> Flow[bool]:
+        yield from self._running.send_signal(self._due[0])
+        return True
 
     def _show(self, output: Output, sink: Sink) -> None:
         data = output.take(len(output.buffer))
@@ -132,8 +142,8 @@ class _Join:
         except BrokenPipeError:
             # Whoever read has enough. The program is told as if it had written to that pipe.
             self._sinks.remove((output, sink))
-            self._program.perform(self._running.send_signal(signal.SIGPIPE))
-            self._program.perform(self._running.close_output(output))
+            self._due.append(signal.SIGPIPE)
+            self._patience.perform(lambda: self._running.close_output(output), None)
 
     def _feed(self) -> None:
         """Pass on what there is for the program, or wait until it is time to look again."""
