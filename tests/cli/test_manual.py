@@ -40,7 +40,7 @@ def examples(name: str) -> list[list[str]]:
     return found
 
 
-LATER = {"cp", "thaw"}
+LATER = {"cp"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LATER])
