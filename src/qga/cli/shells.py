@@ -131,14 +131,18 @@ class Completion(ShellComplete):
         if isinstance(command, click.Group) and self.plain and not incomplete.startswith("-"):
             names = command.list_commands(context)
             return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-        completing.teach(command)
+        known = _parsed(command, context, words)
+        there = completing.given(known)
         if isinstance(command, WithProgram):
-            known = command.make_context(
-                context.info_name, words, parent=context.parent, resilient_parsing=True
-            )
             program = behind_dashes(known)
+            if program is None and there and incomplete.startswith("/"):
+                program = ()  # it may begin without --
             if program is not None:
                 return list(completing.behind(known, program, incomplete))
+        if not there and words and words[-1].startswith("-"):
+            # What lacks its value keeps click from telling the words.
+            there = completing.given(_parsed(command, context, words[:-1]))
+        completing.teach(command, there)
         option, equals, value = incomplete.partition("=")
         if not equals or not option.startswith("--") or "--" in args:
             return super().get_completions(args, incomplete)
@@ -147,6 +151,13 @@ class Completion(ShellComplete):
             CompletionItem(f"{option}={item.value}", item.type, item.help)
             for item in super().get_completions([*args, option], value)
         ]
+
+
+def _parsed(command: click.Command, context: click.Context, words: list[str]) -> click.Context:
+    """The context of *command* with *words*, as far as they make sense."""
+    return command.make_context(
+        context.info_name, list(words), parent=context.parent, resilient_parsing=True
+    )
 
 
 def typed(line: str, breaks: str = "") -> list[Typed]:
