@@ -194,7 +194,7 @@ def test_a_guest_without_tar(
     """Scripts find it in the usual places too, so it is the script that is tried alone."""
     from qga.client.flows import trees
 
-    for script in (trees._BEGIN, trees._PACK):
+    for script in (trees.BEGIN, trees._PACK):
         path = {"PATH": str(guest)}
         text = f"main() {{\n{script}\n}}\nmain /absent x"
         done = subprocess.run(["/bin/sh", "-c", text], env=path, capture_output=True, check=False)

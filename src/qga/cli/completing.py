@@ -99,6 +99,20 @@ def _directories(asked: Asked) -> Items:
     return guestwords.paths(asked.target, asked.incomplete, directories=True)
 
 
+def _keys(asked: Asked) -> Items:
+    """Public keys: as @FILE."""
+    beginning = asked.incomplete
+    return guestwords.local(beginning[1:], lead="@") if beginning.startswith("@") else []
+
+
+def _conditions(_: Asked) -> Items:
+    from .waiting import FORMS
+
+    for form in FORMS.split(", "):
+        name, equals, value = form.partition("=")
+        yield CompletionItem(name + equals, "part") if value.isupper() else CompletionItem(form)
+
+
 def _protocol_commands(_: Asked) -> Items:
     from qga.protocol import COMMANDS, pages
 
@@ -142,30 +156,38 @@ KINDS: dict[str, Callable[[Asked], Items]] = {
     "NAME": _explained,
     "PATTERN": _names,
     "USER": _users,
+    "KEY": _keys,
+    "CONDITION": _conditions,
     "DIR": _directories,
     "PATH": _paths,
 }
 
 
 class Word(click.types.StringParamType):
-    """Any text; offers what the name of the word stands for."""
+    """Any text; offers what the name of the word stands for.
+
+    Args:
+        words: the words of the command that are there already.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem[str]]:
-        words = given(ctx)
-        asked = Asked(ctx, words, incomplete)
+        asked = Asked(ctx, self.words, incomplete)
         if isinstance(param, click.Option):
             return found([bare(param.metavar or "")], asked)
-        return found([slot.name for slot in expected(slots(ctx.command), words)], asked)
+        return found([slot.name for slot in expected(slots(ctx.command), self.words)], asked)
 
 
-def teach(command: click.Command) -> None:
-    """Have *command* offer words by what it calls them."""
+def teach(command: click.Command, words: Sequence[str]) -> None:
+    """Have *command*, of which *words* are there already, offer others by what it calls them."""
     for param in command.params:
         known = isinstance(param, click.Argument) or bare(param.metavar or "") in KINDS
-        if known and param.type is click.STRING:
-            param.type = Word()
+        if known and (param.type is click.STRING or isinstance(param.type, Word)):
+            param.type = Word(words)
 
 
 def found(kinds: Iterable[str], asked: Asked) -> list[CompletionItem[str]]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PATIENCE = 300.0
 
 _TIMEOUT = timeout_option(f"Seconds to wait in all; {PATIENCE:g} by default, inf for ever.")
-_FORMS = "ready, ip, ip=4, ip=6, command=WORDS, file=PATH, cloud-init, down"
+FORMS = "ready, ip, ip=4, ip=6, command=WORDS, file=PATH, cloud-init, down"
 
 
 def _conditions(
@@ -58,7 +58,7 @@ def _meant(text: str) -> Any:
             raise click.BadParameter(f"{rest!r}: {error}") from None
         if words:
             return words
-    raise click.BadParameter(f"{text!r} is none of {_FORMS}")
+    raise click.BadParameter(f"{text!r} is none of {FORMS}")
 
 
 @click.command(
@@ -78,7 +78,7 @@ Examples:
     multiple=True,
     required=True,
     metavar="CONDITION",
-    help=f"One of {_FORMS}. Several are waited for one after the other.",
+    help=f"One of {FORMS}. Several are waited for one after the other.",
 )
 @lambda function: each_guest(function, timeout=_TIMEOUT)
 def wait(settings: Settings, target: Target, conditions: tuple[tuple[str, Any], ...]) -> Shown:
@@ -89,7 +89,7 @@ def wait(settings: Settings, target: Target, conditions: tuple[tuple[str, Any], 
     program has to end with 0; its output is the result.
 
     That a guest is down is certain if its machine is off. Where only nobody answers, it may also be
-    the agent that is gone: -o json tells which.
+    the agent that is gone: the result says which it is.
     """
     deadline = Deadline(PATIENCE if settings.timeout is None else settings.timeout)
     found: list[dict[str, Any]] = []
