@@ -1,12 +1,13 @@
 """`qga freeze`: the guest is thawed whatever becomes of the command, and of qga itself."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -273,3 +274,28 @@ def test_what_a_group_would_freeze(qga_command: Run, three: dict[str, FakeAgent]
     assert "web: would freeze 2 file systems" in done.text
     assert "app: would freeze 2 file systems" in done.text
     assert all(not agent.asked(protocol.FsfreezeFreeze) for agent in three.values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_group_whose_qga_ends_is_thawed(
+    three: dict[str, FakeAgent], number: signal.Signals
+) -> None:
+    """Also by SIGKILL: each guest by a process of its own, over its own channel."""
+    words = ("freeze", *WINDOW, "app", "db", "web", "--", "sh", "-c", "echo started; exec sleep 60")
+    command = [sys.executable, "-m", "qga.cli", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert [agent.state for agent in three.values()] == ["frozen"] * 3
+            process.send_signal(number)
+            code = process.wait(60)
+            wait_until(
+                lambda: all(agent.state == "thawed" for agent in three.values()), "all are thawed"
+            )
+        finally:
+            with suppress(ProcessLookupError):  # the command, which a SIGKILL of qga leaves
+                os.killpg(process.pid, signal.SIGKILL)
+    assert code == (-number if number == signal.SIGKILL else 128 + number)

@@ -71,7 +71,7 @@ def test_in_order_and_back(guests: Guests) -> None:
     ]  # fmt: skip
     assert group.held
     assert [(each.thawed, each.held) for each in group.members] == [(2, True)] * 3
-    assert group.report == f"3 guests stayed frozen together for {group.together:.1f} s"
+    assert group.report == f"3 guests stayed frozen together for {group.together:.2f} s"
     first, last = group.members[0], group.members[-1]
     assert group.together == last.ended - last.confirmed > 0
     assert first.confirmed < last.confirmed < last.ended < first.ended

@@ -313,7 +313,7 @@ class GroupFreeze:
             self.together = max(0.0, ended - max(member.confirmed for member in members))
             guests = f"{len(members)} guests" if len(members) > 1 else "1 guest"
             also = " together" if len(members) > 1 else ""
-            self.report = f"{guests} stayed frozen{also} for {self.together:.1f} s"
+            self.report = f"{guests} stayed frozen{also} for {self.together:.2f} s"
         elif members:
             why = "it was not frozen"
             self.report = "; ".join(
