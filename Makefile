@@ -18,8 +18,10 @@ help: ## show this list
 demo: .venv/.demo-ready ## see it work, in seconds: agent, library and command line, no virtual machine
 	@$(BIN)/python -m qga.demo
 
+# Many tests wait, for a guest or a deadline: two processes take little more than half the time.
+JOBS ?= 2
 test: .venv/.ready ## run all tests, slow ones and those with virtual machines too
-	@$(BIN)/python -m pytest -ra -m ""
+	@$(BIN)/python -m pytest -ra -m "" -n $(JOBS) --dist loadfile
 
 lint: .venv/.ready ## check format, style and types
 	@$(BIN)/ruff format --check .

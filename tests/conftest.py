@@ -15,8 +15,8 @@ guard.install()
 # virtual machines and domains that are there are other people's. Who tests that sets it again.
 os.environ["QGA_FIND"] = "files"
 
-# What the short form of the benchmarks has printed, to be shown at the end of a run.
-BENCHMARKS = pytest.StashKey[str]()
+# The property of a test's report that holds what the short form of the benchmarks has printed.
+BENCHMARKS = "benchmarks"
 
 pytest_plugins = ["pytester"]
 
@@ -33,10 +33,11 @@ def real_agent() -> Iterator[AgentProcess]:
         yield agent
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    printed = config.stash.get(BENCHMARKS, None)
-    if printed is not None:
-        terminalreporter.section("benchmarks, in short")
-        terminalreporter.write_line(printed)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the benchmarks have printed, in whatever process they ran."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, printed in getattr(report, "user_properties", ()):
+                if name == BENCHMARKS:
+                    terminalreporter.section("benchmarks, in short")
+                    terminalreporter.write_line(printed)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,14 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_the_short_form_completes_with_every_row(
-    request: pytest.FixtureRequest, tmp_path: Path
+    record_property: Callable[[str, object], None], tmp_path: Path
 ) -> None:
     need_stock()
     command = [sys.executable, "-m", "benchmarks", "--quick", "--page", str(tmp_path)]
     # How fast is not asserted: other tests may be running.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    request.config.stash[BENCHMARKS] = done.stdout
+    record_property(BENCHMARKS, done.stdout)
     lines = done.stdout.splitlines()
     for measure in [measure for measures in REQUESTS.values() for measure in measures]:
         figures = line_of(measure.name, lines)[1:]  # after the unit

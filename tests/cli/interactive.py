@@ -77,6 +77,7 @@ class Shell:
                 "LC_ALL": "C.UTF-8",
                 "TERM": "xterm",
                 "HISTFILE": "/dev/null",
+                "QGA_FIND": "files",
                 **environment,
             },
         )

@@ -50,6 +50,13 @@ class Screen:
             time.sleep(0.05)
         return shown
 
+    def prompts(self, text: str) -> None:
+        """Wait for the prompt *text*, before which nothing is typed yet."""
+        until = time.monotonic() + PATIENCE
+        while not (shown := self.shown().rstrip()).endswith(f"\n{text}") and shown != text:
+            assert time.monotonic() < until, f"no prompt {text!r}, but\n{shown}"
+            time.sleep(0.05)
+
     def says(self, line: str) -> None:
         """Wait for a line that is just that, the last one before the prompt or among the others."""
         until = time.monotonic() + PATIENCE
@@ -60,7 +67,7 @@ class Screen:
 
 @contextmanager
 def screen(directory: Path, **environment: str) -> Iterator[Screen]:
-    """A screen of 24 rows and 80 columns; its shell's prompt is `here>`, `qga` is on its path."""
+    """A screen of 24 rows and 80 columns; its shell's prompt is `local>`, `qga` is on its path."""
     program = need_program("tmux", "apt-get install tmux")
     directory.mkdir(mode=0o700, exist_ok=True)
     variables = {
@@ -68,16 +75,14 @@ def screen(directory: Path, **environment: str) -> Iterator[Screen]:
         "HOME": str(directory),
         "QGA_FIND": "files",
         "LANG": "C.UTF-8",
-        "PS1": "here> ",
+        "PS1": "local> ",
     } | environment
     found = Screen(program, directory / "tmux.sock")
     words = [f"{name}={value}" for name, value in variables.items()]
-    found.tmux(
-        "new-session", "-d", "-x", "80", "-y", "24", "env", "-i", "TERM=screen-256color", *words,
-        "/bin/sh",
-    )  # fmt: skip
+    size = ("-x", "80", "-y", "24", "-c", str(directory))
+    found.tmux("new-session", "-d", *size, "env", "-i", "TERM=screen-256color", *words, "/bin/sh")
     try:
-        found.sees("here>")
+        found.prompts("local>")
         yield found
     finally:
         found.tmux("kill-server")

@@ -64,7 +64,8 @@ def test_a_password_is_asked_for_twice_and_not_shown(fake_agent: FakeAgent, targ
     assert "the password of root is set" in shown
     assert [each.username for each in fake_agent.asked(SetUserPassword)] == ["root"]
     assert fake_agent.guest.passwords == {"root": "s3cret ü".encode()}
-    code, shown = at_terminal("passwd", target, "root", answers=[("New password", "\x03")])
+    # An interrupt just before Python waits for input is noticed behind that only.
+    code, shown = at_terminal("passwd", target, "root", answers=[("New password", "\x03\n")])
     assert code == 130
     assert len(fake_agent.asked(SetUserPassword)) == 1
 

@@ -26,6 +26,7 @@ def offered(qga_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         names = tmp_path / "names.toml"
         names.write_text(f'[targets]\nweb1 = "{target}"\nweb2 = "{target}"\ndb = "unix:/none"\n')
         monkeypatch.setenv("QGA_TARGETS", str(names))
+        monkeypatch.setenv("QGA_FIND", "files")  # not what else runs here
         monkeypatch.chdir(tmp_path)
 
         def ask(line: str) -> list[str]:

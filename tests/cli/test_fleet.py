@@ -164,8 +164,8 @@ def test_the_first_failure_may_be_the_last(
             told.wait(30)
         return way(target, deadline)
 
-    def telling(settings: Any, outcome: Any, rows: Any) -> None:
-        tell(settings, outcome, rows)
+    def telling(*arguments: Any) -> None:
+        tell(*arguments)
         told.set()
 
     monkeypatch.setattr(Target, "open", opened)

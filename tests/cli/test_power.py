@@ -20,9 +20,14 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 @pytest.fixture
 def target(fake_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(handshake, "SILENCE", 0.1)
-    monkeypatch.setattr(timing, "LOOK", 0.3)
     with fake_agent.serve() as target:
         yield target
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks that are over soon, for who does not answer."""
+    monkeypatch.setattr(timing, "LOOK", 0.3)
 
 
 @pytest.fixture
@@ -45,6 +50,7 @@ def test_off(fake_agent: FakeAgent, target: str, qga_command: Run) -> None:
     assert fake_agent.guest.shut_down == ["powerdown"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_halted(fake_agent: FakeAgent, target: str, qga_command: Run) -> None:
     # It answers nothing any more, and its channel is still there.
     fake_agent.disturb(silent=True, skip=4, times=1000)
@@ -65,22 +71,26 @@ def test_rebooted(fake_agent: FakeAgent, target: str, qga_command: Run) -> None:
         "reboot: the agent d"
     )
     assert fake_agent.guest.shut_down == ["reboot", "reboot"]
-    done = qga_command("reboot", target, "--wait", "--timeout", "1")
+    done = qga_command("reboot", target, "--wait", "--timeout", "2")
     assert done.code == 3
     assert "was not booted again after " in done.err
     assert "its agent answers, of the same boot as before" in done.err
 
 
-def test_what_does_not_go_down(fake_agent: FakeAgent, target: str, qga_command: Run) -> None:
+def test_what_does_not_go_down(
+    fake_agent: FakeAgent, target: str, qga_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake_agent.reply(Shutdown, None)
-    done = qga_command("shutdown", target, "--wait", "--timeout", "1")
+    done = qga_command("shutdown", target, "--wait", "--timeout", "2")
     assert (done.code, done.out) == (3, b"")
     assert "the machine is not off after " in done.err
+    monkeypatch.setattr(handshake, "SILENCE", 60.0)  # the error may be slow to come
     fake_agent.reply(Shutdown, qga.CommandError("child process has failed to shutdown"))
     done = qga_command("shutdown", target, "--wait")
     assert (done.code, done.err) == (1, "qga: child process has failed to shutdown\n")
 
 
+@pytest.mark.usefixtures("quick")
 def test_asleep(fake_agent: FakeAgent, target: str, qga_command: Run) -> None:
     assert qga_command("suspend", target).text.startswith("ram: the agent did not refuse")
     fake_agent.disturb(silent=True, skip=4, times=1000)

@@ -89,6 +89,7 @@ FINDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("exec_agent", ["ours"], indirect=True)
 def test_find(qga_command: Run, tree: Path) -> None:
     for tests in FINDS:
         words = tests.replace("TOP", str(tree)).split()

@@ -110,6 +110,8 @@ def test_how_it_goes_is_seen_on_a_terminal(fake_agent: FakeAgent, target: str) -
     code, shown = at_terminal("wait", target, "--for", "file=/run/later", "--timeout", "2")
     assert code == 3
     assert "file=/run/later: " in shown
+    interrupted = [("file=/run/later: ", "\x03")]
+    assert at_terminal("wait", target, "--for", "file=/run/later", answers=interrupted)[0] == 130
     fake_agent.files["/run/later"] = b""
     code, shown = at_terminal("wait", target, "--for", "file=/run/later", "--for", "ip")
     assert (code, "file: /run/later" in shown, "ip: 192.0.2.10" in shown) == (0, True, True)

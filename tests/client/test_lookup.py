@@ -246,6 +246,17 @@ def test_the_connection_that_virsh_would_take(
     assert target.full == f"libvirt+{uri}&domain=a%26b"
 
 
+def no_domains(*_: object) -> list[Domain]:
+    class Refused(Failure):
+        def get_error_code(self) -> int:
+            return 1
+
+        def get_error_message(self) -> str:
+            return "no rights"
+
+    raise Refused
+
+
 def test_a_libvirt_that_hangs(
     place: Path, library: Library, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +267,10 @@ def test_a_libvirt_that_hangs(
     with pytest.raises(qga.InvalidTarget, match="qemu:///system does not answer"):
         qga.connect("web")
     library.going_on.set()
+    troubles: list[str] = []
+    monkeypatch.setattr(Connection, "listAllDomains", no_domains)
+    assert discovery.found(5, troubles) == []
+    assert troubles == ["the look at the domains: no rights"]
 
 
 def test_without_libvirts_module(
@@ -267,6 +282,9 @@ def test_without_libvirts_module(
     with pytest.raises(qga.InvalidTarget, match=why):
         Target("web")
     assert qga.targets() == []
+    troubles: list[str] = []
+    assert discovery.found(5, troubles) == []
+    assert troubles == [why]
 
 
 def test_what_can_be_found(place: Path, library: Library, listen: Listen) -> None:

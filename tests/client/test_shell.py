@@ -148,6 +148,12 @@ def test_the_size_reaches_a_program_that_runs(client: qga.Client, holder: str) -
             client.shell(size=size)
 
 
+def test_a_terminal_that_the_guest_does_not_know(client: qga.Client) -> None:
+    for term, found in (("vt220", b"vt220"), ("no-such-one", b"xterm-256color")):
+        with client.shell("echo $TERM", term=term) as shell:
+            assert read_all(shell) == found + b"\r\n"
+
+
 def test_its_end(client: qga.Client, holder: str) -> None:
     with client.shell("sleep 300 & exit 130") as shell:
         assert shell.wait() == 130

@@ -56,17 +56,15 @@ class User:
         found, _, self._seen = self._seen.partition(text)
         return found + text
 
-    def ends(self) -> None:
-        """The program ends by itself; one that is killed may leave the agent in the middle."""
-        try:
-            while True:
-                self.sees(b"\n")
-        except OSError:
-            os.waitpid(self.pid, 0)
-        self.pid = 0
-
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def ends(self) -> None:
+        """Wait until the user's program has closed what it had, and has ended."""
+        until = time.monotonic() + PATIENCE
+        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
     def modes(self) -> list[object]:
         return termios.tcgetattr(self._master)
@@ -78,14 +76,13 @@ def user(agent: RunningAgent, *command: str) -> Iterator[User]:
     pid, master = pty.fork()
     if not pid:
         os.execv(sys.executable, [sys.executable, "-c", USER, agent.target, *command])
-    found = User(pid, master)
     try:
+        found = User(pid, master)
         found.resize(31, 97)
         yield found
     finally:
-        if found.pid:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
         os.close(master)
 
 
@@ -110,7 +107,6 @@ def test_a_terminal_joined(exec_agent: RunningAgent) -> None:
         someone.sees(b"~echo")
         someone.sees(b"left 5 5\r\n")
         assert someone.modes() == before
-        someone.ends()
 
 
 def test_ways_to_leave(exec_agent: RunningAgent) -> None:
@@ -158,6 +154,8 @@ def test_input_from_elsewhere(exec_agent: RunningAgent) -> None:
         ([b"~x~."], b"~x~.", False),
         ([b"a\n~", b"~\n~.", b"b"], b"a\n~\n", True),
         ([b"~\r~."], b"~\r", True),
+        ([b"ab\x03~."], b"ab\x03", True),
+        ([b"~?~."], b"", True),
     ],
 )
 def test_the_escape(typed: list[bytes], passed: bytes, left: bool) -> None:

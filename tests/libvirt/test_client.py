@@ -282,3 +282,15 @@ def test_errors_are_not_printed(pair: Pair) -> None:
     assert done.stdout == "The command guest-x has not been found\n"
     # The program's own are.
     assert re.fullmatch("libvirt: error : .*\n", done.stderr)
+
+
+def test_programs_by_command(pair: Pair) -> None:
+    data = os.urandom(100_000)
+    for domain in pair:
+        done = subprocess.run(
+            [sys.executable, "-m", "qga.cli", "exec", target(domain), "--", "sh", "-c",
+             "cat; echo err >&2; exit 3"],
+            input=data, capture_output=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (3, b"err\n")
+        assert done.stdout == data

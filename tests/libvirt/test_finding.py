@@ -1,13 +1,14 @@
 """Domains as plain names, as `qga targets` shows them, and as `qga doctor` examines them."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import qga
-from qga.client import Target, libvirthost, probing
+from qga.client import Target, libvirthost, libvirtlocal, probing
 from qga.client.doctor import Diagnosis, diagnose
 from qga.client.reach import Reach
 from tests.cli.command import Run, qga_command
@@ -97,3 +98,23 @@ def test_how_domains_are(
         assert last(diagnose(target(local.stock, "gone"))) == ("domain", "problem")
     finally:
         assert daemon.virsh("undefine", "bare").code == 0
+
+
+def test_a_daemon_that_hangs(
+    local: Pair, qga_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped, and then goes on: nobody waits for it, and nothing is lost."""
+    monkeypatch.setattr(libvirtlocal, "PATIENCE", 0.5)
+    process = local.stock.daemon._process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        done = qga_command("ping", "stock")
+        assert (done.code, "libvirt-sock does not answer" in done.err) == (2, True)
+        done = qga_command("targets")
+        assert (done.code, done.out) == (0, b"")
+        assert done.err.endswith("libvirt-sock does not answer\n")
+    finally:
+        process.send_signal(signal.SIGCONT)
+    monkeypatch.setattr(libvirtlocal, "PATIENCE", 60.0)
+    with qga.connect("stock", timeout=60) as client:
+        client.ping()

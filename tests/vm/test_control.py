@@ -34,7 +34,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @BOTH
 def test_a_guest_that_stays(
-    guest_factory: GuestFactory, argv: Sequence[str], qga_command: Run
+    guest_factory: GuestFactory,
+    argv: Sequence[str],
+    qga_command: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest = guest_factory(argv)
     target = f"unix:{guest.agent_socket}"
@@ -52,10 +55,6 @@ def test_a_guest_that_stays(
         first, last = done.err.splitlines()
         assert (done.code, first) == (0, f"qga: {number} frozen")
         assert re.fullmatch(rf"qga: {number} thawed after [\d.]+ s: it held", last)
-    done = qga_command(
-        "freeze", target, "--deadline", "0.5", "--", "sh", "-c", "sleep 1.2; exit 0", lines=None
-    )
-    assert (done.code, "it did not hold: the deadline of 0.5 s" in done.err) == (125, True)
     assert qga_command("thaw", target).text == "nothing was frozen\n"
 
     results = {one["mountpoint"]: one for one in qga_command("trim", target, "-o", "json").json}
@@ -103,6 +102,7 @@ def test_a_guest_that_stays(
     assert guest.qmp.execute("query-status")["status"] == "suspended"
     guest.qmp.execute("system_wakeup")
     assert qga_command("wait", target, "--for", "ready", *PATIENCE).code == 0
+    monkeypatch.setattr(handshake, "SILENCE", 60.0)  # an error may be slow to come
     done = qga_command("suspend", target, "--mode", "hybrid", "--wait")
     assert (done.code, "not supported by the guest" in done.err) == (1, True)
 

@@ -32,6 +32,8 @@ def test_every_command_prints_what_the_page_says() -> None:
         ("pid 1\n", "pid 2\n", "", False),
         ("pid 1\n", "pid 20\n", "numbers", True),
         ("a   1\n", "a  10\n", "numbers", True),
+        ("0 B of 12K\n", "1.5 MiB of 7\n", "numbers", True),
+        ("x Nov 26 20:31 y\n", "x Dec  1  2027 y\n", "", True),
         ("pid 1\n", "tid 1\n", "numbers", False),
     ],
 )

@@ -30,8 +30,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "tour.md"
 _BLOCK = re.compile(
     r"(?:<!-- tour: (?P<rules>[^>]*) -->\n)?```console\n(?P<text>.*?)```\n", re.DOTALL
 )
-_DURATION = re.compile(r"\b\d+(\.\d+)? (ms|s|min|h)\b|\b\d+(\.\d+)? \w?i?B/s|\d\d:\d\d(:\d\d)?")
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+_TIME = re.compile(
+    r"\b\d+(\.\d+)? (ms|s|min|h)\b|\b\d+(\.\d+)? ([KMG]i)?B/s|\d\d:\d\d(:\d\d)?"
+    r"|\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d+ +(\d\d:\d\d|\d{4})"
+)
+_NUMBER = re.compile(r"[-+]?\b\d+(\.\d+)?( ?([KMGT]i)?B\b|[KMGT]\b)?")
 
 # What the guest's name stands for, on the page.
 SOCKETS = "/run/vm"
@@ -58,7 +61,7 @@ class Place:
             "PATH": f"{scripts}:{os.environ['PATH']}",
             "HOME": str(self.home),
             "LC_ALL": "C.UTF-8",
-            "COLUMNS": "100",
+            "QGA_FIND": "files",  # not what else runs here
         }
         folder = self.home / ".config/qga"
         folder.mkdir(parents=True)
@@ -117,7 +120,7 @@ def shortened(output: str, rules: str) -> str:
 
 def comparable(output: str, rules: str) -> str:
     """What of *output* does not differ from run to run."""
-    output = _DURATION.sub("TIME", output)
+    output = _TIME.sub("TIME", output)
     if "numbers" not in rules:
         return output
     return re.sub(r" +", " ", re.sub(r"-{2,}", "--", _NUMBER.sub("N", output)))

@@ -171,7 +171,14 @@ def ssh_keys() -> None:
     """Show or change the SSH keys by which a user may log in."""
 
 
-@ssh_keys.command("list")
+@ssh_keys.command(
+    "list",
+    epilog="""\b
+Examples:
+  qga ssh-keys list web1 debian
+  qga ssh-keys list --all root -o json
+""",
+)
 @_for_user
 def list_keys(settings: Settings, guests: Guests, user: str, _: tuple[str, ...]) -> int:
     """Show the keys in a user's .ssh/authorized_keys."""
@@ -188,7 +195,15 @@ def list_keys(settings: Settings, guests: Guests, user: str, _: tuple[str, ...])
     return run(settings, guests, show)
 
 
-@ssh_keys.command("add")
+@ssh_keys.command(
+    "add",
+    epilog="""\b
+Examples:
+  qga ssh-keys add web1 debian @~/.ssh/id_ed25519.pub
+  ssh-add -L | qga ssh-keys add web1 debian -
+  qga ssh-keys add --reset --dry-run web1 debian @team.pub
+""",
+)
 @cautious
 @lambda function: _for_user(function, more=" KEY...")
 @click.option("--reset", is_flag=True, help="Remove all others.")
@@ -231,7 +246,14 @@ def add_keys(
     return run(settings, guests, change)
 
 
-@ssh_keys.command("remove")
+@ssh_keys.command(
+    "remove",
+    epilog="""\b
+Examples:
+  qga ssh-keys remove web1 debian @~/.ssh/id_ed25519.pub
+  qga ssh-keys remove --all --yes root SHA256:bbVSGX81Kc4M0OlQyzoVJc4lYGVCXe+aHiSCIT9mC1w
+""",
+)
 @cautious
 @lambda function: _for_user(function, more=" KEY...")
 def remove_keys(

@@ -38,9 +38,9 @@ def ping(settings: Settings, target: Target) -> Shown:
 @click.command(
     epilog="""\b
 Examples:
-  qga status web
-  qga status --limit 'web*'
-""",
+  qga status web1
+  qga status --all -o jsonl
+"""
 )
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:

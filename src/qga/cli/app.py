@@ -110,6 +110,10 @@ Exit codes: 0 done, 1 the agent answered with an error, 2 wrong usage,
 70 a mistake in qga itself.
 `qga exec`, `shell` and `freeze` pass on that of their program; 125 qga failed,
 124 --timeout, 126 not executable, 127 not found, 128+N signal N ended it.
+
+\b
+`qga COMMAND --help` has examples. `qga help guest` lists the commands of the
+protocol, `qga help guest-exec` tells about one, `qga help files` about a topic.
 """
 
 

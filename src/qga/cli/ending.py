@@ -121,7 +121,8 @@ def message(error: Exception) -> str:
 
 def tell(message: str, code: int) -> int:
     """Tell *message*; return *code*."""
-    print(f"qga: {printable(message)}", file=sys.stderr)
+    # At once, with its end: threads may tell something each.
+    print(f"qga: {printable(message)}\n", end="", file=sys.stderr, flush=True)
     return code
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -27,9 +27,9 @@ from .output import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Self
 
     from qga.client import Target
-    from qga.client.process import Popen
 
     from .forwarding import Signals
     from .options import Settings
@@ -41,6 +41,10 @@ LATE, FAILED, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
 
 # How long a program may take to end by SIGTERM after its time, in seconds; then it is killed.
 _GRACE = 5.0
+
+
+# A line of one among many guests that is longer is broken, in bytes.
+_LONG_LINE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def own_failures(words: Sequence[str]) -> Iterator[None]:
         yield
     except CannotExecute as error:
         code = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
-        if code == NOT_FOUND and " " in words[0]:
+        if code == NOT_FOUND and words and " " in words[0]:
             error.hint = "a text for a shell takes: sh -c 'TEXT'"
         raise ending.Failed(error, code) from error
     except (QgaError, OSError) as error:
@@ -158,8 +162,10 @@ class Run:
 
     def _run(self, target: Target, stdout: Sink, stderr: Sink) -> Ended:
         began = time.monotonic()
-        with own_failures(self._program.words), ExitStack() as stack:
-            signals = stack.enter_context(self._signals.queue())
+        late = False
+        with own_failures(self._program.words), suppress(ProgramTimeout), ExitStack() as stack:
+            code = -signal.SIGKILL
+            signals = stack.enter_context(self._signals.waiting())
             if self._signals.received:
                 raise InterruptedError(errno.EINTR, "not started: qga was interrupted")
             stdin = None if self._source is None else self._source.open(stack)
@@ -180,23 +186,12 @@ class Run:
                 )
 
             try:
-                code, late = until_end(seconds), False
+                code = until_end(seconds)
             except ProgramTimeout:
-                code, late = _end(program, until_end), True
+                late = True
+                program.terminate()
+                code = until_end(_GRACE)  # when that is over, too, it is killed with the block
         return Ended(code, late, time.monotonic() - began)
-
-
-def _end(program: Popen, until_end: Callable[[float], int]) -> int:
-    """End a program whose time is over; return how it has ended."""
-    program.terminate()
-    try:
-        return until_end(_GRACE)
-    except ProgramTimeout:
-        program.kill()
-    try:
-        return until_end(_GRACE)
-    except ProgramTimeout:
-        return -signal.SIGKILL  # what it waits for in the kernel takes longer
 
 
 def _kept(name: str, data: bytearray) -> dict[str, str | None]:
@@ -226,6 +221,9 @@ class Lines:
     def add(self, data: bytes) -> None:
         """Write the lines that are complete."""
         *lines, self._begun = (self._begun + data).split(b"\n")
+        if len(self._begun) > _LONG_LINE:
+            lines.append(self._begun)
+            self._begun = b""
         if lines:
             with self._lock:
                 write_all(self._descriptor, b"".join(map(self._shown, lines)))
@@ -252,8 +250,19 @@ class Source:
             import tempfile
 
             self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - for all of the run
-            shutil.copyfileobj(sys.stdin.buffer, self._copy)
-            self._copy.flush()
+            try:
+                shutil.copyfileobj(sys.stdin.buffer, self._copy)
+                self._copy.flush()
+            except BaseException:
+                self._copy.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._copy is not None:
+            self._copy.close()
 
     def open(self, stack: ExitStack) -> int:
         """A file descriptor for a program to read from; it is closed with *stack*."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 
 import click
 
+from qga.client import discovery
 from qga.client.deadline import TIMEOUT
 from qga.client.listing import targets as list_targets
 
+from . import ending
 from .fleet import Patterns
 from .options import Settings, with_settings
 from .output import Shown, Table
@@ -60,7 +63,14 @@ def targets(
     """
     timeout = TIMEOUT if settings.timeout is None else settings.timeout
     patterns = Patterns(limit)
-    found = [known for known in list_targets(place, timeout=timeout) if patterns.match(known.name)]
+    troubles: list[str] = []
+    if place is None:
+        found = discovery.found(timeout, troubles)
+    else:
+        found = list_targets(place, timeout=timeout)
+    for trouble in troubles:
+        print(f"qga: {ending.printable(trouble)}", file=sys.stderr)
+    found = [known for known in found if patterns.match(known.name)]
     if not no_probe:
         from qga.client.probing import probed
 

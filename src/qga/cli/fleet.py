@@ -373,7 +373,7 @@ def _tell(settings: Settings, outcome: Outcome, rows: Rows) -> None:
                 print(f"{name}: {line}")
             sys.stdout.flush()
             if outcome.error:
-                print(f"qga: {name}: {outcome.error}", file=sys.stderr, flush=True)
+                ending.tell(f"{name}: {outcome.error}", outcome.code)
 
 
 def _name(outcome: Outcome) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ _DEFAULTS: dict[signal.Signals, object] = {
     signal.SIGQUIT: signal.SIG_DFL,
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
-    signal.SIGALRM: signal.SIG_DFL,
 }
 # How long programs may take to end when qga is to, in seconds; then they are killed.
 _GRACE = 5.0
@@ -35,7 +34,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.received = False
-        self._queues: list[SimpleQueue[int]] = []
+        self._waiting: list[Waiting] = []
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -45,27 +44,47 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     @contextmanager
-    def queue(self) -> Iterator[SimpleQueue[int]]:
-        """Where the signals for a program are put that runs as long as the block."""
-        queue: SimpleQueue[int] = SimpleQueue()
-        self._queues.append(queue)
+    def waiting(self) -> Iterator[Waiting]:
+        """Those for a program that runs as long as the block."""
+        waiting = Waiting()
+        self._waiting.append(waiting)
         try:
-            yield queue
+            yield waiting
         finally:
-            self._queues.remove(queue)
+            self._waiting.remove(waiting)
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and any(not queue.empty() for queue in self._queues):
+        if number == signal.SIGINT and any(waiting.numbers for waiting in self._waiting):
             raise KeyboardInterrupt
         self.received = True
-        if number == signal.SIGALRM:
-            number = signal.SIGKILL
-        elif number in {signal.SIGTERM, signal.SIGHUP}:
-            signal.setitimer(signal.ITIMER_REAL, _GRACE)
-        for queue in self._queues:
-            queue.put(number)
+        for waiting in self._waiting:
+            waiting.add(number)
+
+
+class Waiting:
+    """Signals that a program has still to get; called for them again and again while it runs.
+
+    Attributes:
+        numbers: theirs.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self._end: float | None = None
+
+    def add(self, number: int) -> None:
+        """Take one more; after one that ends `qga` the program has little time."""
+        self.numbers.append(number)
+        if number in {signal.SIGTERM, signal.SIGHUP}:
+            self._end = time.monotonic() + _GRACE
+
+    def __call__(self) -> list[int]:
+        if self._end is not None and time.monotonic() > self._end:
+            self._end = None
+            self.add(signal.SIGKILL)
+        taken, self.numbers = self.numbers, []
+        return taken

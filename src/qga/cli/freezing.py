@@ -30,7 +30,14 @@ DEADLINE = 600.0
 _NOTHING = "no file system was frozen, so the command was not run; `qga freeze --dry-run` tells why"
 
 
-@click.command(short_help="Thaw the guest's file systems.")
+@click.command(
+    short_help="Thaw the guest's file systems.",
+    epilog="""\b
+Examples:
+  qga thaw web1
+  qga thaw --all
+""",
+)
 @each_guest
 def thaw(settings: Settings, target: Target) -> Shown:
     """Thaw the guest's file systems, trying again until the agent confirms it."""
@@ -54,7 +61,7 @@ Examples:
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
     default=DEADLINE,
-    show_default=True,
+    show_default=f"{DEADLINE:g}",
     metavar="SECONDS",
     help="Thaw after so long, whatever COMMAND is at; inf for no limit of qga's.",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
 
+from qga.client.listing import targets as list_targets
 from qga.client.sync import connect
 from qga.client.target import from_environment
 
@@ -29,17 +30,14 @@ PATIENCE = 1.0
 
 def names(beginning: str) -> Items:
     """The names of guests that are known here."""
-    from qga.client import targetsfile
-
-    for name, entry in targetsfile.entries():
-        if name.startswith(beginning):
-            yield CompletionItem(name, help=entry.target)
+    for known in list_targets(timeout=PATIENCE):
+        if known.name.startswith(beginning):
+            yield CompletionItem(known.name, help=known.target)
 
 
 def targets(beginning: str) -> Items:
     """Targets, as far as they can be found."""
     from qga.client import schemes
-    from qga.client.listing import targets as list_targets
 
     scheme, colon, rest = beginning.partition(":")
     if not colon:

@@ -78,6 +78,8 @@ def _page(name: str, context: click.Context, commands: list[str], also: list[str
         *body,
         *commands,
     ]
+    if isinstance(command, click.Group) and not commands:
+        lines += _subcommands(command, context)
     if options := list(_options(context)):
         lines += [".SH OPTIONS", *options]
     for heading, content in sections:
@@ -97,6 +99,18 @@ def _options(context: click.Context) -> Iterator[str]:
         if isinstance(param, click.Option) and record is not None:
             names, text = record
             yield from (".TP", f"\\fB{_text(names)}\\fR", _wrapped(text))
+
+
+def _subcommands(group: click.Group, context: click.Context) -> Iterator[str]:
+    """Those of a command that has several, which have no pages of their own."""
+    yield ".SH COMMANDS"
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None and not command.hidden:
+            inner = click.Context(command, info_name=name, parent=context)
+            yield f'.SS "{_text(name)} {_synopsis(inner)}"'
+            body, _ = _blocks(command)
+            yield from (*body, *_options(inner))
 
 
 def _overview(

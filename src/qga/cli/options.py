@@ -173,6 +173,34 @@ class WithProgram(click.Command):
         return super().parse_args(ctx, args)
 
 
+class WithWords(WithProgram):
+    """Finds where the program begins when no `--` stands before it.
+
+    That is the first word that is no option and no target. What follows is the program's own.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args or any(name in args for name in ctx.help_option_names):
+            return super().parse_args(ctx, args)
+        begins = self._first_word(ctx, args, 0)
+        many = any(word.startswith(("-l", "--limit", "--all")) for word in args[:begins])
+        if begins < len(args) and not many:
+            word = args[begins]
+            # Where there is no other target, the first word is meant as one.
+            if names_target(word) or not os.environ.get(VARIABLE):
+                begins = self._first_word(ctx, args, begins + 1)
+        if begins == len(args):
+            return super().parse_args(ctx, args)
+        return super().parse_args(ctx, [*args[:begins], "--", *args[begins:]])
+
+    def _first_word(self, ctx: click.Context, args: list[str], start: int) -> int:
+        """The place of the first word from *start* on that is no option, nor belongs to one."""
+        parser = self.make_parser(ctx)
+        parser.allow_interspersed_args = False
+        words = parser.parse_args(args[start:])[0].get("words")
+        return len(args) - (len(words) if isinstance(words, tuple) else 0)
+
+
 _PROGRAM = "qga.program"
 
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from qga.client.target import VARIABLE, names_target
-
 from . import fleet
 from .executing import Program, Run, Source, has_input
 from .forwarding import Signals
-from .options import WithProgram, behind_dashes, with_settings_but_timeout
+from .options import WithWords, behind_dashes, with_settings_but_timeout
 
 if TYPE_CHECKING:
     from .options import Settings
@@ -33,34 +32,6 @@ EXAMPLES
   qga exec --all -- uptime
   qga exec -l 'web*,db' --timeout 60 -- systemctl is-active sshd
 """
-
-
-class WithWords(WithProgram):
-    """Finds where the program begins when no `--` stands before it.
-
-    That is the first word that is no option and no target. What follows is the program's own.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args or any(name in args for name in ctx.help_option_names):
-            return super().parse_args(ctx, args)
-        begins = self._first_word(ctx, args, 0)
-        many = any(word.startswith(("-l", "--limit", "--all")) for word in args[:begins])
-        if begins < len(args) and not many:
-            word = args[begins]
-            if names_target(word) or not os.environ.get(VARIABLE):
-                begins = self._first_word(ctx, args, begins + 1)
-        if begins == len(args):
-            return super().parse_args(ctx, args)
-        return super().parse_args(ctx, [*args[:begins], "--", *args[begins:]])
-
-    def _first_word(self, ctx: click.Context, args: list[str], start: int) -> int:
-        """The place of the first word from *start* on that is no option, nor belongs to one."""
-        parser = self.make_parser(ctx)
-        parser.allow_interspersed_args = False
-        words = parser.parse_args(args[start:])[0].get("words")
-        # Where there are none, click has something of its own for that.
-        return len(args) - (len(words) if isinstance(words, tuple) else 0)
 
 
 @click.command(cls=WithWords, short_help="Run a program in the guest.", epilog=EPILOG)
@@ -129,8 +100,8 @@ def execute(
 
         return shelling.attach(settings, guests.targets[0], program)
     wanted = not no_stdin and (interactive or (not guests.many and has_input()))
-    with Signals() as signals:
-        source = Source(many=guests.many) if wanted else None
+    with Signals() as signals, ExitStack() as stack:
+        source = stack.enter_context(Source(many=guests.many)) if wanted else None
         run = Run(settings, program, source, signals, many=guests.many)
         return fleet.run(settings, guests, run.in_guest)
 

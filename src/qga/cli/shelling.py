@@ -15,7 +15,7 @@ from qga.errors import AgentTimeout
 
 from . import ending
 from .executing import LATE, Program, code_of, own_failures
-from .options import WithProgram, behind_dashes, leading_target, meant, with_settings
+from .options import WithWords, behind_dashes, meant, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ After Enter, ~. leaves a shell that hangs, ~~ types ~, ~? tells of these.
 ESCAPE, NO_ESCAPE = "~", "none"
 
 
-@click.command(cls=WithProgram, short_help="Open a shell in the guest.", epilog=EPILOG)
+@click.command(cls=WithWords, short_help="Open a shell in the guest.", epilog=EPILOG)
 @click.option(
     "-u", "--user", metavar="USER", help="Whose shell; the agent's own user's by default."
 )
@@ -52,7 +52,7 @@ ESCAPE, NO_ESCAPE = "~", "none"
     help="What leaves, with a dot after it and Enter before; none for nothing.",
 )
 @with_settings
-@click.argument("words", nargs=-1, metavar="[TARGET] [COMMAND]...")
+@click.argument("words", nargs=-1, metavar="[TARGET] [--] [COMMAND]...")
 @click.pass_context
 def shell(
     context: click.Context,
@@ -70,14 +70,12 @@ def shell(
     """
     if escape != NO_ESCAPE and not (len(escape) == 1 and escape.isascii() and escape.isprintable()):
         raise click.UsageError(f"--escape takes one character, or none, not {escape!r}")
-    behind = behind_dashes(context)
-    if behind is None and len(words) > 1:
-        target, command = leading_target(words)
-    else:
-        target, command = meant(words[0] if words else None), (*words[1:], *(behind or ()))
     if settings.json:
         raise click.UsageError("a terminal is for people")
-    program = Program(command, user, workdir, {}, None)
+    if len(words) > 1:
+        raise click.UsageError(f"{words[1]!r} stands before the --; only TARGET may")
+    target = meant(words[0] if words else None)
+    program = Program(behind_dashes(context) or (), user, workdir, {}, None)
     return attach(settings, target, program, as_text=True, escape=escape)
 
 
@@ -107,7 +105,7 @@ def attach(
         )
         with _closed(shell):
             try:
-                shell.interact(escape=way_out, timeout=program.seconds)
+                shell.interact(stdin=0, stdout=1, escape=way_out, timeout=program.seconds)
             except ProgramTimeout:
                 return ending.tell(f"ended after {program.seconds:g} s, the --timeout", LATE)
         # One that was left has been hung up.

@@ -118,20 +118,27 @@ class Completion(ShellComplete):
         self.plain = plain
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
-        root = click.Context(self.group, info_name=self.prog_name)
-        if not args and self.plain and not incomplete.startswith("-"):
-            names = self.group.list_commands(root)
+        context = click.Context(self.group, info_name=self.prog_name)
+        command: click.Command = self.group
+        words = list(args)
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            name = words.pop(0)
+            found = command.get_command(context, name)
+            if found is None:
+                return []
+            context = click.Context(found, info_name=name, parent=context)
+            command = found
+        if isinstance(command, click.Group) and self.plain and not incomplete.startswith("-"):
+            names = command.list_commands(context)
             return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-        command = self.group.get_command(root, args[0]) if args else None
-        if command is None:
-            nonsense = args and not args[0].startswith("-")
-            return [] if nonsense else super().get_completions(args, incomplete)
         completing.teach(command)
         if isinstance(command, WithProgram):
-            context = command.make_context(args[0], args[1:], parent=root, resilient_parsing=True)
-            program = behind_dashes(context)
+            known = command.make_context(
+                context.info_name, words, parent=context.parent, resilient_parsing=True
+            )
+            program = behind_dashes(known)
             if program is not None:
-                return list(completing.behind(context, program, incomplete))
+                return list(completing.behind(known, program, incomplete))
         option, equals, value = incomplete.partition("=")
         if not equals or not option.startswith("--") or "--" in args:
             return super().get_completions(args, incomplete)

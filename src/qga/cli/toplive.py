@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 # From which width on there is room for bars.
 _BARS = 100
 _COLOURS = {"ready": "green", "frozen": "cyan", WAITING: "bright_black"}
-# How long changes are gathered before they are drawn, in seconds.
-_GATHERING = 0.05
+# How long changes are gathered before they are drawn, in seconds; or so many times what drawing
+# takes, since with many guests there is always something new.
+_GATHERING, _SHARE = 0.05, 5
 
 
 async def run(
@@ -62,9 +63,11 @@ async def run(
     with screen.shown():
         try:
             while not (view.ended or asking.done()):
+                began = time.monotonic()
                 screen.draw(watch.seen)
+                took = time.monotonic() - began
                 await changed.wait()
-                await asyncio.sleep(_GATHERING)
+                await asyncio.sleep(max(_GATHERING, _SHARE * took))
                 changed.clear()
             screen.draw(watch.seen)
         finally:

@@ -95,7 +95,7 @@ class Watch:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._guests = [_Guest(target, patience) for target in targets]
-        self._looks: dict[asyncio.Task[None], _Guest] = {}
+        self._looks: set[asyncio.Task[None]] = set()
         self._changed = changed
 
     @property
@@ -105,20 +105,20 @@ class Watch:
 
     def begin(self) -> None:
         """Begin to look at each guest that is not being looked at."""
-        busy = set(map(id, self._looks.values()))
         for guest in self._guests:
-            if id(guest) in busy:
+            if guest.looking:
                 # What was wrong before is more telling.
                 if guest.seen.answers:
                     guest.seen.fail(WAITING, "it has not answered yet")
                     self._changed()
             else:
+                guest.looking = True
                 task = asyncio.create_task(guest.look())
-                self._looks[task] = guest
+                self._looks.add(task)
                 task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._looks[task]
+        self._looks.discard(task)
         self._changed()
 
     async def settle(self, seconds: float | None) -> None:
@@ -136,10 +136,16 @@ class Watch:
 
 
 class _Guest:
-    """One of them."""
+    """One of them.
+
+    Attributes:
+        seen: what is known of it.
+        looking: whether an answer is waited for.
+    """
 
     def __init__(self, target: Target, patience: float) -> None:
         self.seen = Seen(target.text)
+        self.looking = False
         self._target = target
         self._patience = patience
         self._exclusive = target.full.partition(":")[0] in _EXCLUSIVE
@@ -161,6 +167,7 @@ class _Guest:
             if vitals.frozen:
                 self._allowed = None
         finally:
+            self.looking = False
             if self._exclusive or not self.seen.answers:
                 await self.close()
 

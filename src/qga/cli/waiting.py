@@ -89,7 +89,7 @@ def wait(settings: Settings, target: Target, conditions: tuple[tuple[str, Any], 
     program has to end with 0; its output is the result.
 
     That a guest is down is certain if its machine is off. Where only nobody answers, it may also be
-    the agent that is gone: -o json tells which.
+    the agent that is gone: the result says which it is.
     """
     deadline = Deadline(PATIENCE if settings.timeout is None else settings.timeout)
     found: list[dict[str, Any]] = []

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import time
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentTimeout, CommandDisabled
@@ -20,7 +19,7 @@ from .flows.relay import Relay
 from .flows.steps import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from .flows.running import Running
@@ -77,7 +76,7 @@ def join(
     stdin: int | None,
     stdout: Sink,
     stderr: Sink,
-    signals: SimpleQueue[int] | None,
+    signals: Callable[[], Iterable[int]] | None,
     timeout: float | None,
 ) -> int:
     """What `Popen.interact` does."""
@@ -92,8 +91,10 @@ class _Join:
         self._running = running
         self._patience = Patience(program, running.lease)
         self._relay = Relay(running)
-        self._source = stdin
+        takes_input = running.input is not None and not running.input.closed
+        self._source = stdin if takes_input else None
         self._unsent = memoryview(b"")
+        self._due: list[int] = []  # signals that have not been sent
         self._sinks = [
             (output, sink)
             for output, sink in ((running.out, stdout), (running.err, stderr))
@@ -102,7 +103,7 @@ class _Join:
         if stdin is None:
             self._end_input()
 
-    def until_end(self, signals: SimpleQueue[int] | None, timeout: float | None) -> int:
+    def until_end(self, signals: Callable[[], Iterable[int]] | None, timeout: float | None) -> int:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             self._pass_signals(signals)
@@ -117,12 +118,17 @@ class _Join:
                 raise ProgramTimeout(self._running.args, timeout or 0.0)
             self._feed()
 
-    def _pass_signals(self, signals: SimpleQueue[int] | None) -> None:
-        try:
-            while signals is not None:
-                self._program.perform(self._running.send_signal(signals.get_nowait()))
-        except Empty:
-            pass
+    def _pass_signals(self, signals: Callable[[], Iterable[int]] | None) -> None:
+        if signals is not None:
+            self._due += signals()
+        while self._due:
+            if not self._patience.perform(self._send_signal, otherwise=False):
+                return
+            del self._due[0]
+
+    def _send_signal(self) -> Flow[bool]:
+        yield from self._running.send_signal(self._due[0])
+        return True
 
     def _show(self, output: Output, sink: Sink) -> None:
         data = output.take(len(output.buffer))
@@ -136,8 +142,8 @@ class _Join:
         except BrokenPipeError:
             # Whoever read has enough. The program is told as if it had written to that pipe.
             self._sinks.remove((output, sink))
-            self._program.perform(self._running.send_signal(signal.SIGPIPE))
-            self._program.perform(self._running.close_output(output))
+            self._due.append(signal.SIGPIPE)
+            self._patience.perform(lambda: self._running.close_output(output), None)
 
     def _feed(self) -> None:
         """Pass on what there is for the program, or wait until it is time to look again."""

@@ -57,8 +57,12 @@ def sources() -> frozenset[str]:
     return found
 
 
-def found(timeout: float) -> list[Known]:
+def found(timeout: float, troubles: list[str] | None = None) -> list[Known]:
     """All targets: those of files, of libvirt, and sockets; each by a name of its own.
+
+    Args:
+        timeout: seconds that it may take.
+        troubles: gets a clause for each place that is there and cannot be asked.
 
     Raises:
         InvalidTarget: a targets file is wrong.
@@ -68,7 +72,7 @@ def found(timeout: float) -> list[Known]:
         known += [Known(entry.target, name) for name, entry in targetsfile.entries()]
     asked: set[str] = set()
     if "libvirt" in allowed:
-        for uri, domains in _domains(Deadline(timeout)):
+        for uri, domains in _domains(Deadline(timeout), [] if troubles is None else troubles):
             asked.add(uri)
             known += domains
     if "sockets" in allowed:
@@ -76,16 +80,19 @@ def found(timeout: float) -> list[Known]:
     return _by_own_names(known)
 
 
-def _domains(deadline: Deadline) -> Iterator[tuple[str, list[Known]]]:
+def _domains(deadline: Deadline, troubles: list[str]) -> Iterator[tuple[str, list[Known]]]:
     """The libvirts that can be asked, and their domains."""
     from . import libvirtlocal
 
-    if libvirtlocal.obstacle():
-        return
     for uri in libvirtlocal.connections():
+        obstacle = libvirtlocal.obstacle()
+        if obstacle:
+            troubles.append(f"{uri} cannot be asked: {obstacle}")
+            continue
         try:
             domains = libvirtlocal.domains(uri, deadline)
-        except QgaError:
+        except QgaError as error:
+            troubles.append(libvirtlocal.problem(uri, error))
             continue
         yield uri, domains
 

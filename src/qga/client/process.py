@@ -19,8 +19,7 @@ from .flows.running import Running
 from .operation import Blocking, method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from queue import SimpleQueue
+    from collections.abc import Callable, Iterable
     from typing import Any, Self, TypeVar
 
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -204,7 +203,7 @@ class Popen(Blocking, ProgramMethods):
         stdin: int | None = 0,
         stdout: int | Callable[[bytes], object] = 1,
         stderr: int | Callable[[bytes], object] = 2,
-        signals: SimpleQueue[int] | None = None,
+        signals: Callable[[], Iterable[int]] | None = None,
         timeout: float | None = None,
     ) -> int:
         r"""Join the caller's streams with the program's until it ends, as if it ran here.
@@ -229,7 +228,7 @@ class Popen(Blocking, ProgramMethods):
         Args:
             stdin: a file descriptor to read from; None for an empty input.
             stdout, stderr: file descriptors to write to, or functions to call with what comes.
-            signals: the numbers of signals that are put there, as by a handler, are sent to the
+            signals: called again and again for the numbers of signals that are to be sent to the
                 program and what it has started.
             timeout: seconds to wait; for ever if None.
 

@@ -86,7 +86,7 @@ class Escape:
                 self._held = True
                 continue
             found.append(byte)
-            self._at_start = byte in b"\r\n"
+            self._at_start = byte in b"\r\n\x03"  # Ctrl-C begins a line, too
         return bytes(found)
 
 

@@ -6,7 +6,6 @@ that one that hangs keeps nobody else waiting, and is left behind when the proce
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import weakref
 from concurrent import futures
@@ -61,6 +60,9 @@ class Worker:
 
     async def arun(self, function: Callable[[], R], deadline: Deadline, name: str) -> R:
         """The same in an event loop."""
+        # Who blocks does without it: to load it takes longer than most calls.
+        import asyncio
+
         future = self._submit(function)
         waiting = asyncio.wrap_future(future)
         try:

@@ -46,8 +46,14 @@ _GRACE, _ECHO = 2.0, 5.0
 # How long each command of a close may take where the agent has not answered a moment ago.
 _HURRY = 1.0
 
-# Which program can hold a terminal, and whether it tells how the terminal's program ended.
+# Which program can hold a terminal, and whether it tells how the terminal's program ended. Python
+# without its whole library is no such program; where that is in its usual place it need not be
+# started to know.
 FIND = r"""
+python=$(readlink -f "$(command -v python3)")
+for file in "${python%/bin/*}"/lib*/"${python##*/}"/pty.py; do
+    if [ -n "$python" ] && [ -e "$file" ]; then echo python3; exit; fi
+done
 if python3 -I -S -c 'import pty, select' >/dev/null 2>&1; then echo python3
 elif script --help 2>&1 | grep -q -e '-e[], ]'; then echo script -e
 elif command -v script >/dev/null; then echo script
@@ -71,6 +77,14 @@ fi
 [ -x "$shell" ] || shell=/bin/sh
 printf '%%s %%s\\n' "$(tty)" $$
 %s%s
+known() {
+    [ -e "$HOME/.terminfo/${1%%"${1#?}"}/$1" ] && return
+    for place in /etc /lib /usr/lib /usr/share; do
+        [ -e "$place/terminfo/${1%%"${1#?}"}/$1" ] && return
+    done
+    false
+}
+if known xterm-256color && ! known "$TERM"; then TERM=xterm-256color; fi
 """
 
 # For a `script` that does not tell how the program ended: what is done in the terminal is $1, and
@@ -342,7 +356,8 @@ def shell(
             terminal has.
         cwd: the directory in the guest that it begins in; the user's own if None.
         size: rows and columns.
-        term: the value of TERM: what the caller's terminal understands.
+        term: the value of TERM: what the caller's terminal understands; where the guest has no
+            description of it, xterm-256color.
         lease: seconds after which the guest takes the client for dead when nothing is heard of it,
             and hangs up.
         timeout: seconds for each command of the start; the client's own if None.
