@@ -1,5 +1,8 @@
 """`qga snapshot`, and two guests frozen as one: by a real libvirt, of real guests."""
 
+import itertools
+import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +11,11 @@ import pytest
 import qga
 from qga.client import libvirthost
 from tests.cli.command import Run, qga_command
+from tests.libvirt.domain import Domain
 from tests.libvirt.pair import Pair
 from tests.libvirt.test_client import target
 from tests.support.need import need_module
+from tests.vm.observe import wait_until
 
 __all__ = ["qga_command"]
 
@@ -68,6 +73,44 @@ def test_a_snapshot_that_libvirt_refuses(pair: Pair, qga_command: Run) -> None:
             assert why in done.err
         assert domain.virsh("qemu-agent-command", STATUS).out == THAWED
         pair.sh("echo x > /mnt/data/still-writable && sync")
+
+
+def last(domain: Domain, name: str) -> int:
+    """The highest number behind *name* on the domain's second disk, as it is now."""
+    disks = dict(line.split() for line in domain.virsh("domblklist").out.splitlines()[2:])
+    return max(map(int, re.findall(rb"%s-(\d+)-" % name.encode(), Path(disks["vdb"]).read_bytes())))
+
+
+def test_two_guests_are_frozen_at_the_same_moment(pair: Pair) -> None:
+    """Whatever was written into the one after the other is in the snapshots in this order."""
+    done, over = [0], threading.Event()
+
+    def write() -> None:
+        for number in itertools.count(1):
+            if over.is_set():
+                return
+            for domain, name in ((pair.stock, "first"), (pair.ours, "second")):
+                path = f"/mnt/data/{name}"
+                said = domain.sh(f"echo {name}-{number}- >> {path} && sync {path}")
+                assert said.code == 0
+            done[0] = number
+
+    pair.sh("rm -f /mnt/data/first /mnt/data/second")
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        wait_until(lambda: done[0] >= 5, "something is written")
+        targets = [target(domain) for domain in pair]
+        with qga.freeze_group(targets, deadline=600, window=300, timeout=120) as group:
+            first, second = last(pair.stock, "first"), last(pair.ours, "second")
+        assert group.held, group.report
+        before = done[0]
+        wait_until(lambda: done[0] > before + 1, "it goes on")
+    finally:
+        over.set()
+        writer.join()
+    assert second <= first <= second + 1
+    assert first >= 5
 
 
 def test_two_guests_as_one(pair: Pair) -> None:

@@ -139,10 +139,10 @@ def snapshot(
                     if not freeze.frozen:
                         raise SnapshotFailed("no file system was frozen, so no snapshot was made")
                     host.create(text, Deadline(deadline + PATIENCE), metadata=metadata)
+                overlays = host.images(Deadline(client.timeout))
             except BaseException as error:
                 host.settle(error)
                 raise
-            overlays = host.images(Deadline(client.timeout))
             return host.judged(freeze, name, images, overlays)
         finally:
             host.close()

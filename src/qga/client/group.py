@@ -20,6 +20,7 @@ from .deadline import deadline as bounded
 from .flows import preparing
 from .frozen import Freeze
 from .sync import Client, connect
+from .watch import STARTING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,9 +93,6 @@ class GroupMember(Freeze):
         self.name = name
         self.plan = plan
         self.failure: QgaError | None = None
-
-    def _watch_soon(self, ahead: float) -> None:
-        self._start_watch(ahead)
 
     def _freeze_now(self) -> None:
         """Freeze.
@@ -220,7 +218,8 @@ class GroupFreeze:
             raise GroupFreezeFailed({names[at]: failures[at] for at in sorted(failures)})
         self.members = [found[at] for at in range(len(names))]
         for member in self.members:
-            member._watch_soon(self._window)  # noqa: SLF001 - the parts of one thing
+            # It counts from its start; the others may take their time with that.
+            member._start_watch(self._window + STARTING)  # noqa: SLF001 - the parts of one thing
         for member in self.members:
             member._await_watch()  # noqa: SLF001
 

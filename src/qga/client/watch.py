@@ -9,7 +9,7 @@ import sys
 from typing import IO, cast
 
 # How long it may take to start, and to end, in seconds.
-_STARTING, _ENDING = 30.0, 5.0
+STARTING, _ENDING = 30.0, 5.0
 
 # Those that go on, since the guest may still be frozen; kept, so that nobody waits for them.
 _going_on: list[subprocess.Popen[bytes]] = []
@@ -42,7 +42,7 @@ class Watch:
         """Wait until it watches; False if it does not come to that."""
         poll = select.poll()
         poll.register(self._output, select.POLLIN)
-        return bool(poll.poll(_STARTING * 1000)) and self._output.read(1) == b"r"
+        return bool(poll.poll(STARTING * 1000)) and self._output.read(1) == b"r"
 
     def end(self, *, over: bool) -> None:
         """Say that nobody is frozen any more; or, if it is not *over*, leave the guest to it."""
