@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     Jobs: TypeAlias = SimpleQueue[tuple[futures.Future[Any], Callable[[], Any]] | None]
 
 
+# A signal that comes just before a wait begins does not end it: seconds until it is noticed.
+_LOOK = 1.0
+
+
 class Worker:
     """Calls functions in a thread, one after the other.
 
@@ -50,7 +54,8 @@ class Worker:
         """
         future = self._submit(function)
         try:
-            futures.wait([future], min(deadline.remaining(), threading.TIMEOUT_MAX))
+            while not future.done() and (seconds := deadline.remaining()):
+                futures.wait([future], min(seconds, _LOOK))
         except BaseException:
             future.cancel()
             raise
