@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._version import VERSION
     from .client.aio import AsyncClient, aconnect
     from .client.aiofrozen import AsyncFreeze
+    from .client.aiogroup import AsyncGroupFreeze, AsyncGroupMember, afreeze_group
     from .client.aioprocess import AsyncPopen
     from .client.completed import (
         Completed,
@@ -68,6 +69,8 @@ __all__ = [
     "AsyncFiles",
     "AsyncFollower",
     "AsyncFreeze",
+    "AsyncGroupFreeze",
+    "AsyncGroupMember",
     "AsyncGuestFile",
     "AsyncPopen",
     "AsyncShell",
@@ -111,6 +114,7 @@ __all__ = [
     "WaitTimeout",
     "__version__",
     "aconnect",
+    "afreeze_group",
     "connect",
     "deadline",
     "freeze_group",
@@ -123,6 +127,8 @@ _ELSEWHERE = {
     "AsyncFiles": ("client.files", "AsyncFiles"),
     "AsyncFollower": ("client.following", "AsyncFollower"),
     "AsyncFreeze": ("client.aiofrozen", "AsyncFreeze"),
+    "AsyncGroupFreeze": ("client.aiogroup", "AsyncGroupFreeze"),
+    "AsyncGroupMember": ("client.aiogroup", "AsyncGroupMember"),
     "AsyncGuestFile": ("client.guestfile", "AsyncGuestFile"),
     "AsyncPopen": ("client.aioprocess", "AsyncPopen"),
     "AsyncShell": ("client.shell", "AsyncShell"),
@@ -153,6 +159,7 @@ _ELSEWHERE = {
     "TreeTransferred": ("client.flows.trees", "TreeTransferred"),
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),
+    "afreeze_group": ("client.aiogroup", "afreeze_group"),
     "connect": ("client.sync", "connect"),
     "deadline": ("client.deadline", "deadline"),
     "freeze_group": ("client.group", "freeze_group"),

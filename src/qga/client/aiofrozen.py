@@ -14,7 +14,7 @@ from . import signals
 from .frozen import FreezeState, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import TracebackType
     from typing import Any, Self
 
@@ -46,20 +46,14 @@ class AsyncFreeze(FreezeState):
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._handled: list[int] = []
-        self._signal = 0
+        self._guard = Guard()
 
     async def __aenter__(self) -> Self:
-        self._guard()
+        self._guard.begin()
         try:
-            self._watch = watch(self._client.target, self._deadline.seconds)
-            if self._watch is not None:
-                self.watched = await asyncio.to_thread(self._watch.ready)
-            await self._client.perform(self._freeze_flow())
-            if math.isfinite(self._remaining()):
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._remaining(), self._expire)
+            self._start_watch()
+            await self._await_watch()
+            await self._freeze()
             return self
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
@@ -71,31 +65,30 @@ class AsyncFreeze(FreezeState):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # A task of its own, which a cancellation of this one does not reach. One of all tasks, as
-        # at the end of `asyncio.run`, may even keep it from beginning.
-        undoing = asyncio.create_task(self._undo())
-        cancelled = await _finished(undoing)
-        while undoing.cancelled() and self.in_doubt:
-            undoing = asyncio.create_task(self._undo())
-            cancelled = await _finished(undoing) or cancelled
-        loop = asyncio.get_running_loop()
-        for number in self._handled:
-            loop.remove_signal_handler(number)
-        if self._signal:
-            if self._task is not None:
-                self._task.uncancel()
-            raise signals.Ended(128 + self._signal) from error
-        if not undoing.cancelled():
-            undoing.result()
-        if cancelled is not None:
-            raise cancelled
+        await self._guard.end(self._undo, lambda: self.in_doubt, error)
+
+    def _start_watch(self, ahead: float = 0.0) -> None:
+        """Have the other process started, up to *ahead* seconds before the freeze."""
+        self._watch = watch(self._client.target, self._deadline.seconds + ahead)
+
+    async def _await_watch(self) -> None:
+        """Wait until the other process watches, if there is one."""
+        if self._watch is not None:
+            self.watched = await asyncio.to_thread(self._watch.ready)
+
+    async def _freeze(self) -> None:
+        """Freeze, and have a timer thaw at the deadline."""
+        await self._client.perform(self._freeze_flow())
+        if math.isfinite(self._remaining()):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._remaining(), self._expire)
 
     async def _undo(self) -> None:
         try:
             if self._timer is not None:
                 self._timer.cancel()
             if self._expiry is not None:
-                await _finished(self._expiry)
+                await finished(self._expiry)
             await self._client.perform(self._thaw_flow())
         finally:
             if self._watch is not None:
@@ -110,24 +103,65 @@ class AsyncFreeze(FreezeState):
         except QgaError:
             pass  # the end of the block tries again, and raises
 
-    def _guard(self) -> None:
-        """Have the signals that end the process cancel the task, where nobody else handles them."""
+
+class Guard:
+    """Signals that end the process, and cancellation, kept until something has been undone."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._handled: list[int] = []
+        self._signal = 0
+
+    def begin(self) -> None:
+        """Have such a signal cancel the running task, where nobody else handles it."""
         self._task = asyncio.current_task()
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             if signals.default(number):
-                loop.add_signal_handler(number, self._end, number)
+                loop.add_signal_handler(number, self._cancel, number)
                 self._handled.append(number)
 
-    def _end(self, number: int) -> None:
+    async def end(
+        self,
+        undo: Callable[[], Coroutine[Any, Any, None]],
+        in_doubt: Callable[[], bool],
+        error: BaseException | None,
+    ) -> None:
+        """Undo, whatever comes in between; then raise what came.
+
+        Args:
+            undo: what is to be done to the end.
+            in_doubt: whether it has to be done again, if it was cancelled.
+            error: what the block has raised.
+        """
+        # A task of its own, which a cancellation of this one does not reach. One of all tasks, as
+        # at the end of `asyncio.run`, may even keep it from beginning.
+        undoing = asyncio.create_task(undo())
+        cancelled = await finished(undoing)
+        while undoing.cancelled() and in_doubt():
+            undoing = asyncio.create_task(undo())
+            cancelled = await finished(undoing) or cancelled
+        loop = asyncio.get_running_loop()
+        for number in self._handled:
+            loop.remove_signal_handler(number)
+        if self._signal:
+            if self._task is not None:
+                self._task.uncancel()
+            raise signals.Ended(128 + self._signal) from error
+        if not undoing.cancelled():
+            undoing.result()
+        if cancelled is not None:
+            raise cancelled
+
+    def _cancel(self, number: int) -> None:
         if not self._signal and self._task is not None:
             self._signal = number
             self._task.cancel()
 
 
-async def _finished(task: asyncio.Task[None]) -> asyncio.CancelledError | None:
+async def finished(task: asyncio.Task[None]) -> asyncio.CancelledError | None:
     """Wait until *task* has ended, however often that is cancelled; return the cancellation."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from qga.errors import AgentTimeout, InvalidTarget, QgaError
 
@@ -18,7 +18,7 @@ from . import signals
 from .crew import Crew
 from .deadline import deadline as bounded
 from .flows import preparing
-from .frozen import Freeze
+from .frozen import Freeze, FreezeState
 from .sync import Client, connect
 from .watch import STARTING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from .deadline import Deadline
     from .facts import Freezable
     from .target import Target
     from .trace import Trace
@@ -36,6 +37,12 @@ _FORKS = 16
 
 # How long a thaw that hangs keeps the next guest waiting for its own, in seconds.
 THAW_PATIENCE = 10.0
+
+# Seconds between looks at what has been prepared: see `worker`.
+_LOOK = 1.0
+
+M = TypeVar("M", bound="MemberState")
+C = TypeVar("C")
 
 
 class GroupFreezeFailed(QgaError):
@@ -64,7 +71,15 @@ def _told(error: QgaError) -> str:
     return "; ".join([error.text, *getattr(error, "__notes__", ())])
 
 
-class GroupMember(Freeze):
+class MemberState(FreezeState):
+    """What is known of one guest's freeze, of either kind of group."""
+
+    name: str
+    plan: list[Freezable]
+    failure: QgaError | None = None
+
+
+class GroupMember(MemberState, Freeze):
     """One guest of a group, and what is known of its freeze.
 
         >>> with qga.freeze_group([client]) as group:
@@ -79,35 +94,6 @@ class GroupMember(Freeze):
         failure: why it was not frozen, or not thawed; None if it was.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        name: str,
-        plan: list[Freezable],
-        *,
-        mountpoints: str | Sequence[str] | None,
-        deadline: float,
-        timeout: float | None,
-    ) -> None:
-        super().__init__(client, mountpoints, deadline, timeout)
-        self.name = name
-        self.plan = plan
-        self.failure: QgaError | None = None
-
-    def _freeze_now(self) -> None:
-        """Freeze.
-
-        Raises:
-            QgaError: it did not work; `failure` has it too.
-        """
-        try:
-            self._freeze()
-            if not self.frozen:
-                raise QgaError(preparing.NOTHING)
-        except QgaError as error:
-            self.failure = error
-            raise
-
     def _thaw_now(self) -> None:
         """Thaw; `failure` tells if it did not work."""
         try:
@@ -121,7 +107,125 @@ class GroupMember(Freeze):
             self._watch.end(over=not self.in_doubt)
 
 
-class GroupFreeze:
+class GroupState(Generic[M, C]):
+    """What is known of a group, of either kind."""
+
+    def __init__(
+        self,
+        targets: Sequence[str | Target | C],
+        mountpoints: str | Sequence[str] | None,
+        *,
+        deadline: float,
+        window: float,
+        timeout: float | None,
+        trace: Trace | None,
+    ) -> None:
+        self._targets = list(targets)
+        self._mountpoints = mountpoints
+        self._deadline = deadline
+        self._window = window
+        self._timeout = timeout
+        self._trace = trace
+        self._opened: list[C] = []
+        self.members: list[M] = []
+        self.took = 0.0
+        self.together = 0.0
+        self.held = False
+        self.report = ""
+
+    def _names(self) -> list[str]:
+        """What the guests are called in reports.
+
+        Raises:
+            InvalidTarget: there is none, or one is there twice.
+        """
+        names = []
+        for number, target in enumerate(self._targets, 1):
+            text = getattr(target, "target", str(target))  # a client's own, which may have none
+            names.append(text or f"guest {number}")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice or not names:
+            raise InvalidTarget(
+                f"{twice[0]} is in the group twice" if twice else "the group has no guest"
+            )
+        return names
+
+    def _all_well(self, names: list[str], results: Sequence[M | BaseException]) -> list[M]:
+        """The members, if all could be prepared."""
+        failures: dict[str, QgaError] = {}
+        members: list[M] = []
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, QgaError):
+                failures[name] = result
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                result.name = name
+                members.append(result)
+        if failures:
+            raise GroupFreezeFailed(failures)
+        return members
+
+    def _check_frozen(self, member: M) -> None:
+        """See that what was just frozen is something."""
+        if not member.frozen:
+            raise QgaError(preparing.NOTHING)
+
+    def _failed(self, member: M, error: QgaError, window: Deadline) -> GroupFreezeFailed:
+        """The exception for an *error* in the freeze of *member*."""
+        member.failure = error
+        if isinstance(error, AgentTimeout) and not window.remaining():
+            error.add_note(self._late())
+        return GroupFreezeFailed({member.name: error})
+
+    def _check_time(self, window: Deadline) -> None:
+        """See that all are frozen in time, when the last one is."""
+        if not window.remaining():
+            raise GroupFreezeFailed({self.members[-1].name: AgentTimeout(self._late())})
+        for member in self.members:
+            if member.expired:
+                passed = AgentTimeout("its deadline passed before the last one was frozen")
+                raise GroupFreezeFailed({member.name: passed})
+
+    def _late(self) -> str:
+        return f"the window of {self._window:g} s was over before all were frozen"
+
+    def _in_doubt(self) -> list[str]:
+        """The names of those that may be frozen still."""
+        return [member.name for member in self.members if member.in_doubt]
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """The *error* of a freeze, with what was left."""
+        frozen = self._in_doubt()
+        if isinstance(error, GroupFreezeFailed) and frozen:
+            return GroupFreezeFailed(error.failures, frozen=frozen)
+        if frozen:
+            error.add_note(f"{' and '.join(frozen)} may still be frozen")
+        return error
+
+    def _check_thawed(self) -> None:
+        """Raise what was wrong in the end."""
+        failures = {one.name: one.failure for one in self.members if one.failure}
+        if failures:
+            raise GroupFreezeFailed(failures, frozen=self._in_doubt())
+
+    def _judge(self) -> None:
+        members = self.members
+        self.held = bool(members) and all(member.held for member in members)
+        if self.held:
+            ended = min(member.ended for member in members)
+            self.together = max(0.0, ended - max(member.confirmed for member in members))
+            guests = f"{len(members)} guests" if len(members) > 1 else "1 guest"
+            also = " together" if len(members) > 1 else ""
+            self.report = f"{guests} stayed frozen{also} for {self.together:.2f} s"
+        elif members:
+            why = "it was not frozen"
+            self.report = "; ".join(
+                f"{one.name}: {one.report or why}" for one in members if not one.held
+            )
+
+
+class GroupFreeze(GroupState[GroupMember, Client]):
     """Several guests frozen for a `with` block; `freeze_group` makes it, and says what it does.
 
         >>> with agent.serve() as target, qga.freeze_group([target]) as group:
@@ -139,31 +243,9 @@ class GroupFreeze:
         report: that in a sentence, with the reason; empty until the end.
     """
 
-    def __init__(
-        self,
-        targets: Sequence[str | Target | Client],
-        mountpoints: str | Sequence[str] | None,
-        *,
-        deadline: float,
-        window: float,
-        timeout: float | None,
-        trace: Trace | None,
-    ) -> None:
-        self._targets = list(targets)
-        self._mountpoints = mountpoints
-        self._deadline = deadline
-        self._window = window
-        self._timeout = timeout
-        self._trace = trace
-        self._guarded = False
-        self._mutex = threading.Lock()
-        self._opened: list[Client] = []
-        self._over = False
-        self.members: list[GroupMember] = []
-        self.took = 0.0
-        self.together = 0.0
-        self.held = False
-        self.report = ""
+    _guarded = False
+    _over = False
+    _mutex = threading.Lock()
 
     def __enter__(self) -> Self:
         self._guarded = signals.guard()
@@ -172,12 +254,11 @@ class GroupFreeze:
             self._freeze()
             return self
         except BaseException as error:
-            frozen = self._undo()
-            if isinstance(error, GroupFreezeFailed) and frozen:
-                raise GroupFreezeFailed(error.failures, frozen=frozen) from error
-            if frozen:
-                error.add_note(f"{' and '.join(frozen)} may still be frozen")
-            raise
+            self._undo()
+            explained = self._explained(error)
+            if explained is error:
+                raise
+            raise explained from error
 
     @signals.uninterrupted
     def __exit__(
@@ -186,37 +267,20 @@ class GroupFreeze:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        frozen = self._undo()
-        failures = {one.name: one.failure for one in self.members if one.failure}
-        if failures:
-            raise GroupFreezeFailed(failures, frozen=frozen)
+        self._undo()
+        self._check_thawed()
 
     def _prepare(self) -> None:
         """Open all channels, see that each guest can be frozen, and have all watched."""
-        names = [_name(target, at) for at, target in enumerate(self._targets, 1)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice or not names:
-            raise InvalidTarget(
-                f"{twice[0]} is in the group twice" if twice else "the group has no guest"
-            )
+        names = self._names()
         contexts = [copy_context() for _ in names]
         crew = Crew(lambda at: contexts[at].run(self._look, at), range(len(names)), _FORKS)
-        found: dict[int, GroupMember] = {}
-        failures: dict[int, QgaError] = {}
-        for _ in names:
-            got = crew.next()
-            if got is None:
-                continue
-            at, result = got
-            if isinstance(result, GroupMember):
-                found[at] = result
-            elif isinstance(result, QgaError):
-                failures[at] = result
-            else:
-                raise result
-        if failures:
-            raise GroupFreezeFailed({names[at]: failures[at] for at in sorted(failures)})
-        self.members = [found[at] for at in range(len(names))]
+        results: dict[int, GroupMember | BaseException] = {}
+        while len(results) < len(names):
+            found = crew.next(_LOOK)
+            if found is not None:
+                results[found[0]] = found[1]
+        self.members = self._all_well(names, [results[at] for at in range(len(names))])
         for member in self.members:
             # It counts from its start; the others may take their time with that.
             member._start_watch(self._window + STARTING)  # noqa: SLF001 - the parts of one thing
@@ -236,14 +300,9 @@ class GroupFreeze:
             if over:  # nobody waits for it any more
                 client.close()
         plan = client.perform(preparing.prepare(self._mountpoints, timeout=self._timeout))
-        return GroupMember(
-            client,
-            _name(target, at + 1),
-            plan,
-            mountpoints=self._mountpoints,
-            deadline=self._deadline,
-            timeout=self._timeout,
-        )
+        member = GroupMember(client, self._mountpoints, self._deadline, self._timeout)
+        member.plan = plan
+        return member
 
     def _freeze(self) -> None:
         """Freeze one after the other, within the window."""
@@ -251,28 +310,16 @@ class GroupFreeze:
         with bounded(self._window) as window:
             for member in self.members:
                 try:
-                    member._freeze_now()  # noqa: SLF001
-                except AgentTimeout as error:
-                    if not window.remaining():
-                        error.add_note(self._late())
-                    raise GroupFreezeFailed({member.name: error}) from error
+                    member._freeze()  # noqa: SLF001
+                    self._check_frozen(member)
                 except QgaError as error:
-                    raise GroupFreezeFailed({member.name: error}) from error
+                    raise self._failed(member, error, window) from error
             self.took = time.monotonic() - began
-            last = self.members[-1]
-            if not window.remaining():
-                raise GroupFreezeFailed({last.name: AgentTimeout(self._late())})
-        for member in self.members:
-            if member.expired:
-                passed = AgentTimeout("its deadline passed before the last one was frozen")
-                raise GroupFreezeFailed({member.name: passed})
-
-    def _late(self) -> str:
-        return f"the window of {self._window:g} s was over before all were frozen"
+            self._check_time(window)
 
     @signals.uninterrupted
-    def _undo(self) -> list[str]:
-        """Thaw all in reverse, however it was frozen; return the names of those in doubt."""
+    def _undo(self) -> None:
+        """Thaw all in reverse, whatever each is at."""
         try:
             self._thaw()
             for member in self.members[::-1]:
@@ -282,7 +329,6 @@ class GroupFreeze:
             for client in opened:
                 client.close()
             self._judge()
-            return [member.name for member in self.members if member.in_doubt]
         finally:
             if self._guarded:
                 self._guarded = False
@@ -303,27 +349,6 @@ class GroupFreeze:
             thread.join(THAW_PATIENCE)
         for thread in threads:
             thread.join()
-
-    def _judge(self) -> None:
-        members = self.members
-        self.held = bool(members) and all(member.held for member in members)
-        if self.held:
-            ended = min(member.ended for member in members)
-            self.together = max(0.0, ended - max(member.confirmed for member in members))
-            guests = f"{len(members)} guests" if len(members) > 1 else "1 guest"
-            also = " together" if len(members) > 1 else ""
-            self.report = f"{guests} stayed frozen{also} for {self.together:.2f} s"
-        elif members:
-            why = "it was not frozen"
-            self.report = "; ".join(
-                f"{one.name}: {one.report or why}" for one in members if not one.held
-            )
-
-
-def _name(target: str | Target | Client, number: int) -> str:
-    """What the guest is called in reports."""
-    text = target.target if isinstance(target, Client) else str(target)
-    return text or f"guest {number}"
 
 
 def freeze_group(
