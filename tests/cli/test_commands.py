@@ -135,7 +135,7 @@ def test_cp(
     assert (tmp_path / "there").read_bytes() == content
     assert qga_command("cp", f"{guest}/there", "-").out == content
     found = qga_command("cp", "-o", "json", str(here), f"{guest}/there").json
-    assert found.keys() == {"source", "destination", "count", "verified", "seconds"}
+    assert found.keys() == {"source", "destination", "count", "files", "verified", "seconds"}
     assert found["count"] == len(content)
     monkeypatch.setenv("QGA_TARGET", agent.target)
     assert qga_command("cp", f":{agent.directory}/there", "/dev/null").code == 0

@@ -25,6 +25,8 @@ from .command import Run
 
 PATIENCE = 60.0
 TEXT = "echo out; echo err >&2; "
+# What does not differ from agent to agent, and takes its time.
+OURS = pytest.mark.parametrize("exec_agent", ["ours"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,7 @@ def test_for_programs(qga_command: Run, exec_agent: RunningAgent) -> None:
     assert (found["exit_code"], found["signal"]) == (143, 15)
 
 
+@OURS
 def test_its_time(qga_command: Run, exec_agent: RunningAgent) -> None:
     text = "trap 'echo ended; exit 3' TERM; echo begun; while :; do sleep 0.05; done"
     command = ["exec", "--timeout", "2", exec_agent.target, "--", "sh", "-c", text]
@@ -123,6 +126,7 @@ def test_output_comes_as_it_is_written(exec_agent: RunningAgent) -> None:
         assert running.wait(PATIENCE) == 0
 
 
+@OURS
 def test_what_it_leaves_behind_is_not_waited_for(
     qga_command: Run, exec_agent: RunningAgent
 ) -> None:
@@ -154,6 +158,7 @@ def test_a_reader_that_has_enough(exec_agent: RunningAgent) -> None:
         assert running.stderr.read() == b""
 
 
+@OURS
 def test_an_agent_that_hangs_can_be_left(exec_agent: RunningAgent) -> None:
     with process(exec_agent, "sh", "-c", "echo begun; sleep 1000") as running:
         assert running.stdout
@@ -308,6 +313,7 @@ def test_help_shows_examples(qga_command: Run) -> None:
         assert "EXAMPLES" in qga_command(verb, "--help").text
 
 
+@OURS
 def test_one_that_ignores_that_its_time_is_over(
     qga_command: Run, exec_agent: RunningAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def test_one_guest_that_is_meant_by_a_pattern(qga_command: Run) -> None:
         (["rm", "-rf", "web1:/etc/.."], "name the file or directory itself"),
         (["rm", "-rf", "--glob", "web1:/etc/."], "name the file or directory itself"),
         (["rm", "-i", "--all", ":/x"], "-i asks about one guest"),
-        (["rm", "--all", ":/x"], "to remove files of 3 guests, give --yes"),
+        (["rm", "--all", ":/x"], "remove files of 3 guests (db, web1, web2)? --yes"),
         (["find", "web1:/", "-type", "x"], "none of f, d, l"),
         (["find", "web1:/", "-size", "1T"], "is no size"),
         (["find", "web1:/", "-mtime", "new"], "is no number"),

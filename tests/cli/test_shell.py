@@ -15,6 +15,9 @@ from tests.support.stock import RunningAgent
 from .command import Run
 from .screen import PATIENCE, Screen, screen
 
+# What does not differ from agent to agent, and takes its time.
+OURS = pytest.mark.parametrize("exec_agent", ["ours"], indirect=True)
+
 
 @pytest.fixture
 def before(exec_agent: RunningAgent, tmp_path: Path) -> Iterator[Screen]:
@@ -88,6 +91,7 @@ def test_keys_go_to_the_guest(before: Screen) -> None:
     left(before, 0)
 
 
+@OURS
 def test_it_can_be_left(before: Screen) -> None:
     enter(before)
     before.type("printf '\\033[?1049h'; sleep 1000")
@@ -97,6 +101,7 @@ def test_it_can_be_left(before: Screen) -> None:
     left(before, 129)
 
 
+@OURS
 def test_an_agent_that_hangs_or_goes(before: Screen, exec_agent: RunningAgent) -> None:
     enter(before)
     with exec_agent.stopped():
@@ -111,6 +116,7 @@ def test_an_agent_that_hangs_or_goes(before: Screen, exec_agent: RunningAgent) -
     left(before, 125)
 
 
+@OURS
 def test_it_is_ended(before: Screen, tmp_path: Path) -> None:
     home = tmp_path / "user"
     text = "echo $$ >pid; exec qga exec -t -- sh -c 'PS1=\"guest> \" exec sh -i'\n"
@@ -121,6 +127,7 @@ def test_it_is_ended(before: Screen, tmp_path: Path) -> None:
     left(before, 143)
 
 
+@OURS
 def test_exec_takes_a_terminal_where_it_is_at_one(before: Screen) -> None:
     for words, line, code in (
         ("", "/dev/pts", 0),
@@ -136,6 +143,7 @@ def test_exec_takes_a_terminal_where_it_is_at_one(before: Screen) -> None:
     assert "begun" in before.sees("qga: ended after 2 s, the --timeout")
 
 
+@OURS
 def test_ctrl_c_without_a_terminal_in_the_guest(before: Screen) -> None:
     before.type("qga exec -T -- sh -c \"trap 'echo trapped; exit 7' INT; echo begun; sleep 1000\"")
     before.says("begun")
@@ -146,6 +154,7 @@ def test_ctrl_c_without_a_terminal_in_the_guest(before: Screen) -> None:
     before.says("code=7")
 
 
+@OURS
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -162,6 +171,7 @@ def test_wrong_usage(
     assert why in done.err
 
 
+@OURS
 def test_a_guest_without(
     qga_command: Run, exec_agent: RunningAgent, monkeypatch: pytest.MonkeyPatch, spools: Spools
 ) -> None:
@@ -171,6 +181,7 @@ def test_a_guest_without(
     assert "python3" in done.err
 
 
+@OURS
 def test_a_command_is_a_text_for_the_shell(
     qga_command: Run, exec_agent: RunningAgent, spools: Spools
 ) -> None:

@@ -3,14 +3,13 @@
 `spools` is a fixture for tests that run programs through an agent on this machine.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from qga.client.flows import wrapper
+from qga.client.flows import process, wrapper
 
 PATIENCE = 60.0
 
@@ -49,12 +48,12 @@ class Spools:
 def spools(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spools]:
     """Sees to it that nothing is left of the programs of a test."""
     made = Spools()
-    token_hex = secrets.token_hex
+    new_name = process.new_name
 
-    def remembered(size: int) -> str:
-        made.names.append(token_hex(size))
+    def remembered() -> str:
+        made.names.append(new_name())
         return made.names[-1]
 
-    monkeypatch.setattr(secrets, "token_hex", remembered)
+    monkeypatch.setattr(process, "new_name", remembered)
     yield made
     made.wait_gone()

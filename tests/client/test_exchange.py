@@ -17,10 +17,12 @@ import pytest
 import qga
 from qga.client import Deadline
 from qga.client.aiotransports import AsyncDescriptorTransport
+from qga.client.channel import StreamChannel
 from qga.client.digest import Digest
 from qga.client.flows.steps import Flow, Series
 from qga.client.transports import LARGE_READ_SIZE, PIECES, READ_SIZE, DescriptorTransport
 from qga.protocol import FileClose, FileOpen, FileRead
+from qga.wire import handshake
 from qga.wire.handshake import Conversation, Send
 from tests.support.stock import RunningAgent
 
@@ -212,8 +214,14 @@ def test_calls_of_an_event_loop_share_a_timer(monkeypatch: pytest.MonkeyPatch) -
 class Talker:
     """Holds `exchange_each` with an agent that a test plays."""
 
-    def __init__(self, sizes: list[int], stop_at: int | None = None, ahead: int = 3) -> None:
-        self.conversation = in_step()
+    def __init__(
+        self,
+        sizes: list[int],
+        stop_at: int | None = None,
+        ahead: int = 3,
+        conversation: Conversation | None = None,
+    ) -> None:
+        self.conversation = conversation or in_step()
         self.log: list[str] = []
 
         def requests() -> Iterator[tuple[str, dict[str, str]]]:
@@ -250,7 +258,7 @@ def returned(*values: int) -> list[bytes]:
 
 
 def test_the_next_request_is_made_while_the_agent_is_at_the_one_before() -> None:
-    talker = Talker([5000, 5000, 5000])
+    talker = Talker([5000, 5000, 5000], ahead=1)
     made_ahead = ["made 0", "sent", "made 1", "taken 0", "sent", "made 2", "taken 1", "sent"]
     assert talker.run(*returned(0, 1, 2)) == [*made_ahead, "taken 2"]
     assert talker.conversation.synced
@@ -288,10 +296,66 @@ def test_nothing_is_sent_after_an_error_which_comes_when_all_replies_are_there()
 
 
 def test_a_failure_of_the_callers_leaves_the_channel_out_of_step() -> None:
-    talker = Talker([5000, 5000])
+    talker = Talker([5000, 5000], ahead=1)
     with pytest.raises(KeyError):
         talker.run(b'{"return": []}\n')
     assert not talker.conversation.synced
+
+
+OURS = b'{"return": {}, "id": 18446744073709551617}\n'
+# As newer versions of qemu-ga, an agent that has no ids, and one that refuses the command.
+OTHERS = [
+    b'{"return": {}, "id": 1.8446744073709552e+19}\n',
+    b'{"return": {}}\n',
+    b'{"error": {"class": "CommandNotFound", "desc": "no"}, "id": 1.8446744073709552e+19}\n',
+]
+
+
+def test_large_requests_are_sent_ahead_to_an_agent_that_can_have_them() -> None:
+    talker = Talker([5000] * 4, ahead=2)
+    log = talker.run(OURS, *returned(0, 1, 2, 3))
+    assert log[:7] == ["made 0", "sent", "sent", "made 1", "sent", "made 2", "taken 0"]
+    assert talker.conversation.synced
+
+
+@pytest.mark.parametrize("reply", OTHERS)
+def test_large_requests_are_not_sent_ahead_to_others(reply: bytes) -> None:
+    talker = Talker([5000] * 3, ahead=2)
+    asked = ["made 0", "sent", "sent", "made 1", "taken 0", "sent", "made 2", "taken 1", "sent"]
+    assert talker.run(reply, *returned(0, 1, 2)) == [*asked, "taken 2"]
+    assert talker.conversation.synced
+
+
+def test_it_is_asked_once_and_again_after_a_synchronisation() -> None:
+    talker = Talker([5000] * 2, ahead=2)
+    talker.run(OURS, *returned(0, 1))
+    conversation = talker.conversation
+    again = Talker([5000] * 2, ahead=2, conversation=conversation)
+    assert again.run(*returned(0, 1)).count("sent") == 2
+    sync = conversation.synchronise()
+    sent = next(sync)
+    assert isinstance(sent, Send)
+    number = json.loads(b"".join(sent.pieces).lstrip(b"\xff"))["arguments"]["id"]
+    next(sync)
+    with pytest.raises(StopIteration):
+        sync.send(b'{"return": %d}\n' % number)
+    again = Talker([5000] * 2, ahead=2, conversation=conversation)
+    assert again.run(OTHERS[0], *returned(0, 1)).count("sent") == 3
+
+
+def test_both_agents_are_told_from_each_other(agent: RunningAgent) -> None:
+    """Ours, and qemu-ga, which must not be sent large requests ahead."""
+    with qga.connect(agent.target) as client:
+        client.ping()
+        channel = client._channel
+        assert isinstance(channel, StreamChannel)
+        conversation = channel._conversation
+        channel._hold(conversation._find_at_once(), Deadline(PATIENCE))
+        expected = (
+            handshake.MUCH_AT_ONCE if "qga.agent" in str(agent.process.args) else handshake.AT_ONCE
+        )
+        assert conversation._at_once == expected
+        client.ping()
 
 
 # The same by clients, with a real agent.

@@ -17,7 +17,7 @@ from tests.support.need import need_root
 from tests.support.stock import RunningAgent
 from tests.support.trees import listing, names, plant
 
-SPOOLS = [Path("/dev/shm"), Path("/run"), Path("/tmp")]
+from .spools import Spools
 
 
 @pytest.fixture
@@ -37,12 +37,6 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def spools() -> set[Path]:
-    return {
-        path for place in SPOOLS if place.is_dir() for path in place.glob("qga-????????????????")
-    }
-
-
 needs_root = pytest.mark.usefixtures("as_root")
 
 
@@ -52,8 +46,9 @@ def as_root() -> None:
 
 
 @needs_root
-def test_there_and_back(client: qga.Client, guest: Path, tmp_path: Path, tree: Path) -> None:
-    before = spools()
+def test_there_and_back(
+    client: qga.Client, guest: Path, tmp_path: Path, tree: Path, spools: Spools
+) -> None:
     expected = listing(tree)
     seen: list[TransferProgress] = []
     up = client.files.upload_tree(tree, guest / "tree", progress=seen.append, verify=True)
@@ -70,7 +65,7 @@ def test_there_and_back(client: qga.Client, guest: Path, tmp_path: Path, tree: P
     assert (tmp_path / "back/big").stat().st_blocks * 512 < 4 << 20
     assert inside(guest) == ["tree"]
     assert inside(tmp_path) == ["back", "tree"]
-    wait_until(lambda: not spools() - before)
+    spools.wait_gone()
     # Once more, over what is there: what is not of the tree is kept.
     (guest / "tree/more").write_bytes(b"")
     (guest / "tree/big").write_bytes(b"old")
@@ -130,14 +125,18 @@ def test_refusals(client: qga.Client, guest: Path, tmp_path: Path, tree: Path) -
 
 @pytest.mark.parametrize("case", ["up stopped", "up killed", "down stopped", "down killed"])
 def test_an_agent_that_is_gone_in_the_middle(
-    client: qga.Client, guest: Path, tmp_path: Path, exec_agent: RunningAgent, case: str
+    client: qga.Client,
+    guest: Path,
+    tmp_path: Path,
+    exec_agent: RunningAgent,
+    case: str,
+    spools: Spools,
 ) -> None:
     way, end = case.split()
     there = guest / "tree" if way == "down" else tmp_path / "tree"
     there.mkdir()
     for number in range(12):
         (there / str(number)).write_bytes(os.urandom(700_000))
-    before = spools()
 
     def interrupt(moment: TransferProgress) -> None:
         if moment.done >= 2_000_000 and not gone:
@@ -164,7 +163,7 @@ def test_an_agent_that_is_gone_in_the_middle(
         exec_agent.process.send_signal(signal.SIGCONT)
     client.ping()
     wait_until(lambda: inside(guest) == (["tree"] if way == "down" else []))
-    wait_until(lambda: not spools() - before)
+    spools.wait_gone()
     assert inside(tmp_path) == ([] if way == "down" else ["tree"])
     assert transfer(None, 60.0) == 12
     assert names(listing(there)) == names(
@@ -194,7 +193,7 @@ def test_a_guest_without_tar(
     """Scripts find it in the usual places too, so it is the script that is tried alone."""
     from qga.client.flows import trees
 
-    for script in (trees._BEGIN, trees._PACK):
+    for script in (trees.BEGIN, trees._PACK):
         path = {"PATH": str(guest)}
         text = f"main() {{\n{script}\n}}\nmain /absent x"
         done = subprocess.run(["/bin/sh", "-c", text], env=path, capture_output=True, check=False)

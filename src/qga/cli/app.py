@@ -39,7 +39,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "cat": "reading:cat",
         "head": "reading:head",
         "tail": "tailing:tail",
-        "cp": "transfer:cp",
+        "cp": "copying:cp",
         "edit": "editing:edit",
         "stat": "listing:show_stat",
         "find": "searching:find",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import posixpath
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ import click
 
 from qga.errors import GuestOSError
 
-from . import fleet, places
+from . import caution, fleet, places
 from .ending import printable
 from .options import Settings, with_settings
-from .output import Shown, counted
+from .output import Shown
 
 if TYPE_CHECKING:
     from qga.client import Client
@@ -83,19 +82,9 @@ def rm(
     if guests.many and not choice.dry_run:
         if choice.interactive:
             raise click.UsageError("-i asks about one guest, not about several")
-        _confirm(guests, yes=yes)
+        caution.agreed(guests, "remove files of", yes=yes)
     guests = fleet.Guests(guests.targets, guests.many, forks)
     return places.run(settings, guests, paths, lambda place: _remove(settings, place, choice))
-
-
-def _confirm(guests: fleet.Guests, *, yes: bool) -> None:
-    if yes:
-        return
-    what = f"remove files of {counted(len(guests.targets), 'guest')}"
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"to {what}, give --yes")
-    names = ", ".join(printable(target.text) for target in guests.targets)
-    click.confirm(f"{what} ({names})?", abort=True, err=True)
 
 
 def _remove(settings: Settings, place: Place, choice: _Choice) -> Shown:

@@ -76,9 +76,9 @@ Examples:
 """,
 )
 @places.each_place
-@click.option("-name", "name", metavar="PATTERN", help="By the name.")
-@click.option("-iname", "iname", metavar="PATTERN", help="The same, capitals or not.")
-@click.option("-path", "path", metavar="PATTERN", help="By the whole path.")
+@click.option("-name", "name", metavar="GLOB", help="By the name.")
+@click.option("-iname", "iname", metavar="GLOB", help="The same, capitals or not.")
+@click.option("-path", "path", metavar="GLOB", help="By the whole path.")
 @click.option(
     "-type",
     "kinds",
@@ -97,8 +97,8 @@ Examples:
     "-mtime", "mtime", metavar="N", callback=_days, help="Changed N days ago; +N, -N as well."
 )
 @click.option("-mmin", "mmin", metavar="N", callback=_days, help="The same in minutes.")
-@click.option("-user", "user", metavar="NAME", help="By the owner.")
-@click.option("-group", "group", metavar="NAME", help="By the group.")
+@click.option("-user", "user", metavar="USER", help="By the owner.")
+@click.option("-group", "group", metavar="GROUP", help="By the group.")
 @click.option("-perm", "perm", metavar="MODE", help="By the permissions; -MODE, /MODE as well.")
 @click.option("-newer", "newer", metavar="PATH", help="Changed after that file of the guest.")
 @click.option("-empty", "empty", is_flag=True, help="Files and directories with nothing in them.")

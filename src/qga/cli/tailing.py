@@ -217,7 +217,7 @@ async def _follow(
 
     async def guest(target: Target, paths: list[str]) -> None:
         try:
-            async with await aconnect(target, timeout=settings.timeout) as client:
+            async with await aconnect(target, timeout=settings.timeout, trace=trace) as client:
                 await asyncio.gather(*(file(client, target, path) for path in paths))
         except QgaError as error:
             name = f"{target}: " if len(followed) > 1 else ""
@@ -231,6 +231,7 @@ async def _follow(
             codes.append(ending.code_for(error))
 
     codes: list[int] = []
+    trace = ending.show_event if settings.debug else None
     await asyncio.gather(*(guest(target, paths) for target, paths in followed))
     return codes[0] if len(set(codes)) == 1 else ending.AGENT_ERROR
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, TransportError
 from qga.protocol.model import Command
 
-from . import aiochannel, hints, results
+from . import aiochannel, elsewhere, hints, results
 from .aioturns import AsyncTurns
 from .deadline import TIMEOUT, Deadline, within
-from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
+from .flows.steps import MOST_LEFT, TIDYING, End, GetLimits, Leave, On, Series, Timeout, Wait
 from .operation import Awaiting
 from .operations import Operations
 from .target import settled
@@ -271,6 +271,8 @@ class AsyncClient(Awaiting, Operations):
                 return self._pace(pace, self.timeout)
 
             return await self._use(deadline, lambda channel: channel.exchange_each(step, paced))
+        if isinstance(step, On | End):
+            return await elsewhere.wait(step)
         return await self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:

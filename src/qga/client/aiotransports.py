@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from qga.errors import AgentTimeout, ConnectionLost, NoChannel
 
+from .streams import enlarge
 from .transports import LONG, PIECES, RETRY, Reading, lost, no_sockets, reason, unsent
 from .ways import addresses, as_os_error, unknown_host
 
@@ -258,6 +259,7 @@ async def connect_socket(family: int, address: Any, deadline: Deadline) -> int:
         raise no_sockets(error) from error
     try:
         stream.setblocking(False)
+        enlarge(stream)
         loop = asyncio.get_running_loop()
         while True:
             remaining = deadline.remaining()

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from .transports import Transport
 
 
+# A request with a piece of a file goes into the buffer of a unix socket as a whole, if the system
+# allows that much: otherwise the client is woken up for each part that the other side has read.
+BUFFER = 1 << 20
+
+
 class SocketWay:
     """A stream socket to connect to.
 
@@ -51,6 +56,7 @@ def connect(family: int, address: Any, deadline: Deadline) -> int:
     except OSError as error:
         raise no_sockets(error) from error
     try:
+        enlarge(stream)
         while True:
             remaining = deadline.remaining()
             if not remaining:
@@ -72,3 +78,9 @@ def connect(family: int, address: Any, deadline: Deadline) -> int:
         raise NoChannel(reason(error)) from error
     finally:
         stream.close()
+
+
+def enlarge(stream: socket.socket) -> None:
+    """Give a unix socket a larger buffer for what it sends. Others grow by themselves."""
+    if stream.family == socket.AF_UNIX:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)

@@ -9,7 +9,7 @@ from qga.protocol.model import Command
 
 from . import channel, results
 from .deadline import TIMEOUT, Deadline, within
-from .flows.steps import MOST_LEFT, TIDYING, GetLimits, Leave, Series, Timeout, Wait
+from .flows.steps import MOST_LEFT, TIDYING, End, GetLimits, Leave, On, Series, Timeout, Wait
 from .operation import Blocking
 from .operations import Operations
 from .target import settled
@@ -335,6 +335,10 @@ class Client(Blocking, Operations):
                 return self._pace(pace, self.timeout)
 
             return self._use(deadline, lambda channel: channel.exchange_each(step, paced))
+        if isinstance(step, On | End):
+            from . import elsewhere
+
+            return elsewhere.block(step)
         return self._execute_all(step, deadline)
 
     def _pace(self, pace: Timeout, otherwise: float) -> Deadline:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,6 +177,8 @@ def _entry(path: Path, name: str, value: Any) -> Entry:
 
 def _similar(wrong: str, known: list[str]) -> str:
     """What may have been meant."""
+    from difflib import get_close_matches
+
     close = get_close_matches(wrong, known, cutoff=0.5)
     if close:
         return f"do you mean {_listed(close, 'or')}?"

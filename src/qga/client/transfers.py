@@ -1,8 +1,8 @@
-"""Copying: whole files and directory trees, between this machine and a guest. For `Files`."""
+"""Copying: whole files and directory trees, to and from a guest. For `Files`."""
 
 from __future__ import annotations
 
-from .flows import fetching, sending, trees
+from .flows import fetching, relaying, sending, treerelay, trees
 from .operation import operation
 
 
@@ -14,5 +14,7 @@ class TransferOperations:
     append = operation(sending.append)
     download = operation(fetching.download)
     upload = operation(sending.upload)
+    copy_from = operation(relaying.copy_from)
     download_tree = operation(trees.download_tree)
     upload_tree = operation(trees.upload_tree)
+    copy_tree_from = operation(treerelay.copy_tree_from)

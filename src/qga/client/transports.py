@@ -38,9 +38,6 @@ READ_SIZE = 16 * 1024
 # measured no faster.
 LARGE_READ_SIZE = 256 * 1024
 
-# The largest blocks of memory that are worth keeping for what comes next.
-KEPT = 4 << 20
-
 # The kernel takes 1024 pieces at once; a request has three, unless somebody writes a list of data.
 PIECES = 1024
 
@@ -239,8 +236,6 @@ class Reading:
 
     __slots__ = ("_size",)
 
-    _prepared = False  # for large reads; once for all
-
     def __init__(self) -> None:
         self._size = READ_SIZE
 
@@ -251,11 +246,9 @@ class Reading:
             self._size = READ_SIZE
         elif self._size == READ_SIZE:
             self._size = LARGE_READ_SIZE
-            if not Reading._prepared:
-                # glibc has each large block from the system, and gives it back, which costs more
-                # than what is done with it: until one of this size has been freed.
-                Reading._prepared = True
-                bytes(KEPT)
+            from . import memory
+
+            memory.keep()
         return data
 
 

@@ -133,7 +133,7 @@ class Unpacker:
             yield from self._unpack(member)
 
     def _unpack(self, member: Member) -> Generator[int, bytes, None]:
-        parts = _parts(member.name)
+        parts = parts_of(member.name)
         if parts and self._exclude.covers(os.fsdecode(b"/".join(parts))):
             yield from self._content(member, None)
             return
@@ -157,7 +157,7 @@ class Unpacker:
             times = (member.mtime, member.mtime)
             os.utime(name, times, dir_fd=above, follow_symlinks=False)
         elif member.kind == LINK:
-            self._link(_parts(member.target), parts)
+            self._link(parts_of(member.target), parts)
         elif member.kind == FIFO:
             os.mkfifo(name, 0o600, dir_fd=above)
             self._dress_special(member, above, name)
@@ -198,7 +198,7 @@ class Unpacker:
             self._meter.add(member.size - member.stored, moved=False)
             sink.finish()
         if digest and self._sums:
-            self._sums(b"/".join(_parts(member.name)), digest.hexdigest())
+            self._sums(b"/".join(parts_of(member.name)), digest.hexdigest())
         if filler := padding(member.stored):
             yield filler
 
@@ -290,7 +290,7 @@ def _skip(count: int, sink: SparseFile | None, digest: hashlib._Hash | None) -> 
         count -= CHUNK
 
 
-def _parts(name: bytes) -> Parts:
+def parts_of(name: bytes) -> Parts:
     """The parts of a member's name.
 
     Raises:

@@ -50,6 +50,13 @@ REPLY_LIMIT = 192 << 20
 # the device, which fails, and drops that answer.
 AT_ONCE = 4096
 
+# The same for agents that are not qemu-ga, of requests in a `exchange_each`: so many that the agent
+# never waits for the next one, few enough not to fill its memory.
+MUCH_AT_ONCE = 4 << 20
+
+# What qemu-ga makes a double of, and so never gives back as it came: this agent does.
+_PROBE = (1 << 64) + 1
+
 # How long an error may take to come from a command that is silent when it succeeds. The agent waits
 # for the program that begins the shutdown, so it is not immediate.
 SILENCE = 3.0
@@ -88,6 +95,7 @@ class Conversation:
         self._arrived: deque[Any] = deque()
         self._synced = False
         self._delimited = True  # until the agent says that it does not know the command
+        self._at_once: int | None = None  # how many bytes may be under way, if that is known
 
     @property
     def synced(self) -> bool:
@@ -207,7 +215,7 @@ class Conversation:
             requests: name and arguments of each, as for `exchange_all`. One is asked for, and made
                 to text, while the agent is at the one before.
             take: when it returns True, no more are sent.
-            ahead: how many may be under way at once, within `AT_ONCE`.
+            ahead: how many may be under way at once; with qemu-ga, within `AT_ONCE`.
 
         Raises: as `exchange`, when the replies to all that were sent are there.
         """
@@ -218,10 +226,13 @@ class Conversation:
         waiting: deque[tuple[str, int]] = deque()
         error: CommandError | None = None
         following = _prepared(source)
+        at_once = AT_ONCE
+        if following and following[1] > AT_ONCE and ahead > 1:
+            at_once = yield from self._find_at_once()
         while following or waiting:
             under_way = sum(size for _, size in waiting)
             while following and (
-                not waiting or (len(waiting) < ahead and under_way + following[1] <= AT_ONCE)
+                not waiting or (len(waiting) < ahead and under_way + following[1] <= at_once)
             ):
                 name, size, pieces = following
                 yield Send(pieces)
@@ -240,6 +251,24 @@ class Conversation:
         if error is not None:
             raise error
 
+    def _find_at_once(self) -> "Talk[int]":
+        """How many bytes of requests the agent can have under way together.
+
+        Nothing that an agent says of itself tells qemu-ga from others, but how it writes a number
+        does.
+        """
+        if self._at_once is None:
+            yield Send([b'{"execute": "guest-ping", "id": %d}\n' % _PROBE])
+            try:
+                reply = yield from self._next()
+            except AgentTimeout as error:
+                raise AgentTimeout(f"guest-ping: {error.text}") from error
+            _result("guest-ping", reply)
+            number = reply.get("id")
+            exact = type(number) is int and number == _PROBE
+            self._at_once = MUCH_AT_ONCE if exact else AT_ONCE
+        return self._at_once
+
     def synchronise(self) -> "Talk[None]":
         """Get in step with the agent; by `exchange` done whenever it is needed.
 
@@ -249,6 +278,7 @@ class Conversation:
         """
         self._synced = False
         self._arrived.clear()
+        self._at_once = None  # it may be another agent now
         try:
             if self._delimited:
                 refused = yield from self._echo(_SYNC_DELIMITED)

@@ -44,6 +44,9 @@ else
 fi
 """
 
+# A file with a hole of less than this is read like one without.
+_WORTH = 1 << 20
+
 # Shorter files have their checksum sooner than it would pay to begin early.
 LARGE = 16 << 20
 
@@ -61,6 +64,11 @@ class Look:
     occupied: int
     mtime: int
     stamp: bytes
+
+    @property
+    def sparse(self) -> bool:
+        """Whether it has holes that are worth looking for."""
+        return self.size - self.occupied >= _WORTH and stat.S_ISREG(self.mode)
 
 
 def look(path: bytes, *, must: bool) -> Flow[Look | None]:
@@ -125,17 +133,23 @@ def verify(path: bytes, size: int, tally: Tally, *, known: str = "", must: bool)
     """
     if known and known == tally.hex():
         return True
+    found = yield from sum_of(path, size, must=must)
+    if found is None:
+        return False
+    if found != tally.hex():
+        raise QgaError(f"cannot read {told(path)}: what arrived is not what is there now")
+    return True
+
+
+def sum_of(path: bytes, size: int, *, must: bool = False) -> Flow[str | None]:
+    """The checksum of the first *size* bytes; None if the guest can make none, unless it *must*."""
     try:
         done = yield from run(SUM_OF, path, str(size))
     except (CommandDisabled, CommandNotFound, Unsupported):
         if must:
             raise
-        return False
+        return None
     found = checksum(f"read {told(path)}", done)
-    if found is None:
-        if must:
-            raise Unsupported(f"cannot verify {told(path)}: the guest has no sha256sum")
-        return False
-    if found != tally.hex():
-        raise QgaError(f"cannot read {told(path)}: what arrived is not what is there now")
-    return True
+    if found is None and must:
+        raise Unsupported(f"cannot verify {told(path)}: the guest has no sha256sum")
+    return found

@@ -42,9 +42,6 @@ while end < size:
 ' "$1"
 """
 
-# A file with a hole of less than this is read like one without.
-_WORTH = 1 << 20
-
 
 def read(
     path: GuestPath, *, limit: int | None = None, verify: bool = False, timeout: float | None = None
@@ -129,7 +126,7 @@ def download(
     where = full(path)
     look = yield from checking.look(where, must=preserve)
     if look is not None:
-        _check_kind(where, look.mode)
+        check_kind(where, look.mode)
     target = Path(local_path).resolve()
     place = target.with_name(beside(os.fsencode(target.name), resume=resume))
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
@@ -167,7 +164,7 @@ def download(
     return Transferred(size, meter.moved, verified)
 
 
-def _check_kind(path: bytes, mode: int) -> None:
+def check_kind(path: bytes, mode: int) -> None:
     """Refuse what has no end, or keeps whoever opens it waiting, as pipes and terminals do."""
     if stat.S_ISDIR(mode):
         raise GuestOSError(f"cannot read {told(path)}: Is a directory", errno.EISDIR)
@@ -182,8 +179,8 @@ def _fetch(
 ) -> Flow[int]:
     """Read from *start* to the end; return the length of the file."""
     ranges = None
-    if look is not None and look.size - look.occupied >= _WORTH and stat.S_ISREG(look.mode):
-        ranges = yield from _map(path)
+    if look is not None and look.sparse:
+        ranges = yield from data_ranges(path)
 
     def transfer(handle: int) -> Flow[int]:
         if look is not None and ranges is not None:
@@ -197,7 +194,7 @@ def _fetch(
     return start + (yield from with_file(path, "r", transfer))
 
 
-def _map(path: bytes) -> Flow[list[tuple[int, int]] | None]:
+def data_ranges(path: bytes) -> Flow[list[tuple[int, int]] | None]:
     """Where the file has data; None if the guest has no program that knows."""
     try:
         out = yield from ask(f"read {told(path)}", _MAP, path)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from qga.protocol.model import Command
 
-    from .steps import GetLimits, Leave, Series, Timeout, Together, Wait
+    from .steps import End, GetLimits, Leave, On, Series, Timeout, Together, Wait
 
 T = TypeVar("T")
-Step: TypeAlias = "Command[Any] | Together | Series | Leave | Wait | GetLimits"
+Step: TypeAlias = "Command[Any] | Together | Series | Leave | Wait | GetLimits | On | End"
 Flow: TypeAlias = Generator["Step | Timeout", Any, T]
 Progress: TypeAlias = Callable[[int], None]

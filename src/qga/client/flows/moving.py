@@ -15,30 +15,21 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from qga.client import memory
 from qga.client.digest import Digest
-from qga.errors import GuestOSError, QgaError
+from qga.errors import GuestOSError
 from qga.protocol import FileRead, FileSeek, FileWrite
 
 from .steps import GetLimits, Limits, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import IO, Protocol, TypeAlias
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
 
     from qga.protocol.files import FileChunk, FileWritten
 
+    from .sources import Ranges, Source
     from .steps import Flow
-
-    # Where a file has data: offset and length of each range, in order.
-    Ranges: TypeAlias = Iterable[tuple[int, int]]
-
-    class Source(Protocol):
-        """What is sent: `size` bytes, of which those outside of `ranges` are zeros."""
-
-        size: int
-
-        def ranges(self, start: int) -> Ranges: ...
-        def read(self, offset: int, count: int) -> bytes | memoryview: ...
 
     class Sink(Protocol):
         """What takes that which was read, in order."""
@@ -47,9 +38,8 @@ if TYPE_CHECKING:
         def skip(self, count: int) -> None: ...
 
 
-# How many pieces are asked for at once. More measured no faster, and cost memory. Only one is sent
-# at once: qemu-ga on a virtio-serial port stalls when a large request has another one behind it.
-FLIGHT = 4
+# How many pieces are asked for at once, and sent. More measured no faster, and cost memory.
+FLIGHT, SENT = 4, 2
 
 # After so many seconds others get a turn to use the channel.
 SLICE = 0.25
@@ -151,59 +141,6 @@ class Tally:
         return self._digest.hex()
 
 
-class Data:
-    """A `Source` in memory."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._view = memoryview(data).cast("B")
-        self.size = len(self._view)
-
-    def ranges(self, start: int) -> Ranges:
-        return [(start, self.size - start)]
-
-    def read(self, offset: int, count: int) -> memoryview:
-        return self._view[offset : offset + count]
-
-
-class LocalFile:
-    """A `Source` that is a file here.
-
-    Args:
-        file: open for reading.
-        sparse: look for its holes.
-    """
-
-    def __init__(self, file: IO[bytes], *, sparse: bool = True) -> None:
-        self._descriptor = file.fileno()
-        self._name = file.name
-        status = os.fstat(self._descriptor)
-        self.size = status.st_size
-        self._sparse = sparse and status.st_blocks * 512 < status.st_size
-
-    def ranges(self, start: int) -> Iterator[tuple[int, int]]:
-        if not self._sparse:
-            yield start, self.size - start
-            return
-        while start < self.size:
-            try:
-                start = os.lseek(self._descriptor, start, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return  # the rest is a hole
-                raise
-            end = min(os.lseek(self._descriptor, start, os.SEEK_HOLE), self.size)
-            if end <= start:
-                return
-            yield start, end - start
-            start = end
-
-    def read(self, offset: int, count: int) -> bytes:
-        data = os.pread(self._descriptor, count, offset)
-        if len(data) < count:
-            raise QgaError(f"{self._name} has become shorter while it was sent")
-        return data
-
-
 class Memory:
     """A `Sink` in memory."""
 
@@ -266,9 +203,18 @@ def beside(name: bytes, *, resume: bool = False) -> str:
     return f".qga-{known}.partial"
 
 
-def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[None]:
-    """Write *source* from *start* on to the open file *handle*, which stands at its beginning."""
+def send(
+    handle: int, source: Source, tally: Tally, *, start: int = 0, ahead: int = 1
+) -> Flow[None]:
+    """Write *source* from *start* on to the open file *handle*, which stands at its beginning.
+
+    Args:
+        ahead: how many pieces may be under way at once: more than one only to a file in which what
+            has come to a wrong place can be written once more.
+    """
     limits: Limits = yield GetLimits()
+    if source.size > limits.write:
+        memory.keep()
     at, position = start, 0
     for offset, length in source.ranges(start):
         tally.skip(offset - at)
@@ -277,7 +223,10 @@ def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[N
             yield FileSeek(handle=handle, offset=at, whence=0)
             position = at
         while at < end:
-            at = position = yield from _send_some(handle, source, at, end, tally, most=limits.write)
+            ready = yield from source.ready(at, end)
+            at = position = yield from _send_some(
+                handle, source, at, ready, tally, most=limits.write, ahead=ahead
+            )
     if at < source.size:  # a hole at the end: its last byte makes it
         yield FileSeek(handle=handle, offset=source.size - 1, whence=0)
         yield from _write_all(handle, b"\0")
@@ -285,11 +234,12 @@ def send(handle: int, source: Source, tally: Tally, *, start: int = 0) -> Flow[N
 
 
 def _send_some(
-    handle: int, source: Source, at: int, end: int, tally: Tally, *, most: int
+    handle: int, source: Source, at: int, end: int, tally: Tally, *, most: int, ahead: int
 ) -> Flow[int]:
     """Write what is from *at* to *end*, for as long as `SLICE` says; return how far it came."""
     pieces: deque[bytes | memoryview] = deque()
-    rest: bytes | memoryview = b""
+    rest: bytes | memoryview = b""  # of the first of them: an agent may take less than it was given
+    misplaced = False  # whether it took something after that
     over = time.monotonic() + SLICE
 
     def commands() -> Iterator[FileWrite]:
@@ -301,18 +251,20 @@ def _send_some(
             yield FileWrite(handle=handle, data=piece)
 
     def take(written: FileWritten) -> bool:
-        nonlocal at, rest
-        piece = pieces.popleft()
-        rest = piece[max(written.count, 0) :]
+        nonlocal at, rest, misplaced
+        if rest:
+            misplaced = True
+            return True
+        rest = pieces[0][max(written.count, 0) :]
         if not rest:
-            tally.take(piece)
-            at += len(piece)
-        else:
-            pieces.appendleft(piece)
+            tally.take(pieces[0])
+            at += len(pieces.popleft())
         return bool(rest)
 
-    yield Series(commands(), take)
-    if rest:  # an agent may take less than it was given
+    yield Series(commands(), take, ahead=ahead if end - at > most else 1)
+    if rest:
+        if misplaced:
+            yield FileSeek(handle=handle, offset=at + len(pieces[0]) - len(rest), whence=0)
         yield from _write_all(handle, rest)
         tally.take(pieces[0])
         at += len(pieces[0])

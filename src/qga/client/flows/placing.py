@@ -14,6 +14,7 @@ from qga.errors import CommandDisabled, CommandError, QgaError, Unsupported
 from . import moving
 from .asking import fail, run, told
 from .script import later
+from .summing import STAMP
 
 if TYPE_CHECKING:
     from .script import Output
@@ -75,13 +76,18 @@ printf '%s\0%s' "$temporary" "$size"
 )
 
 # $3 is how many bytes there are, $4 their checksum or nothing, $5 whether to do without if there
-# is no program for it; $6 is the mode, $7 the owner, $8 the group, $9 the time.
+# is no program for it; $6 is the mode, $7 the owner, $8 the group, $9 the time. ${10} is the stamp
+# of the file when it had this checksum, if that is known.
 _FINISH = (
     _RESOLVE
     + SUM
     + r"""
 checked=
-if [ -n "$4" ]; then
+if [ -n "${10}" ] && [ "$("""
+    + STAMP
+    + r""")" = "${10}" ]; then
+    checked=sha256
+elif [ -n "$4" ]; then
     if command -v sha256sum >/dev/null; then
         sum=$(sha256 "$temporary" "$3") || return
         checked=sha256
@@ -177,8 +183,19 @@ class Place:
         done = yield from run(_PREFIX, self.path, self._name, str(count))
         return checksum(f"read {told(self.path)}", done)
 
+    def unchanged(self, stamp: bytes) -> Flow[bool]:
+        """Whether the file that is there now has the *stamp*."""
+        done = yield from run(_RESOLVE + STAMP, self.path, self._name)
+        return not done.code and done.out.strip() == stamp
+
     def finish(
-        self, size: int, digest: str, attributes: tuple[str, str, str, str], *, must: bool
+        self,
+        size: int,
+        digest: str,
+        attributes: tuple[str, str, str, str],
+        *,
+        must: bool,
+        stamp: bytes = b"",
     ) -> Flow[bool]:
         """Check the file, give it its attributes, and put it in its place.
 
@@ -187,13 +204,14 @@ class Place:
             digest: its checksum; "" for none.
             attributes: mode, owner, group and time, "" for those that nobody has asked for.
             must: fail if the guest cannot make a checksum.
+            stamp: of the file when it had this checksum; b"" to have one made.
 
         Returns: whether the checksum was compared.
         """
         done = yield from run(
             _FINISH,
             *(self.path, self._name, str(size), digest, "" if must else "may"),
-            *attributes,
+            *(*attributes, stamp),
         )
         what = f"write {told(self.path)}"
         if done.code == MISMATCH:

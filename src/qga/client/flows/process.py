@@ -84,9 +84,7 @@ def start(
     modes = _mode(stdin, "stdin"), _mode(stdout, "stdout"), _mode(stderr, "stderr")
     if modes[2] == "o" and modes[1] == "n":
         modes = modes[0], "n", "n"
-    import secrets  # not light, and of no use to who starts no program
-
-    name = secrets.token_hex(8)
+    name = new_name()
     text = _starter(name, modes, words, user=user, cwd=cwd, env=env, lease=lease)
     yield Timeout(timeout)
     running = Running(args, 0)
@@ -255,6 +253,11 @@ def _starter(
     ]  # fmt: skip
     line = b" ".join(quote(os.fspath(word)) for word in arguments)
     return b"main() {\nexec </dev/null\n%s}\nmain %s\n" % (wrapper.STARTER.encode(), line)
+
+
+def new_name() -> str:
+    """A name for a spool that nobody can guess."""
+    return os.urandom(8).hex()  # as `secrets` would, which is not light
 
 
 def _check_user(user: str) -> None:

@@ -15,15 +15,18 @@ from qga.protocol import FileSeek
 
 from .asking import full, told
 from .handle import with_file
-from .moving import Data, LocalFile, Meter, Tally, send
+from .moving import SENT, Meter, Tally, send
 from .placing import Place
+from .sources import Data, LocalFile
 from .steps import CHUNK, Timeout, Wait
+from .summing import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .moving import Source, TransferProgress
+    from .moving import TransferProgress
     from .script import GuestPath
+    from .sources import Source
     from .steps import Flow
 
 
@@ -192,7 +195,7 @@ def upload(
         resume: continue an upload that broke, and let this one be continued.
         sparse: do not send the holes of the file, and make them in the guest.
         progress: called with a `TransferProgress` after each piece.
-        timeout: seconds for each piece of 512 KiB; the client's own if None.
+        timeout: seconds for each two pieces of 512 KiB; the client's own if None.
 
     Raises:
         OSError: the file here cannot be read.
@@ -218,6 +221,7 @@ def deliver(
     """Bring *source* to its *place*; return whether checksums were compared."""
     words = attributes.words()
     scripted = place.beside or place.resume or any(words)
+    follower = Follower()
     try:
         target, there, start = place.path, 0, 0
         if scripted:
@@ -226,7 +230,11 @@ def deliver(
             start = yield from _resumed(source, place, tally, there)
 
         def transfer(handle: int) -> Flow[bool]:
-            yield from send(handle, source, tally, start=start)
+            steady = place.beside or (yield from _seekable(handle, source))
+            if steady and verify is not False:
+                yield from follower.begin(target, source.size)
+            ahead = SENT if steady else 1
+            yield from send(handle, source, tally, start=start, ahead=ahead)
             try:
                 end = yield FileSeek(handle=handle, offset=0, whence=2)
             except GuestOSError as error:
@@ -242,20 +250,38 @@ def deliver(
 
         fresh = place.beside and not there
         there_now = yield from with_file(target, "r+" if start or fresh else "w", transfer)
+        known = "" if verify is False else tally.hex()
+        stamp = yield from follower.end(known)
         if not there_now:
             if verify:
                 raise Unsupported(f"cannot verify {told(place.path)}: it keeps nothing")
             return False
-        known = "" if verify is False else tally.hex()
+        must = verify is True
+        same = not known or (yield from source.check(known, must=must))
         if scripted:
-            return (yield from place.finish(source.size, known, words, must=verify is True))
-        return (yield from _compare(source.size, known, place, must=verify is True))
+            finishing = place.finish(source.size, known, words, must=must, stamp=stamp)
+            return (yield from finishing) and same
+        if stamp and (yield from place.unchanged(stamp)):
+            return same
+        return (yield from _compare(source.size, known, place, must=must)) and same
     except GeneratorExit:
         raise  # nobody left to ask
     except BaseException as error:
+        yield from follower.leave()
         if not place.resume or type(error) is QgaError:
             yield from place.remove(error)
         raise
+
+
+def _seekable(handle: int, source: Source) -> Flow[bool]:
+    """Whether one can go back in an open file, if that matters for *source*: it is no pipe."""
+    if source.size <= CHUNK:
+        return False
+    try:
+        yield FileSeek(handle=handle, offset=0, whence=1)
+    except GuestOSError:
+        return False
+    return True
 
 
 def _compare(size: int, known: str, place: Place, *, must: bool) -> Flow[bool]:
@@ -289,7 +315,8 @@ def _resumed(source: Source, place: Place, tally: Tally, there: int) -> Flow[int
         tally.skip(offset - at)
         at, end = offset, min(offset + length, there)
         while at < end:
-            piece = source.read(at, min(CHUNK, end - at))
+            ready = yield from source.ready(at, end)
+            piece = source.read(at, min(CHUNK, ready - at))
             tally.know(piece)
             at += len(piece)
             yield Wait(0)  # others in the event loop may be waiting

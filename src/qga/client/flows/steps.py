@@ -9,6 +9,7 @@ operation's result. The steps are
 - `Series`: have it execute many, each result being used while the agent is at the next ones;
 - `Wait`: pause;
 - `Leave`: have it execute a command when there is time, before the next one of any caller;
+- `On`, or `Begin` and `End`: have another client carry out another flow;
 - `Timeout`: how long each of the following commands may take;
 - `GetLimits`: what the channel can carry, as `Limits`.
 
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qga.client.deadline import Deadline
+    from qga.client.operation import Awaiting, Blocking
     from qga.protocol.model import Command
 
     from .kinds import Flow as Flow  # noqa: PLC0414 - for whoever imports them from here
     from .kinds import Progress as Progress  # noqa: PLC0414
     from .kinds import Step as Step  # noqa: PLC0414
+
+    AnyClient = Blocking | Awaiting
 
 # How much of a file one command carries, where the channel takes as much. Larger pieces measured no
 # faster, on sockets and over the port of a guest; and where that is slow, or emulated, each of them
@@ -117,7 +121,8 @@ class Series:
     Args:
         commands: made when they are needed.
         take: called with each result; when it returns True, no more commands are sent.
-        ahead: how many may be under way at once, as `Together` does it.
+        ahead: how many may be under way at once, as `Together` does it; large ones, too, where
+            the agent is none that loses replies then, as qemu-ga does on a virtio port.
     """
 
     __slots__ = ("ahead", "commands", "take")
@@ -142,6 +147,35 @@ class Leave:
 
     def __init__(self, command: Command[Any]) -> None:
         self.command = command
+
+
+class On:
+    """A step: have *flow* carried out by another *client*; the answer is what it returns."""
+
+    __slots__ = ("client", "flow")
+
+    def __init__(self, client: AnyClient, flow: Flow[Any]) -> None:
+        self.client = client
+        self.flow = flow
+
+
+class Begin(On):
+    """A step: begin that, and go on with this flow meanwhile; the answer is for `End`."""
+
+    __slots__ = ()
+
+
+class End:
+    """A step: wait for what was begun; the answer is what it returned.
+
+    Args:
+        begun: the answer to `Begin`.
+    """
+
+    __slots__ = ("begun",)
+
+    def __init__(self, begun: Any) -> None:
+        self.begun = begun
 
 
 class GetLimits:

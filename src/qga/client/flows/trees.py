@@ -21,10 +21,11 @@ from qga.protocol import Exec
 
 from . import process
 from .asking import ask, fail, full, run, shown, told
-from .moving import LocalFile, Meter, Tally, beside
+from .moving import Meter, Tally, beside
 from .placing import Place, checksum
 from .script import SHELL, SURROUNDINGS, Output, later, outcome
 from .sending import Attributes, deliver
+from .sources import LocalFile
 from .steps import CHUNK, GetLimits, Limits, Timeout
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from qga.protocol.exec import ExecStarted
 
     from .moving import TransferProgress
+    from .running import Running
     from .script import GuestPath
     from .steps import Flow
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 _SUMS, _SUMS_NAMES = 500, 64 << 10
 
 # $1 is the path, $2 the name of the directory beside it. The output is the directory to unpack in.
-_BEGIN = r"""command -v tar >/dev/null || { echo 'tar: not found' >&2; return 127; }
+BEGIN = r"""command -v tar >/dev/null || { echo 'tar: not found' >&2; return 127; }
 if [ -d "$1" ]; then printf %s "$1"; return; fi
 [ ! -e "$1" ] && [ ! -L "$1" ] || { echo "$1: Not a directory" >&2; return 1; }
 [ -d "${1%/*}/" ] || { echo "$1: No such file or directory" >&2; return 1; }
@@ -53,7 +55,7 @@ mkdir -m 700 "${1%/*}/$2" && printf %s "${1%/*}/$2"
 
 # $1 is the directory, $2 how many files there have to be, $3 the path that it is to have, or
 # nothing. A tree is not told from one that is half written after a crash, so all is written now.
-_END = r"""
+FINISH = r"""
 found=$(find "$1" -print0 | tr -cd '\000' | wc -c) || return
 [ "$found" -ge "$2" ] || { echo "$found of $2 files have arrived" >&2; return 1; }
 [ -n "$3" ] || return 0
@@ -64,7 +66,7 @@ mv "$1" "$3"
 """
 
 # What unpacks may be at work still, and needs a moment to see that nothing more comes.
-_REMOVE = r"""for _ in 1 2 3 4 5; do
+REMOVE = r"""for _ in 1 2 3 4 5; do
     rm -rf "$1"
     [ -e "$1" ] || [ "$_" != 1 ] || return 0
     sleep 1
@@ -186,16 +188,16 @@ def upload_tree(
     name = beside(last)
     partial = above + b"/" + name.encode()
     try:
-        base = yield from ask(what, _BEGIN, target, name)
+        base = yield from ask(what, BEGIN, target, name)
         new = base == partial
-        sums = _Sums(what, base)
+        sums = Sums(what, base)
         count = 0
         for piece in tree.pieces():
             if isinstance(piece, Large):
                 yield from _send_large(piece, base, meter, beside=not new, sparse=sparse)
                 count += 1
                 continue
-            yield from _unpack(what, base, piece)
+            yield from unpack(what, base, piece)
             count += piece.members
             for name_and_sum in piece.sums:
                 sums.add(*name_and_sum)
@@ -204,12 +206,12 @@ def upload_tree(
             meter.add_files(piece.files)
         yield from sums.compare(all_of_them=True)
         for piece in tree.directories():
-            yield from _unpack(what, base, piece)
-        yield from ask(what, _END, base, str(count), target if new else "")
+            yield from unpack(what, base, piece)
+        yield from ask(what, FINISH, base, str(count), target if new else "")
     except GeneratorExit:
         raise  # nobody left to ask
     except BaseException:
-        yield later(_REMOVE, partial)
+        yield later(REMOVE, partial)
         raise
     return TreeTransferred(meter.files, meter.done, tree.skipped, verify)
 
@@ -226,7 +228,7 @@ def _send_large(
     meter.add_files(1)
 
 
-def _unpack(what: str, base: bytes, piece: Piece) -> Flow[None]:
+def unpack(what: str, base: bytes, piece: Piece) -> Flow[None]:
     """Have tar unpack *piece* in the directory *base*."""
     text = f'{SURROUNDINGS}directory={_word(base)}\ncd "${{directory%x}}" && exec tar -xpf -'
     started: ExecStarted = yield Exec(
@@ -243,7 +245,7 @@ def _word(data: bytes) -> str:
     return f"$(printf '{digits}x')"
 
 
-class _Sums:
+class Sums:
     """Compares checksums with those that the guest makes of the same files, many at a time.
 
     Args:
@@ -341,7 +343,7 @@ def download_tree(
     if new:
         root.mkdir(0o700)
     meter = Meter(progress)
-    sums = _Sums(f"copy {told(source)}", source)
+    sums = Sums(f"copy {told(source)}", source)
     if owners is None:
         owners = os.geteuid() == 0
     unpacker = Unpacker(
@@ -372,13 +374,10 @@ def _same(uid: int, gid: int) -> tuple[int, int]:
     return uid, gid
 
 
-def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
+def _receive(source: bytes, unpacker: Unpacker, sums: Sums) -> Flow[str]:
     """Have tar pack *source*, and unpack what comes; return what tar has complained of."""
     what = f"copy {told(source)}"
-    options = [f"--exclude={pattern}" for pattern in unpacker.patterns]
-    running = yield from process.start(
-        [SHELL, "-c", _PACK, "sh", *options], cwd=source, env={"LC_ALL": "C"}
-    )
+    running = yield from packing(source, unpacker.patterns)
     try:
         assert running.out is not None and running.err is not None  # noqa: S101, PT018 - pipes
         while data := (yield from running.read(running.out, CHUNK)):
@@ -396,3 +395,10 @@ def _receive(source: bytes, unpacker: Unpacker, sums: _Sums) -> Flow[str]:
     except BaseException as error:
         yield from running.give_up(error)
         raise
+
+
+def packing(source: bytes, exclude: Iterable[str]) -> Flow[Running]:
+    """Start tar, which prints what is in the directory *source*."""
+    options = [f"--exclude={pattern}" for pattern in exclude]
+    words = [SHELL, "-c", _PACK, "sh", *options]
+    return (yield from process.start(words, cwd=source, env={"LC_ALL": "C"}))

@@ -1,0 +1,101 @@
+"""The bar that shows how far a copy has come: on a terminal, with rate and time left."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from . import ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from qga.client.flows.moving import TransferProgress
+
+    Report: TypeAlias = Callable[[TransferProgress], object]
+
+# A terminal is drawn to so often in a second. What comes in between is only noted.
+_FRAMES = 10
+
+
+class Bar:
+    """One bar for all that is copied, file after file.
+
+    Args:
+        progress: what draws it.
+        total: how many bytes there will be; None if that is not known.
+    """
+
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self._progress = progress
+        self._task: TaskID = progress.add_task("", total=total)
+        self._before = 0  # bytes of what has been copied
+        self._now = 0
+        self._shown = 0.0
+
+    def name(self, path: str) -> None:
+        """Go on with the file or directory *path*."""
+        from rich.markup import escape
+
+        self._before, self._now = self._before + self._now, 0
+        # The folders are left out: the rest of the line is more telling.
+        text = os.path.basename(path.rstrip("/")) or path  # noqa: PTH119 - of either machine
+        self._progress.update(self._task, description=escape(ending.printable(text)))
+
+    def report(self, moment: TransferProgress) -> None:
+        """Show how far it has come."""
+        self.count(moment.done)
+
+    def count(self, done: int) -> None:
+        """Show that *done* bytes of this file have been copied."""
+        self._now = done
+        now = time.monotonic()
+        if now - self._shown >= 1 / _FRAMES:
+            self._shown = now
+            self._progress.update(self._task, completed=self._before + done)
+
+    def finish(self) -> None:
+        """All is there, whatever was expected."""
+        done = self._before + self._now
+        self._progress.update(self._task, completed=done, total=done)
+
+
+def drawn(console: Console, *, keep: bool = False) -> Progress:
+    """What draws a bar on *console*; with *keep* it stays there at the end."""
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=not keep,
+        refresh_per_second=_FRAMES,
+    )
+
+
+@contextmanager
+def bar(console: Callable[[], Console], total: Callable[[], int | None]) -> Iterator[Bar | None]:
+    """A bar, if standard error is a terminal.
+
+    Args:
+        console: makes what is drawn on.
+        total: says how many bytes there will be, which may take time to find out.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with drawn(console()) as progress:
+        shown = Bar(progress, total())
+        yield shown
+        shown.finish()
