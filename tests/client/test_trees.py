@@ -65,6 +65,7 @@ def test_there_and_back(
     assert (tmp_path / "back/big").stat().st_blocks * 512 < 4 << 20
     assert inside(guest) == ["tree"]
     assert inside(tmp_path) == ["back", "tree"]
+    assert spools.names
     spools.wait_gone()
     # Once more, over what is there: what is not of the tree is kept.
     (guest / "tree/more").write_bytes(b"")
@@ -163,6 +164,7 @@ def test_an_agent_that_is_gone_in_the_middle(
         exec_agent.process.send_signal(signal.SIGCONT)
     client.ping()
     wait_until(lambda: inside(guest) == (["tree"] if way == "down" else []))
+    assert spools.names
     spools.wait_gone()
     assert inside(tmp_path) == ([] if way == "down" else ["tree"])
     assert transfer(None, 60.0) == 12
