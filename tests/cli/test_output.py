@@ -177,7 +177,7 @@ def test_no_colours_where_none_are_wanted(
     real_agent: AgentProcess, folder: Path, tmp_path: Path
 ) -> None:
     """On a terminal: one process for all, as there are many."""
-    names = [name for name in NAMES if name not in {*GRAVE, "cp", "mv", "exec"}]
+    names = [name for name in NAMES if name not in {*GRAVE, "mv", "exec"}]
     ways = [([], {}, ""), *WITHOUT.values()]
     calls = [
         (with_options(words_of(name, real_agent.target, folder), *options), environment)
