@@ -21,6 +21,8 @@ from tests.agent.harness import call, call_later, later, make_agent, refusal, un
 
 FITHAW = 0xC0045878
 
+WATCHDOG_SECONDS = 20
+
 # Thaws the file system when nobody holds the other end of the pipe any more, or in time.
 WATCHDOG = f"""
 import fcntl, os, select, sys
@@ -28,7 +30,7 @@ mount, reader, ready = map(int, sys.argv[1:])
 os.setsid()
 os.write(ready, b"x")
 os.close(ready)
-select.select([reader], [], [], 20)
+select.select([reader], [], [], {WATCHDOG_SECONDS})
 try:
     while True:
         fcntl.ioctl(mount, {FITHAW}, 0)

@@ -202,16 +202,18 @@ class Freeze:
     def _arm(self, hold: "Hold") -> None:
         """Mark the guest as frozen, and start the guardian; before anything is frozen."""
         try:
-            hold.write_marker()
-            self.log.info("freezing file systems")
-            self.log.hold()
             hold.start()
+            # It has nothing to do before it is told to; until then it removes the marker if the
+            # agent ends.
+            hold.write_marker()
         except OSError as error:
             hold.let_go()
             self._back_to_normal()
             raise GuestOSError(
                 f"failed to prepare for freezing: {error.strerror}", error.errno
             ) from None
+        self.log.info("freezing file systems")
+        self.log.hold()
         self.take(hold)
 
     def take(self, hold: "Hold") -> None:

@@ -191,15 +191,16 @@ class Hold:
         Raises:
             OSError: the file cannot be written.
         """
-        fd = os.open(
-            self._settings.marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-        )
+        paths = [os.fsencode(path).replace(b"\n", b"\\n") for path, _ in self.held]
+        lines = [self.identity, b"%d" % self.state.deadline, *paths, b""]
+        # From one moment to the next: an empty one would be another agent's.
+        new = f"{self._settings.marker}.new"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            paths = [os.fsencode(path).replace(b"\n", b"\\n") for path, _ in self.held]
-            lines = [self.identity, b"%d" % self.state.deadline, *paths, b""]
             os.write(fd, b"\n".join(lines)[:_MARKER_SIZE])
         finally:
             os.close(fd)
+        os.replace(new, self._settings.marker)
 
     def let_go(self) -> None:
         """Close what is open of it; its guardian ends by itself."""

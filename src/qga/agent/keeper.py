@@ -95,6 +95,7 @@ class Keeper:
         self._listener = listener
         self._line = task.record.line()
         self._agents: dict[int, socket.socket] = {}
+        self._had_agent = False
         self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poller = select.poll()
         self._workers = Workers(task.freezer, task.fds, task.state, self._wake)
@@ -128,8 +129,7 @@ class Keeper:
             if self._state.phase == record.DONE or self._marker_is == "another's":
                 break
             for fd, _ in self._poller.poll(self._patience()):
-                if not self._serve(fd):
-                    return
+                self._serve(fd)
         self._finish()
 
     def _on_sigterm(self, _: int, __: object) -> None:
@@ -139,9 +139,7 @@ class Keeper:
         """In a thread of its own: who looks at a file, may have to wait for its disk."""
         while self._marker_is == "ours":
             try:
-                with open(self._task.marker, "rb", buffering=0) as file:
-                    found = file.read(len(self._task.identity) + 1)
-                if found.strip() != self._task.identity:
+                if not self._marker_is_ours():
                     self._marker_is = "another's"
             except FileNotFoundError:
                 # Whoever has removed it has thawed; or did not know what it was.
@@ -151,6 +149,11 @@ class Keeper:
             if self._marker_is != "ours":
                 self._wake()
             time.sleep(LOOK)
+
+    def _marker_is_ours(self) -> bool:
+        with open(self._task.marker, "rb", buffering=0) as file:
+            found: bytes = file.read(len(self._task.identity) + 1)
+        return found.strip() == self._task.identity
 
     def _wake(self) -> None:
         try:
@@ -163,6 +166,8 @@ class Keeper:
     def _consider(self, now: int) -> None:
         """Do what is due at the time *now*."""
         state = self._state
+        if state.phase == record.READY and (self._is_left or now >= state.deadline):
+            self._nothing(now, record.NO_CAUSE)
         if state.phase in {record.FREEZING, record.FROZEN}:
             self._consider_end(now)
         if state.phase == record.FREEZING:
@@ -190,6 +195,9 @@ class Keeper:
             self._end(record.AGENT)
         elif self._marker_is == "gone":
             self._end(record.FOREIGN)
+        elif state.phase == record.FREEZING and self._is_left:
+            # Who has asked for it, will not learn of it.
+            self._end(record.AGENT)
 
     def _go_on(self, now: int) -> None:
         """Freeze the next one, when there is none under way."""
@@ -207,9 +215,14 @@ class Keeper:
             state.phase = record.FROZEN
             state.complete = now
         else:
-            state.cause = record.NOTHING
-            state.ended, state.ended_wall = now, time.time_ns()
-            state.phase = record.DONE
+            self._nothing(now, record.NOTHING)
+
+    def _nothing(self, now: int, cause: int) -> None:
+        """Nothing is frozen, and nothing will be."""
+        state = self._state
+        state.cause = cause
+        state.ended, state.ended_wall = now, time.time_ns()
+        state.phase = record.DONE
 
     def _end(self, cause: int, culprit: int = -1) -> None:
         """Thaw what is frozen."""
@@ -237,18 +250,21 @@ class Keeper:
 
     # Agents.
 
-    def _serve(self, fd: int) -> bool:
-        """False if there is nothing more to do, since nothing has begun."""
+    @property
+    def _is_left(self) -> bool:
+        """Whether there was an agent, and is none."""
+        return self._had_agent and not self._agents
+
+    def _serve(self, fd: int) -> None:
         if fd == self._wakeup:
             try:
                 os.read(fd, 512)
             except BlockingIOError:
                 pass
         elif fd in self._agents:
-            return self._hear(fd)
-        else:
+            self._hear(fd)
+        elif fd == self._listener.fileno():
             self._accept()
-        return True
 
     def _accept(self) -> None:
         try:
@@ -260,27 +276,26 @@ class Keeper:
             agent.close()
             return
         agent.setblocking(False)
-        self._agents[agent.fileno()] = agent
-        self._poller.register(agent.fileno(), select.POLLIN)
+        self._agents[fd] = agent
+        self._had_agent = True
+        self._poller.register(fd, select.POLLIN)
         self._leave_at = 0
-        self._send(agent, self._line + self._state.line())
+        self._send(fd, self._line + self._state.line())
 
-    def _hear(self, fd: int) -> bool:
+    def _forget(self, fd: int) -> None:
+        """An agent has gone, or has stopped to listen; then it finds out when it reads the end."""
+        self._poller.unregister(fd)
+        self._agents.pop(fd).close()
+
+    def _hear(self, fd: int) -> None:
         try:
             said = self._agents[fd].recv(4096)
         except BlockingIOError:
-            return True
+            return
         except OSError:
             said = b""
         if not said:
-            self._poller.unregister(fd)
-            self._agents.pop(fd).close()
-            if not self._agents:
-                if self._state.phase == record.READY:
-                    return False
-                if self._state.phase == record.FREEZING:
-                    # Who has asked for it, will not learn of it.
-                    self._end(record.AGENT)
+            self._forget(fd)
         for line in said.split(b"\n"):
             word, _, number = line.partition(b" ")
             if word == b"go" and self._state.phase == record.READY:
@@ -296,7 +311,6 @@ class Keeper:
                     self._end(record.ASKED)
             elif word == b"leave":
                 self._leave_at = int(number)
-        return True
 
     def _renew(self, deadline: int) -> None:
         if self._state.phase in {record.FREEZING, record.FROZEN}:
@@ -311,35 +325,34 @@ class Keeper:
         line = self._state.line()
         if line != self._told:
             self._told = line
-            for agent in list(self._agents.values()):
-                self._send(agent, line)
+            for fd in list(self._agents):
+                self._send(fd, line)
 
-    def _send(self, agent: socket.socket, data: bytes) -> None:
+    def _send(self, fd: int, data: bytes) -> None:
         try:
-            if agent.send(data) == len(data):
-                return
+            complete = self._agents[fd].send(data) == len(data)
         except OSError:
-            pass
-        # It has stopped to listen. It finds out when it reads the end of this.
-        self._poller.unregister(agent.fileno())
-        del self._agents[agent.fileno()]
-        agent.close()
+            complete = False
+        if not complete:
+            self._forget(fd)
 
     # In the end.
 
     def _finish(self) -> None:
         if self._marker_is == "another's":
             return
-        task = self._task
-        record.write_report(task.report, task.record.report(self._state))
-        if not task.keep_marker:
-            try:
+        task, begun = self._task, self._state.cause != record.NO_CAUSE
+        if begun:
+            record.write_report(task.report, task.record.report(self._state))
+        try:
+            if not task.keep_marker and self._marker_is_ours():
                 os.unlink(task.marker)
-            except OSError:
-                pass  # somebody else has, just now; or the agent will
-        for agent in list(self._agents.values()):
-            self._send(agent, self._state.line())
-        if not self._agents and task.orphaned is not None and self._state.cause != record.NOTHING:
+        except OSError:
+            pass  # somebody else has, just now; or the agent will
+        for fd in list(self._agents):
+            self._send(fd, self._state.line())
+        frozen = begun and self._state.cause != record.NOTHING
+        if frozen and not self._agents and task.orphaned is not None:
             standing.attach()
             task.orphaned(task.record.reason(self._state) or "")
 
