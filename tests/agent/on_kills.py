@@ -1,10 +1,10 @@
 """Kills agents, or stops them, at random moments of freezing and thawing a real file system.
 
 Run by test_freeze_loop, in a mount namespace of its own, as `on_loop` is: `python -m
-tests.agent.on_kills ROUNDS SEED FOLDER IMAGE...`, with a lane for each image. Each lane has an agent
-that freezes and thaws all the time, kills it, and then writes to the file system, which ends only
-when that is thawed; then it begins anew. Nobody but the guardian can have thawed: the watchdog, which
-would in the end, is slower than a lane may be.
+tests.agent.on_kills ROUNDS SEED FOLDER IMAGE...`, with a lane for each image. Each lane has an
+agent that freezes and thaws all the time, kills it, and then writes to the file system, which ends
+only when that is thawed; then it begins anew. Nobody but the guardian can have thawed: the
+watchdog, which would in the end, is slower than a lane may be.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from qga.agent import commands
 from tests.agent.harness import call, make_agent, until
-from tests.agent.on_loop import WATCHDOG_SECONDS, OwnFreezer, OwnSystem, mounted, start_watchdog
+from tests.agent.on_loop import WATCHDOG_SECONDS, OwnSystem, mounted, start_watchdog
 
 LEASE = 0.3
 LONGEST = WATCHDOG_SECONDS / 2
@@ -53,7 +53,7 @@ class Lane:
         if agent == 0:
             try:
                 self.work(ready)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - nobody else would tell
                 traceback.print_exc()
             finally:
                 os._exit(1)
@@ -113,7 +113,7 @@ def main(rounds: int, seed: str, folder: Path, images: list[Path]) -> None:
             code = 1
             try:
                 code = run_lane(folder, image, f"{seed} {image.name}", rounds // len(images))
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - nobody else would tell
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()
