@@ -212,7 +212,8 @@ def test_a_thaw_ends_a_freeze_that_hangs(agent: Agent, system: FakeSystem) -> No
     later(agent, lambda: not frozen(system), "the first to be thawed")
     system.freezer.hang("/home", hangs=False)
     assert b"thawed before all was frozen" in wait_for(agent, freezing)
-    assert wait_for(agent, thawing) == b'{"return": 2}\n'
+    # The other one may not have begun when the thaw came.
+    assert wait_for(agent, thawing) in {b'{"return": 1}\n', b'{"return": 2}\n'}
     assert frozen(system) == set()
     assert call(agent, "qga-fsfreeze-report")["held"] is False
 

@@ -31,7 +31,7 @@ def guardian_of(guest: Guest) -> int:
 
 def late(report: Any) -> float:
     """Seconds from the end of the lease to the thaw; what is measured, not asserted."""
-    return (report["ended-monotonic"] - report["began-monotonic"]) / 1e9 - 4
+    return float(report["ended-monotonic"] - report["began-monotonic"]) / 1e9 - 4
 
 
 def test_the_clock_is_set_during_the_lease(guest: Guest) -> None:

@@ -201,6 +201,7 @@ class Freeze:
 
     def _arm(self, hold: "Hold") -> None:
         """Mark the guest as frozen, and start the guardian; before anything is frozen."""
+        self._children.append(hold)
         try:
             hold.start()
             # It has nothing to do before it is told to; until then it removes the marker if the
@@ -219,7 +220,8 @@ class Freeze:
     def take(self, hold: "Hold") -> None:
         """From now on the guest is frozen."""
         self.hold = hold
-        self._children.append(hold)
+        if hold not in self._children:
+            self._children.append(hold)
         self._policy.frozen = True
         self.on_change(True)
 
