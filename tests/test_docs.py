@@ -55,7 +55,7 @@ def pages(folder: Path) -> dict[Path, Page]:
 
 
 def test_there_is_a_page_for_every_command(folder: Path, pages: dict[Path, Page]) -> None:
-    names = {path.name for path in (folder / "commands").glob("guest-*.html")}
+    names = {path.name for path in (folder / "commands").glob("*-*.html")}
     assert names == {f"{command.NAME}.html" for command in COMMANDS}
     assert all(path.with_suffix(".md").is_file() for path in pages)
     assert {"agent.html", "cli.html", "library.html", "differences.html"} <= {

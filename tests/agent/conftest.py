@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from qga.agent import standing
 from qga.agent.app import Agent
+from tests.agent.frozenfiles import FileFreezer
 from tests.agent.harness import RunningAgent, closing, make_agent
 from tests.agent.logdaemon import direct
 
@@ -44,6 +46,12 @@ def _no_log_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     direct(monkeypatch, tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _memory_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guardians that are copies of this process have more memory than is worth locking."""
+    monkeypatch.setattr(standing, "lock_memory", lambda: False)
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[AgentFactory]:
     (tmp_path / "state").mkdir()
@@ -56,6 +64,13 @@ def make(tmp_path: Path) -> Iterator[AgentFactory]:
 def agent(make: AgentFactory) -> Agent:
     """An agent in this process, on a made-up platform with file systems / and /data."""
     return make()
+
+
+@pytest.fixture
+def freezer(tmp_path: Path) -> FileFreezer:
+    """Two file systems that are files."""
+    (tmp_path / "disks").mkdir()
+    return FileFreezer(tmp_path / "disks")
 
 
 @pytest.fixture

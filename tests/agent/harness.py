@@ -64,10 +64,43 @@ def raw_answer(agent: Agent, message: Any) -> bytes | Deferred:
 
 
 def answer(agent: Agent, message: Any) -> Any:
-    """The agent's reply to *message*, decoded; None if it sends none."""
+    """The agent's reply to *message*, decoded; None if it sends none.
+
+    One that comes later is waited for, with the agent's loop.
+    """
     raw = raw_answer(agent, message)
-    assert isinstance(raw, bytes)
+    if isinstance(raw, Deferred):
+        raw = wait_for(agent, raw)
     return json.loads(raw.removeprefix(b"\xff")) if raw else None
+
+
+def wait_for(agent: Agent, reply: Deferred) -> bytes:
+    """The *reply* that comes later."""
+    replies: list[list[bytes]] = []
+
+    def done(pieces: list[bytes]) -> None:
+        replies.append(pieces)
+        agent.loop.stop()
+
+    agent.loop.soon(lambda: reply.when_done(done))
+    agent.loop.run()
+    return b"".join(replies[0])
+
+
+def turn(agent: Agent) -> None:
+    """Let the agent's loop see to what has happened."""
+    agent.loop.later(0, agent.loop.stop)
+    agent.loop.run()
+
+
+def later(agent: Agent, condition: Callable[[], Any], what: str) -> Any:
+    """Run the agent's loop until *condition* is true, and return its value."""
+
+    def seen() -> Any:
+        turn(agent)
+        return condition()
+
+    return until(seen, what)
 
 
 def call(agent: Agent, name: str, **arguments: Any) -> Any:
@@ -80,15 +113,7 @@ def call_later(agent: Agent, name: str, *, whole: bool = False, **arguments: Any
     """What a command returns that is answered from the agent's loop; or its *whole* reply."""
     reply = raw_answer(agent, request(name, arguments))
     assert isinstance(reply, Deferred)
-    replies: list[list[bytes]] = []
-
-    def done(pieces: list[bytes]) -> None:
-        replies.append(pieces)
-        agent.loop.stop()
-
-    agent.loop.soon(lambda: reply.when_done(done))
-    agent.loop.run()
-    found = json.loads(b"".join(replies[0]))
+    found = json.loads(wait_for(agent, reply))
     return found if whole else found["return"]
 
 

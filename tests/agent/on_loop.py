@@ -11,13 +11,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from qga.agent.system.fake import FakePower
 from qga.agent.system.linux.freezer import LinuxFreezer, parse_mountinfo
 from qga.agent.system.linux.storage import LinuxStorage
-from qga.agent.system.mounts import Mount
-from tests.agent.harness import call, call_later, make_agent, refusal, until
+from qga.agent.system.mounts import Mount, Survey
+from tests.agent.harness import call, call_later, later, make_agent, refusal, until
 
 FITHAW = 0xC0045878
+
+WATCHDOG_SECONDS = 20
 
 # Thaws the file system when nobody holds the other end of the pipe any more, or in time.
 WATCHDOG = f"""
@@ -26,7 +30,7 @@ mount, reader, ready = map(int, sys.argv[1:])
 os.setsid()
 os.write(ready, b"x")
 os.close(ready)
-select.select([reader], [], [], 20)
+select.select([reader], [], [], {WATCHDOG_SECONDS})
 try:
     while True:
         fcntl.ioctl(mount, {FITHAW}, 0)
@@ -44,9 +48,12 @@ class OwnFreezer(LinuxFreezer):
     def mounts(self) -> list[Mount]:
         return [mount for mount in super().mounts() if mount.device == self.device]
 
-    def freeze(self, fd: int) -> bool:
+    def survey(self) -> Survey:
+        return Survey(self.mounts())
+
+    def freeze(self, fd: int) -> None:
         self.check(fd)
-        return super().freeze(fd)
+        super().freeze(fd)
 
     def check(self, fd: int) -> None:
         device = os.fstat(fd).st_dev
@@ -122,8 +129,9 @@ def linux_freezer(freezer: OwnFreezer, folder: Path, _: Path) -> None:
     (mount,) = freezer.mounts()
     assert (mount.path, mount.kind) == (str(folder), "ext4")
     fd = freezer.open(mount)
-    assert freezer.freeze(fd)
-    assert not freezer.freeze(fd)  # it is frozen already
+    freezer.freeze(fd)
+    with pytest.raises(OSError, match="Device or resource busy"):
+        freezer.freeze(fd)  # it is frozen already
     writer = Writer(folder / "file")
     until(writer.blocked, "the writer to block")
     assert not (folder / "file").exists()
@@ -154,11 +162,7 @@ def guardian(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     until(writer.blocked, "the writer to block")
     writer.finish()  # nobody but the guardian can have thawed
 
-    def told() -> bool:
-        made.freeze.on_child_ended()
-        return bool(call(made, "guest-fsfreeze-status") == "thawed")
-
-    until(told, "the guardian to end")
+    later(made, lambda: call(made, "guest-fsfreeze-status") == "thawed", "the guardian to tell")
     made.close()
 
 
@@ -176,7 +180,7 @@ def bind_mount(freezer: OwnFreezer, folder: Path, state: Path) -> None:
                 if m.device == freezer.device]  # fmt: skip
     assert mount.path == str(other)
     fd = freezer.open(mount)
-    assert freezer.freeze(fd)
+    freezer.freeze(fd)
     assert freezer.thaw(fd)
     os.close(fd)
     subprocess.run(["umount", str(other)], check=True)
@@ -185,7 +189,7 @@ def bind_mount(freezer: OwnFreezer, folder: Path, state: Path) -> None:
 def watchdog(freezer: OwnFreezer, folder: Path, _: Path) -> None:
     """Ends frozen: what the watchdog is for."""
     (mount,) = freezer.mounts()
-    assert freezer.freeze(freezer.open(mount))
+    freezer.freeze(freezer.open(mount))
 
 
 def trim(freezer: OwnFreezer, folder: Path, state: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_failed_thaw_of_2011_returns_a_negative_errno(make: AgentFactory) -> N
     system = FakeSystem("/", "/data")
     agent = make(system, compat="1.0")
     assert call(agent, "guest-fsfreeze-freeze") == 2
-    system.freezer.fail_thaw["/"] = [OSError(5, "Input/output error")]
+    system.freezer.fail("thaw", "/", 5)
     assert call(agent, "guest-fsfreeze-thaw") == -5
     assert call(agent, "guest-fsfreeze-status") == "error"
     assert call(agent, "guest-fsfreeze-thaw") == 1
@@ -193,6 +193,6 @@ def test_a_failed_thaw_of_2011_returns_a_negative_errno(make: AgentFactory) -> N
 def test_a_failed_freeze_of_2011_is_an_error(make: AgentFactory) -> None:
     system = FakeSystem("/")
     agent = make(system, compat="1.0")
-    system.freezer.fail_freeze["/"] = [OSError(5, "Input/output error")]
+    system.freezer.fail("freeze", "/", 5)
     assert error(agent, request("guest-fsfreeze-freeze"))["class"] == "QgaCommandFailed"
     assert call(agent, "guest-fsfreeze-status") == "thawed"

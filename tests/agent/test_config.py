@@ -21,6 +21,9 @@ retry-path=true
 block-rpcs=guest-ping,guest-info
 allow-rpcs=guest-sync
 fsfreeze-timeout=30
+fsfreeze-mount-timeout=7.5
+fsfreeze-include=/,/mnt/*
+fsfreeze-exclude=type:xfs,device:/dev/sd*
 compat=7.2
 """
 
@@ -55,8 +58,21 @@ def test_defaults() -> None:
         "block-rpcs=\n"
         "allow-rpcs=\n"
         "fsfreeze-timeout=600\n"
+        "fsfreeze-mount-timeout=120\n"
         f"compat={UPSTREAM_VERSION}\n"
     )
+
+
+def test_which_file_systems_may_be_frozen(tmp_path: Path) -> None:
+    config = from_text(tmp_path, "[general]\nfsfreeze-exclude= type:xfs , /mnt/*\n")
+    wanted = config.freezable()
+    assert wanted.include is None
+    assert [pattern.text for pattern in wanted.exclude] == ["type:xfs", "/mnt/*"]
+    for key in ("include", "exclude"):
+        with pytest.raises(ConfigError, match=f"fsfreeze-{key}: 'x' is no mount point, type:TYPE"):
+            from_text(tmp_path, f"[general]\nfsfreeze-{key}=/,x\n")
+    with pytest.raises(ConfigError, match="fsfreeze-mount-timeout is a number of seconds up to"):
+        from_text(tmp_path, "[general]\nfsfreeze-mount-timeout=0\n")
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,8 @@ def test_while_frozen_only_the_safe_commands_whatever_the_lists(
     }
     assert enabled == {
         "guest-ping", "guest-info", "guest-sync", "guest-sync-delimited",
-        "guest-fsfreeze-status", "guest-fsfreeze-thaw",
+        "guest-fsfreeze-status", "guest-fsfreeze-thaw", "qga-fsfreeze-renew", "qga-fsfreeze-thaw",
+        "qga-fsfreeze-report",
     }  # fmt: skip
     for name in ("guest-file-open", "guest-shutdown", "guest-fsfreeze-freeze"):
         desc = f"Command {name} has been disabled: the command is not allowed"

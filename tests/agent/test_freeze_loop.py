@@ -1,5 +1,6 @@
 """Freezing for real, on an ext4 file system in a file that the test makes (see `on_loop`)."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,14 @@ def test_a_real_file_system(tmp_path: Path, case: str) -> None:
     folder.mkdir()
     # Thawed and unmounted, or the device would stay.
     in_namespace("tests.agent.on_loop", tmp_path, case, str(image), str(folder))
+
+
+def test_no_end_of_an_agent_leaves_a_file_system_frozen(tmp_path: Path) -> None:
+    """Of 200 agents in a row each is killed, or stopped, at a random moment."""
+    images = [tmp_path / f"image-{number}" for number in range(4)]
+    for image in images:
+        make_image(image, 16)
+    seed = str(time.time_ns())
+    print("seed:", seed)
+    arguments = ["200", seed, str(tmp_path), *map(str, images)]
+    in_namespace("tests.agent.on_kills", tmp_path, *arguments)

@@ -1,90 +1,94 @@
 """The safety net of a freeze: a process that thaws at the deadline, whatever becomes of others."""
 
 import errno
+import hashlib
 import os
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from qga.agent import guardian
+from qga.agent import guardian, keeper, record
 from qga.agent.app import Agent
-from qga.agent.guardian import NOT_NEEDED, THAWED, Guardian
-from qga.agent.system.fake import FakePower
-from qga.agent.system.mounts import Mount
+from qga.agent.keeper import Task
+from qga.agent.plan import Plan
 from tests.agent.conftest import AgentFactory, Starter
-from tests.agent.harness import RunningAgent, call, until
+from tests.agent.frozenfiles import FileFreezer, FileSystem, guardian_of, on_files
+from tests.agent.harness import PATIENCE, call, later, until
 
 LONG = 3600.0
 
 
-class FileFreezer:
-    """File systems that are files, frozen while they hold text: what one process does shows."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("a", "b"):
-            (folder / name).touch()
-
-    def mounts(self) -> list[Mount]:
-        return [Mount(str(self.folder / name), (8, 1), "ext4", name) for name in ("a", "b")]
-
-    def open(self, mount: Mount) -> int:
-        return os.open(mount.path, os.O_RDWR | os.O_CLOEXEC)
-
-    def freeze(self, fd: int) -> bool:
-        os.pwrite(fd, b"frozen", 0)
-        return True
-
-    def thaw(self, fd: int) -> bool:
-        if (self.folder / "broken").exists():
-            raise OSError(errno.EIO, "Input/output error")
-        was = os.fstat(fd).st_size > 0
-        os.ftruncate(fd, 0)
-        return was
-
-    def frozen(self) -> list[str]:
-        return [name for name in ("a", "b") if (self.folder / name).read_bytes()]
-
-
-class FileSystem:
-    """A platform with such file systems."""
-
-    def __init__(self, folder: Path) -> None:
-        self.freezer = FileFreezer(folder)
-        self.power = FakePower(["/bin/true"])
-
-
-@pytest.fixture
-def freezer(tmp_path: Path) -> FileFreezer:
-    (tmp_path / "disks").mkdir()
-    return FileFreezer(tmp_path / "disks")
-
-
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
-    (tmp_path / "marker").write_bytes(b"token\n/a\n/b\n")
-    return tmp_path / "marker"
+    path = tmp_path / "marker"
+    path.write_bytes(b"%b\n0\n/a\n/b\n" % identity_of(path))
+    return path
+
+
+def identity_of(marker: Path) -> bytes:
+    """One that no other test's guardian has."""
+    return hashlib.sha256(bytes(marker)).hexdigest()[:16].encode()
 
 
 class Watch:
-    """A guardian over the two file systems, frozen."""
+    """A guardian of the two file systems, without an agent; they are frozen in the end."""
 
-    def __init__(self, freezer: FileFreezer, marker: Path, seconds: float) -> None:
+    def __init__(
+        self, freezer: FileFreezer, marker: Path, seconds: float, limit: float = LONG
+    ) -> None:
         self.fds = [freezer.open(mount) for mount in freezer.mounts()]
-        for fd in self.fds:
-            freezer.freeze(fd)
-        self.guardian = Guardian(freezer, self.fds, str(marker), b"token", seconds)
+        plan = Plan(freezer.mounts(), ["", ""], [])
+        self.report = marker.with_name("report")
+        identity = identity_of(marker)
+        task = Task(
+            freezer,
+            self.fds,
+            record.Record.of("of the test", plan, {}),
+            record.State(record.now() + int(seconds * 1e9), [record.WAITING] * 2),
+            limit=limit,
+            identity=identity,
+            marker=str(marker),
+            keep_marker=False,
+            report=str(self.report),
+            orphaned=None,
+        )
+        self.connection, self.pid = guardian.start(task)
+        self._received = b""
+        self.connection.settimeout(PATIENCE)
+        assert record.Record.parse(self.line()).token == "of the test"
+        self.state = record.State.parse(self.line())
 
-    def code(self) -> int | None:
-        """Its exit code when it has ended by itself."""
-        until(lambda: gone(self.guardian.pid), "the guardian to end")
-        return self.guardian.ended()
+    def line(self) -> bytes:
+        while b"\n" not in self._received:
+            piece = self.connection.recv(1 << 16)
+            if not piece:
+                raise EOFError
+            self._received += piece
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def until(self, phase: int) -> record.State:
+        while self.state.phase != phase:
+            self.state = record.State.parse(self.line())
+        return self.state
+
+    def tell(self, text: str) -> None:
+        self.connection.send(text.encode() + b"\n")
+
+    def go(self) -> None:
+        self.tell("go")
+        self.until(record.FROZEN)
+
+    def end(self) -> None:
+        """Wait until it has ended by itself."""
+        until(lambda: gone(self.pid), "the guardian to end")
 
     def close(self) -> None:
-        self.guardian.dismiss()
+        self.connection.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         for fd in self.fds:
             os.close(fd)
 
@@ -97,6 +101,20 @@ def watches() -> Iterator[list[Watch]]:
         watch.close()
 
 
+@pytest.fixture
+def watch(freezer: FileFreezer, marker: Path, watches: list[Watch]) -> Callable[..., Watch]:
+    """Makes such guardians."""
+
+    def make(seconds: float = LONG, limit: float = LONG) -> Watch:
+        watches.append(Watch(freezer, marker, seconds, limit))
+        return watches[-1]
+
+    return make
+
+
+Watching = Callable[..., Watch]
+
+
 def gone(pid: int) -> bool:
     """Whether a child has ended; it stays to be waited for."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -106,81 +124,224 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_it_thaws_at_the_deadline(freezer: FileFreezer, marker: Path, watches: list[Watch]) -> None:
-    watches.append(Watch(freezer, marker, 0.2))
+def test_it_freezes_when_it_is_told_to(freezer: FileFreezer, watch: Watching) -> None:
+    made = watch()
+    assert made.state.phase == record.READY
+    assert freezer.frozen() == []
+    made.go()
     assert freezer.frozen() == ["a", "b"]
-    assert watches[0].code() == THAWED
+    made.tell("thaw")
+    state = made.until(record.DONE)
+    assert (state.cause, state.status) == (record.ASKED, [record.THAWED] * 2)
+    assert freezer.frozen() == []
+    made.end()
+
+
+def test_it_thaws_at_the_deadline(freezer: FileFreezer, marker: Path, watch: Watching) -> None:
+    made = watch(0.5)
+    made.go()
+    state = made.until(record.DONE)
+    assert state.cause == record.LEASE
+    assert state.deadline <= state.ended
     assert freezer.frozen() == []
     assert not marker.exists()
+    report = record.read_report(str(made.report))
+    assert (report.end, report.held, report.count) == ("lease", False, 2)
+
+
+def test_a_lease_that_is_renewed_goes_on(freezer: FileFreezer, watch: Watching) -> None:
+    made = watch(0.5)
+    made.go()
+    deadline = made.state.deadline
+    made.tell(f"renew {deadline + 500_000_000}")
+    state = made.until(record.DONE)
+    assert (state.cause, state.renewals) == (record.LEASE, 1)
+    assert state.ended >= deadline + 500_000_000
+
+
+def test_a_lease_may_be_made_shorter(freezer: FileFreezer, watch: Watching) -> None:
+    made = watch(LONG)
+    made.go()
+    made.tell(f"renew {record.now()}")
+    assert made.until(record.DONE).cause == record.LEASE
+
+
+def test_what_does_not_freeze_in_time_is_given_up(freezer: FileFreezer, watch: Watching) -> None:
+    hanging = freezer.hang("b")
+    made = watch(LONG, 0.2)
+    made.tell("go")
+    state = made.until(record.THAWING)
+    assert (state.cause, state.culprit) == (record.TIMEOUT, 1)
+    until(lambda: freezer.frozen() == [], "the other one to be thawed")
+    hanging.unlink()
+    # It comes out of its freeze, and is thawed at once.
+    state = made.until(record.DONE)
+    assert freezer.frozen() == []
+    assert state.status == [record.THAWED, record.THAWED]
+
+
+def test_the_lease_ends_while_one_hangs(freezer: FileFreezer, watch: Watching) -> None:
+    hanging = freezer.hang("a")
+    made = watch(0.3)
+    made.tell("go")
+    state = made.until(record.THAWING)
+    assert (state.cause, state.culprit) == (record.LEASE, 0)
+    hanging.unlink()
+    assert made.until(record.DONE).status == [record.THAWED, record.WAITING]
+    assert freezer.frozen() == []
 
 
 def test_what_it_cannot_thaw_it_tries_again(
-    freezer: FileFreezer, marker: Path, watches: list[Watch], monkeypatch: pytest.MonkeyPatch
+    freezer: FileFreezer, marker: Path, watch: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guardian, "_RETRY", 0.1)
+    monkeypatch.setattr(keeper, "RETRY", 100_000_000)
     broken = freezer.folder / "broken"
     broken.touch()
-    watches.append(Watch(freezer, marker, 0.1))
-    until(lambda: watches[0].guardian.left() < -0.3, "some attempts")
-    assert watches[0].guardian.ended() is None
+    made = watch(0.3)
+    made.go()
+    state = made.until(record.THAWING)
+    while state.status != [record.STUCK] * 2:
+        state = record.State.parse(made.line())
+    assert state.error == [errno.EIO] * 2
     assert freezer.frozen() == ["a", "b"]
+    assert marker.exists()
     broken.unlink()
-    assert watches[0].code() == THAWED
+    assert made.until(record.DONE).status == [record.THAWED] * 2
     assert freezer.frozen() == []
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("text", [b"", b"other\n/a\n/b\n"])
-def test_it_leaves_when_the_freeze_is_not_its_own_any_more(
-    freezer: FileFreezer, marker: Path, watches: list[Watch], text: bytes
+def test_who_is_gone_before_all_is_frozen_wants_no_freeze(
+    freezer: FileFreezer, watch: Watching
 ) -> None:
-    watches.append(Watch(freezer, marker, LONG))
-    marker.write_bytes(text)
-    assert watches[0].code() == NOT_NEEDED
+    hanging = freezer.hang("b")
+    made = watch()
+    made.tell("go")
+    until(lambda: freezer.frozen() == ["a"], "the first to be frozen")
+    made.connection.close()
+    until(lambda: freezer.frozen() == [], "the first to be thawed")
+    hanging.unlink()
+    made.end()
+    assert freezer.frozen() == []
+    assert record.read_report(str(made.report)).end == "agent"
+
+
+def test_nothing_begins_if_the_agent_is_gone_before(freezer: FileFreezer, watch: Watching) -> None:
+    made = watch()
+    made.connection.close()
+    made.end()
+    assert freezer.frozen() == []
+
+
+def test_the_next_agent_finds_it(freezer: FileFreezer, marker: Path, watch: Watching) -> None:
+    made = watch()
+    made.go()
+    made.connection.close()
+    connection = guardian.find(identity_of(marker))
+    assert connection is not None
+    told = guardian.hear_first(connection)
+    assert told is not None
+    about, state, _ = told
+    assert (about.token, state.phase, state.deadline) == (
+        "of the test", record.FROZEN, made.state.deadline
+    )  # fmt: skip
+    assert [mount.path for mount in about.mounts] == [m.path for m in freezer.mounts()]
+    connection.send(b"thaw\n")
+    made.end()
+    assert freezer.frozen() == []
+    connection.close()
+
+
+def test_an_agent_that_leaves_is_waited_for(
+    freezer: FileFreezer, marker: Path, watch: Watching
+) -> None:
+    made = watch()
+    made.go()
+    made.tell(f"leave {record.now() + 300_000_000}")
+    made.connection.close()
+    made.end()
+    assert freezer.frozen() == []
+    assert record.read_report(str(made.report)).end == "agent"
+
+
+def test_an_agent_that_comes_after_another_keeps_the_freeze(
+    freezer: FileFreezer, marker: Path, watch: Watching
+) -> None:
+    made = watch(1.5)
+    made.go()
+    made.tell(f"leave {record.now() + 500_000_000}")
+    made.connection.close()
+    connection = guardian.find(identity_of(marker))
+    assert connection is not None
+    assert guardian.hear_first(connection) is not None
+    made.end()
+    connection.close()
+    assert record.read_report(str(made.report)).end == "lease"
+
+
+def test_it_leaves_when_the_freeze_is_not_its_own_any_more(
+    freezer: FileFreezer, marker: Path, watch: Watching
+) -> None:
+    made = watch()
+    made.go()
+    marker.write_bytes(b"other\n/a\n/b\n")
+    made.end()
     assert freezer.frozen() == ["a", "b"]
 
 
 def test_a_marker_that_somebody_removed_without_a_thaw_leaves_nothing_frozen(
-    freezer: FileFreezer, marker: Path, watches: list[Watch]
+    freezer: FileFreezer, marker: Path, watch: Watching
 ) -> None:
-    watches.append(Watch(freezer, marker, LONG))
+    made = watch()
+    made.go()
     marker.unlink()
-    assert watches[0].code() == NOT_NEEDED
+    assert made.until(record.DONE).cause == record.FOREIGN
     assert freezer.frozen() == []
 
 
 def test_it_stays_when_the_marker_cannot_be_read_for_now(
-    freezer: FileFreezer, marker: Path, watches: list[Watch]
+    freezer: FileFreezer, marker: Path, watch: Watching
 ) -> None:
     """As when the system has no descriptors left: only a marker that is gone means a thaw."""
+    made = watch(2.5)
     marker.unlink()
     marker.mkdir()
-    watches.append(Watch(freezer, marker, 1.5))
-    watches[0].code()
-    assert freezer.frozen() == []
+    made.go()
+    assert made.until(record.DONE).cause == record.LEASE
 
 
-def test_it_leaves_at_once_when_it_is_dismissed(freezer: FileFreezer, marker: Path) -> None:
-    watch = Watch(freezer, marker, LONG)
-    assert watch.guardian.ended() is None
-    watch.close()
-    assert not exists(watch.guardian.pid)
-    assert freezer.frozen() == ["a", "b"]
-    watch.guardian.dismiss()  # once more does no harm
-    assert watch.guardian.ended() is None
+def test_what_somebody_else_has_thawed_was_not_held(freezer: FileFreezer, watch: Watching) -> None:
+    made = watch()
+    made.go()
+    (freezer.folder / "a").write_bytes(b"")
+    made.tell("thaw")
+    state = made.until(record.DONE)
+    assert state.status == [record.LOST, record.THAWED]
+    made.end()
+    report = record.read_report(str(made.report))
+    assert (report.held, report.end) == (False, "thawed")
+    assert report.reason == f"somebody else had thawed {freezer.folder}/a before"
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_signals_that_end_the_agent_do_not_end_it(
-    freezer: FileFreezer, marker: Path, watches: list[Watch]
+    freezer: FileFreezer, watch: Watching, number: int
 ) -> None:
-    watches.append(Watch(freezer, marker, 0.5))
-    pid = watches[0].guardian.pid
-    until(lambda: os.getsid(pid) == pid, "the guardian to have a session of its own")
-    ignored = sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    until(lambda: ignored_signals(pid) & ignored == ignored, "the guardian to ignore signals")
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        os.kill(pid, number)
-    assert watches[0].code() == THAWED
+    made = watch(1)
+    made.go()
+    assert os.getsid(made.pid) == made.pid
+    assert ignored_signals(made.pid) & 1 << number - 1
+    os.kill(made.pid, number)
+    assert made.until(record.DONE).cause == record.LEASE
+
+
+def test_told_to_end_it_thaws(freezer: FileFreezer, watch: Watching) -> None:
+    """As every process is, when a guest shuts down."""
+    made = watch()
+    made.go()
+    os.kill(made.pid, signal.SIGTERM)
+    assert made.until(record.DONE).cause == record.STOPPED
+    assert freezer.frozen() == []
 
 
 def ignored_signals(pid: int) -> int:
@@ -198,32 +359,42 @@ def agent(make: AgentFactory, freezer: FileFreezer) -> Agent:
     return make(FileSystem(freezer.folder))
 
 
-def test_a_thaw_dismisses_the_guardian(agent: Agent, freezer: FileFreezer) -> None:
+def guardian_in(agent: Agent) -> int:
+    hold = agent.freeze.hold
+    assert hold is not None
+    assert hold.guardian is not None
+    assert hold.guardian.pid is not None
+    return hold.guardian.pid
+
+
+def assert_ends(agent: Agent, pid: int) -> None:
+    """Not even a zombie is left of it."""
+
+    def has_ended() -> bool:
+        agent.freeze.on_child_ended()
+        return not exists(pid)
+
+    until(has_ended, "the guardian to end")
+
+
+def test_a_thaw_ends_the_guardian(agent: Agent, freezer: FileFreezer) -> None:
     assert call(agent, "guest-fsfreeze-freeze") == 2
-    guardian = agent.freeze._guardian
-    assert guardian is not None
-    assert exists(guardian.pid)
+    pid = guardian_in(agent)
     assert call(agent, "guest-fsfreeze-thaw") == 2
-    assert not exists(guardian.pid)  # not even as a zombie
-
-
-def end_of_guardian(agent: Agent) -> None:
-    guardian = agent.freeze._guardian
-    assert guardian is not None
-    until(lambda: gone(guardian.pid), "the guardian to end")
-    agent.freeze.on_child_ended()
-    assert not exists(guardian.pid)
+    assert_ends(agent, pid)
 
 
 def test_the_agent_sees_that_the_guardian_has_thawed(
     make: AgentFactory, freezer: FileFreezer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    agent = make(FileSystem(freezer.folder), fsfreeze_timeout=0.2)
+    agent = make(FileSystem(freezer.folder), fsfreeze_timeout=0.5)
     assert call(agent, "guest-fsfreeze-freeze") == 2
-    end_of_guardian(agent)
+    pid = guardian_in(agent)
+    later(agent, lambda: call(agent, "guest-fsfreeze-status") == "thawed", "the thaw")
+    assert_ends(agent, pid)
     assert freezer.frozen() == []
-    assert call(agent, "guest-fsfreeze-status") == "thawed"
-    assert "thawed after 0.2 s, because nobody else did" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "thawed, because nobody else did: the lease ended after 0." in said
     assert call(agent, "guest-fsfreeze-freeze") == 2
     assert call(agent, "guest-fsfreeze-thaw") == 2
 
@@ -236,22 +407,7 @@ def test_another_childs_end_is_none_of_the_freezes(agent: Agent) -> None:
     agent.freeze.on_child_ended()
 
 
-# With an agent in a process of its own, which finds this module's platform in place of Linux.
-
-_ON_FILES = """
-import sys
-sys.path[:0] = {path!r}
-import qga.agent.system.linux as linux
-from pathlib import Path
-def system():
-    from tests.agent.test_guardian import FileSystem
-    return FileSystem(Path({folder!r}))
-linux.LinuxSystem = system
-"""
-
-
-def on_files(freezer: FileFreezer) -> str:
-    return _ON_FILES.format(path=[p for p in sys.path if p], folder=str(freezer.folder))
+# With an agent in a process of its own.
 
 
 def test_the_guest_is_thawed_after_its_agent_was_killed(
@@ -312,17 +468,6 @@ def test_sigterm_thaws_first(start: Starter, freezer: FileFreezer) -> None:
     assert running.end(signal.SIGTERM) == 0
     assert freezer.frozen() == []
     assert not list(running.statedir.glob("*.isfrozen"))
-
-
-def guardian_of(running: RunningAgent) -> int:
-    parent = f"PPid:\t{running.process.pid}\n"
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            if parent in status.read_text() and "zombie" not in status.read_text():
-                return int(status.parent.name)
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return 0
 
 
 def test_a_guardian_that_was_killed_is_replaced(start: Starter, freezer: FileFreezer) -> None:

@@ -59,21 +59,35 @@ Agent.serve, Agent.close = serve_and_remember, close_and_tell
 FREEZER = """
 import os, sys
 import qga.agent.system.linux as linux
-from qga.agent.system.mounts import Mount
+from qga.agent.system.mounts import Mount, Survey
+from qga.agent.freeze import Freeze
 class Freezer(linux.LinuxFreezer):
     def mounts(self):
         super().mounts()
         device = os.stat({folder!r}).st_dev
         return [Mount({folder!r}, (os.major(device), os.minor(device)), "ext4", "/dev/sda1")]
+    def survey(self):
+        super().survey()
+        return Survey(self.mounts())
     def freeze(self, fd):
-        global frozen
-        frozen = set(sys.modules)
-        return True
+        self.frozen = set(sys.modules)
     def thaw(self, fd):
-        with open({path!r}, "w") as file:
-            file.write(" ".join(sorted(set(sys.modules) - frozen)) + "\\n")
-        return False
+        tell({path!r} + ".guardian", set(sys.modules) - self.frozen)
+        done, self.done = getattr(self, "done", False), True
+        return not done
 linux.LinuxFreezer = Freezer
+def tell(path, names):
+    with open(path, "w") as file:
+        file.write(" ".join(sorted(names)) + "\\n")
+take, end = Freeze.take, Freeze._end
+def take_and_remember(self, hold):
+    global frozen
+    Freezer.frozen = frozen = set(sys.modules)
+    take(self, hold)
+def tell_and_end(self):
+    tell({path!r}, set(sys.modules) - frozen)
+    end(self)
+Freeze.take, Freeze._end = take_and_remember, tell_and_end
 """
 
 ODD = (b"\xff", b"{'execute': 'guest-ping'}", b"[}", b'{"a": 1, "a": 2}', b'["\\ud800"]')
@@ -204,9 +218,16 @@ def test_a_frozen_agent_imports_nothing(start: Starter) -> None:
         assert manager.message() == "WATCHDOG=1"
         with running.connect() as other:
             other.call("guest-ping")
+        arguments = {
+            "guest-sync": {"id": 1},
+            "guest-sync-delimited": {"id": 1},
+            "qga-fsfreeze-renew": {
+                "token": peer.call("qga-fsfreeze-report")["token"], "deadline-ms": 600_000
+            },
+        }  # fmt: skip
         for command in COMMANDS:
-            if command.NAME != "guest-fsfreeze-thaw":
-                peer.send(request(command.NAME, {"id": 1} if "sync" in command.NAME else {}))
+            if not command.NAME.endswith("-fsfreeze-thaw"):
+                peer.send(request(command.NAME, arguments.get(command.NAME, {})))
                 assert (b'"error"' in peer.line()) is not command.WHILE_FROZEN
         peer.ask("guest-file-write", handle=1000, buf_b64="QUJD" * 1_000_000)
         for message in ODD:
@@ -216,6 +237,7 @@ def test_a_frozen_agent_imports_nothing(start: Starter) -> None:
         assert not report.exists()
         peer.call("guest-fsfreeze-thaw")
     assert report.read_text().split() == []
+    assert report.with_name("report.guardian").read_text().split() == []
     assert "guest-fsthaw called" in {event["MESSAGE"] for event in daemon.events()}
     assert running.end() == 0
     daemon.close()

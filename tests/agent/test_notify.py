@@ -136,9 +136,8 @@ def test_an_agent_that_starts_frozen_has_time(
     second = make()
     assert second.freeze.resume()
     assert manager.pending() == ["WATCHDOG_USEC=601000000"]
-    assert call(second, "guest-fsfreeze-thaw") == 0
+    assert call(second, "guest-fsfreeze-thaw") == 2
     assert manager.pending() == ["WATCHDOG_USEC=1000000"]
-    call(first, "guest-fsfreeze-thaw")
 
 
 def test_the_variables_are_gone(make: AgentFactory, monkeypatch: pytest.MonkeyPatch) -> None:

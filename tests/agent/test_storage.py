@@ -90,14 +90,14 @@ def test_what_becomes_of_each_trimming(make: AgentFactory) -> None:
     failures = [OSError(n, os.strerror(n)) for n in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EIO)]
     paths = ("/a", "/b", "/c", "/d", "/e")
     system = platform("512", *failures, paths=paths)
-    system.freezer.fail_open["/b"] = [OSError(errno.ESTALE, "something else is there")]
+    system.freezer.fail("open", "/b", errno.ESTALE)
     result = call_later(make(system), "guest-fstrim", minimum=4096)
     assert result == {
         "paths": [
             {"path": "/e", "trimmed": 512, "minimum": 4096},
             {"path": "/d", "error": "trim not supported"},
             {"path": "/c", "error": "trim not supported"},
-            {"path": "/b", "error": "failed to open: something else is there"},
+            {"path": "/b", "error": "failed to open: Stale file handle"},
             {"path": "/a", "error": "failed to trim: Input/output error"},
         ]
     }
@@ -158,7 +158,7 @@ _SLOW = """
 import os, time
 from qga.agent.system.linux.freezer import LinuxFreezer
 from qga.agent.system.linux.storage import LinuxStorage
-from qga.agent.system.mounts import Mount
+from qga.agent.system.mounts import Mount, Survey
 def trim(self, fd, minimum):
     os.mkdir({path!r} + "-began")
     for _ in range(6000):  # not for ever, whatever becomes of the test
@@ -195,7 +195,9 @@ def test_nothing_is_frozen_while_a_disk_is_trimmed(start: Starter) -> None:
     hook.chmod(0o700)
     # With nothing to freeze, so that it is harmless.
     changes = _SLOW.format(path=str(go)) + "LinuxFreezer.open = lambda *_: os.open('/', 0)\n"
-    changes += "LinuxFreezer.freeze = LinuxFreezer.thaw = lambda *_: False\n"
+    changes += "LinuxFreezer.survey = lambda self: Survey(self.mounts())\n"
+    changes += "def freeze(*_):\n    raise OSError(95, 'no')\n"
+    changes += "LinuxFreezer.freeze, LinuxFreezer.thaw = freeze, lambda *_: False\n"
     running = start(f"-F{hook}", changes=changes, blocked="guest-exec")
     with running.connect() as waiting, running.connect() as other:
         waiting.send(request("guest-fstrim"))

@@ -223,7 +223,7 @@ def test_no_answer_in_time(qga_command: Run, agent: RunningAgent) -> None:
 
 def test_the_list_of_dangerous_commands_is_complete(agent: RunningAgent) -> None:
     harmless = {"exec-status", "get-", "info", "ping", "sync", "file-", "fsfreeze-status"}
-    harmless |= {"network-get-", "ssh-get-"}
+    harmless |= {"network-get-", "ssh-get-", "qga-fsfreeze-report"}
     with qga.connect(agent.target) as client:
         for command in client.info().supported_commands:
             name = command.name.removeprefix("guest-")

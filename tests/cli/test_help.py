@@ -36,7 +36,11 @@ def test_a_page_on_a_terminal(qga_command: Run, monkeypatch: pytest.MonkeyPatch)
 def test_lists(qga_command: Run) -> None:
     lines = qga_command("help", "guest").text.splitlines()
     assert lines[0].split() == ["command", "since", "what", "it", "does"]
-    assert [line.split()[0] for line in lines[1:]] == [command.NAME for command in COMMANDS]
+    assert [line.split()[0] for line in lines[1:]] == [
+        command.NAME for command in COMMANDS if command.NAME.startswith("guest")
+    ]
+    (report,) = (e for e in qga_command("help", "qga", "-o", "json").json if "report" in e["name"])
+    assert report["since"] == "qga-agent"
     shown = qga_command("help", "guest-ssh-", "-o", "json").json
     assert {entry["name"] for entry in shown} == {
         f"guest-ssh-{verb}-authorized-keys" for verb in ("get", "add", "remove")

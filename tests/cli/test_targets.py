@@ -52,7 +52,7 @@ def test_the_variable(named: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         (["call", "guest-ping"], "no target: give one"),
         (["call", "guest-file-close", "handle=1"], "no target: give one"),
         (["cat", "wm:/x"], "no target is named 'wm': do you mean vm?"),
-        (["cp", "vm:/x", "other:/y"], "one of SRC and DST"),
+        (["cp", "vm:/x", "wm:/y"], "no target is named 'wm'"),
         (["freeze", "wm", "--", "true"], "no target is named 'wm'"),
         (["freeze", "vm", "x", "--", "true"], "no target is named 'x'"),
         (["freeze", "vm", "--group", "vm", "--", "true"], "either 'vm', or --group"),

@@ -259,7 +259,7 @@ def test_the_agent_of_the_demo_can_do_no_harm() -> None:
     assert {name for name in enabled if "-get-" not in name} == {
         "guest-sync-delimited", "guest-sync", "guest-ping", "guest-info", "guest-file-open",
         "guest-file-close", "guest-file-read", "guest-file-write", "guest-file-seek",
-        "guest-file-flush", "guest-fsfreeze-status", "guest-exec-status",
+        "guest-file-flush", "guest-fsfreeze-status", "guest-exec-status", "qga-fsfreeze-report",
     }  # fmt: skip
 
 

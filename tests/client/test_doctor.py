@@ -118,7 +118,7 @@ def test_a_fake_agent_that_is_frozen_and_late(fake_agent: FakeAgent) -> None:
         found = diagnose(target, timeout=30)
         assert by_step(found)["clock"].grade == Grade.PROBLEM
         assert (found.reached, found.healthy) == (True, False)
-        fake_agent.state = "frozen"  # type: ignore[assignment]
+        fake_agent.state = "frozen"
         steps = by_step(diagnose(target, timeout=30))
     assert steps["file systems"].grade == Grade.PROBLEM
     assert "`qga thaw` ends it" in steps["file systems"].advice

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 # Of each answer. qemu-ga 7.2 does not have the last three keys, and calls itself otherwise.
-_OURS = re.compile(rb"^(allow-rpcs|fsfreeze-timeout|compat)=.*\n", re.MULTILINE)
+_OURS = re.compile(rb"^(allow-rpcs|fsfreeze-(mount-)?timeout|compat)=.*\n", re.MULTILINE)
 
 
 class Line(NamedTuple):

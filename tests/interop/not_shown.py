@@ -22,14 +22,47 @@ NOT_SHOWN = (
     (
         "SIGTERM while frozen",
         "ignored: only SIGKILL ends the agent, and leaves the guest frozen",
-        "thaws, then ends",
+        (
+            "thaws, then ends; as a service of systemd it leaves the freeze to the next agent, and "
+            "the guardian thaws when none comes within 10 s"
+        ),
     ),
     (
         "a freeze that nobody ends",
         "lasts for ever",
         (
             "ends after `fsfreeze-timeout` seconds (10 minutes by default), by a process of"
-            " its own that also thaws when the agent was killed"
+            " its own that also thaws when the agent was killed; a guest-fsfreeze-thaw after that"
+            " returns 0"
+        ),
+    ),
+    (
+        "a file system that does not freeze",
+        "waits for ever, and answers nobody",
+        (
+            "the freeze is given up after `fsfreeze-mount-timeout` (2 minutes by default), the "
+            "error names it, everything else is thawed; other clients are served meanwhile"
+        ),
+    ),
+    (
+        "the order of freezing",
+        "the one mounted last first",
+        (
+            "the same, but what is in a file of another file system before that one; there "
+            "qemu-ga may hang for ever"
+        ),
+    ),
+    (
+        "which file systems are frozen",
+        "all that can be",
+        "those that `fsfreeze-include` and `fsfreeze-exclude` in the configuration leave",
+    ),
+    (
+        "commands of its own",
+        "none",
+        (
+            "`qga-fsfreeze-freeze`, `-renew`, `-thaw`, `-report`; not with `--compat` of a version "
+            "before 10.2"
         ),
     ),
     (
@@ -51,7 +84,7 @@ NOT_SHOWN = (
     (
         "commands",
         "those of its version",
-        "the 43 that Linux has today (10.2); with `--compat` those of that version",
+        "the 43 that Linux has today (10.2), and its own; with `--compat` those of that version",
     ),
     (
         "older dialects",
@@ -131,7 +164,10 @@ NOT_SHOWN = (
     (
         "files in the state directory",
         "`qga.state`, `qga.state.isfrozen`",
-        "also `qga.state.hooked`, while the hook is to be told of a thaw",
+        (
+            "also `qga.state.hooked`, while the hook is to be told of a thaw, and "
+            "`qga.state.freeze`, the report of the last freeze"
+        ),
     ),
     (
         "the account of what the host has had done",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qga.protocol import COMMANDS
+from qga.protocol import COMMANDS, OWN
 from qga.protocol.export import json_schema, qapi_schema
 from qga.protocol.model import Command, Enum, Struct, UInt16, UInt64, Value, member
 from tests.protocol import qapi_grammar
@@ -104,7 +104,7 @@ def test_command_that_came_later(schema: qapi_grammar.Schema, name: str) -> None
 def test_types_that_came_later(schema: qapi_grammar.Schema) -> None:
     found: dict[str, dict[str, Any]] = {}
     for name, definition in schema.definitions.items():
-        if name not in TYPES_2011:
+        if name not in TYPES_2011 and not name.startswith("Qga"):
             found.setdefault(definition.kind, {})[name] = definition.expression
     assert {name: made["data"] for name, made in found["struct"].items()} == STRUCTS_ADDED
     assert {name: made["data"] for name, made in found["enum"].items()} == ENUMS_ADDED
@@ -116,7 +116,9 @@ def test_types_that_came_later(schema: qapi_grammar.Schema) -> None:
 def test_schema_declares_what_is_declared_and_no_more(schema: qapi_grammar.Schema) -> None:
     commands = {name for name, found in schema.definitions.items() if found.kind == "command"}
     assert commands == {command.NAME for command in COMMANDS}
-    assert {*COMMANDS_2011, *COMMANDS_ADDED} == commands
+    assert {*COMMANDS_2011, *COMMANDS_ADDED} == {
+        name for name in commands if not name.startswith(OWN)
+    }
     text = qapi_schema()
     used = {name for name in schema.definitions if text.count(f"'{name}'") > 1}
     assert used >= set(schema.definitions) - commands

@@ -36,6 +36,9 @@ BLOCKED = (
     "guest-suspend-disk",
     "guest-suspend-hybrid",
     "guest-suspend-ram",
+    "qga-fsfreeze-freeze",
+    "qga-fsfreeze-renew",
+    "qga-fsfreeze-thaw",
 )
 
 # For tests of guest-exec, which have harmless programs started.

@@ -251,6 +251,31 @@ def test_a_frozen_guest_refuses(fake_agent: FakeAgent) -> None:
     assert fake_agent.state == "thawed"
 
 
+def test_a_freeze_with_a_lease(fake_agent: FakeAgent) -> None:
+    client = fake_agent.connect()
+    planned = client.call("qga-fsfreeze-freeze", {"dry-run": True, "exclude": ["type:vfat"]})
+    assert {mount["outcome"] for mount in planned["mounts"]} <= {"planned", "skipped"}
+    assert fake_agent.state == "thawed"
+    made = client.call("qga-fsfreeze-freeze", {"deadline-ms": 60_000, "token": "mine"})
+    assert (made["state"], made["count"]) == ("frozen", fake_agent.frozen)
+    client.call("qga-fsfreeze-renew", {"token": "mine", "deadline-ms": 60_000})
+    with pytest.raises(qga.CommandError, match="another token than 'other'"):
+        client.call("qga-fsfreeze-thaw", {"token": "other"})
+    assert client.call("qga-fsfreeze-thaw", {"token": "mine"})["held"] is True
+    assert client.call("qga-fsfreeze-report")["end"] == "thawed"
+
+
+def test_a_lease_that_ends(fake_agent: FakeAgent) -> None:
+    client = fake_agent.connect()
+    client.call("qga-fsfreeze-freeze", {"deadline-ms": 1, "token": "mine"})
+    while fake_agent.frozen:
+        pass
+    told = client.call("qga-fsfreeze-thaw", {"token": "mine"})
+    assert (told["held"], told["end"]) == (False, "lease")
+    with pytest.raises(qga.CommandError, match="the freeze of token 'mine' has ended"):
+        client.call("qga-fsfreeze-renew", {"token": "mine", "deadline-ms": 60_000})
+
+
 # The guest.
 
 

@@ -161,6 +161,29 @@ def test_killed_while_frozen(guest: Guest) -> None:
         assert client.call("guest-fsfreeze-thaw") == 2
 
 
+def test_restarted_and_stopped_while_frozen(guest: Guest) -> None:
+    """A restart goes on with the freeze and its lease; after a stop, nobody comes to."""
+    with connect(guest) as client:
+        made = client.call("qga-fsfreeze-freeze", {"deadline-ms": 300_000, "token": "mine"})
+    before = main_pid(guest)
+    succeeded(guest.sh(f"systemctl restart {UNIT}"))
+    guest.wait_agent()
+    assert main_pid(guest) not in {0, before}
+    with connect(guest) as client:
+        found = client.call("qga-fsfreeze-report")
+        assert (found["state"], found["mounts"]) == ("frozen", made["mounts"])
+        assert found["deadline-ms"] <= made["deadline-ms"]
+        client.call("qga-fsfreeze-renew", {"token": "mine", "deadline-ms": 300_000})
+        assert client.call("qga-fsfreeze-thaw", {"token": "mine"})["held"] is True
+        client.call("guest-fsfreeze-freeze")
+    with blocked_writers(guest):
+        succeeded(guest.sh(f"systemctl stop {UNIT}"))
+    succeeded(guest.sh(f"systemctl start {UNIT}"))
+    guest.wait_agent()
+    with connect(guest) as client:
+        assert client.call("qga-fsfreeze-report")["end"] == "agent"
+
+
 # What the agent writes and starts is as without a unit: no sandbox is in between.
 
 

@@ -14,6 +14,9 @@ ALLOWED = {
     "guest-sync-delimited",
     "guest-fsfreeze-status",
     "guest-fsfreeze-thaw",
+    "qga-fsfreeze-renew",
+    "qga-fsfreeze-thaw",
+    "qga-fsfreeze-report",
 }
 
 

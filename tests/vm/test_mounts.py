@@ -17,9 +17,10 @@ from tests.vm.observe import (
 )
 from tests.vm.qemu import Guest
 
-FREEZE = """
+# The first argument is the code of FIFREEZE or FITHAW.
+BY_HAND = """
 import fcntl, os, sys
-for path in sys.argv[1:]: fcntl.ioctl(os.open(path, os.O_RDONLY), 0xC0045877, 0)
+for path in sys.argv[2:]: fcntl.ioctl(os.open(path, os.O_RDONLY), int(sys.argv[1]), 0)
 """
 
 
@@ -37,7 +38,11 @@ def mount_loop(guest: Guest, image: bytes, file: str, directory: str) -> None:
 
 
 def freeze_by_hand(guest: Guest, *paths: str) -> None:
-    assert guest.sh(f"python3 - {' '.join(paths)}", FREEZE.encode()).code == 0
+    assert guest.sh(f"python3 - {0xC0045877} {' '.join(paths)}", BY_HAND.encode()).code == 0
+
+
+def thaw_by_hand(guest: Guest, *paths: str) -> None:
+    assert guest.sh(f"python3 - {0xC0045878} {' '.join(paths)}", BY_HAND.encode()).code == 0
 
 
 def test_a_file_system_in_a_file_of_another(guest: Guest, image: bytes) -> None:
@@ -59,19 +64,38 @@ def test_a_file_system_in_a_file_of_another(guest: Guest, image: bytes) -> None:
             guest.sh("rm /mnt/inner/written /mnt/other/written")
 
 
-def test_a_freeze_that_waits_for_itself(guest: Guest, image: bytes) -> None:
-    guest.restart_agent("--fsfreeze-timeout", "3")
+def test_a_file_system_in_a_file_of_one_that_was_mounted_later(guest: Guest, image: bytes) -> None:
     mount_loop(guest, image, "/mnt/data/image", "/mnt/inner")
-    # Mounted anew, the disk is the last in the table and the first to be frozen; then the freeze of
-    # the file system in its file waits for the disk.
+    # Mounted anew, the disk is the last in the table, and with its path goes that of the file.
     guest.sh("umount -l /mnt/data; mount /dev/vdb /mnt/data")
     guest.sh("dd if=/dev/urandom of=/mnt/inner/big bs=64k count=16")
     with connect(guest) as client:
+        planned = client.call("qga-fsfreeze-freeze", {"dry-run": True})["mounts"]
+        assert [mount["path"] for mount in planned[:3]] == ["/mnt/inner", "/mnt/data", "/"]
+        with client.frozen() as freeze:
+            assert freeze.frozen == 3
+        assert freeze.thawed == 3
+
+
+def test_a_file_system_that_does_not_freeze(guest: Guest, image: bytes) -> None:
+    mount_loop(guest, image, "/mnt/data/image", "/mnt/inner")
+    guest.write("/etc/limit.conf", b"[general]\nfsfreeze-mount-timeout=2\n")
+    guest.restart_agent("-c", "/etc/limit.conf")
+    # Its last writes cannot reach the disk, which somebody else has frozen.
+    guest.sh("dd if=/dev/urandom of=/mnt/inner/big bs=64k count=16")
+    freeze_by_hand(guest, "/mnt/data")
+    with connect(guest) as client:
         error = refused(client, "guest-fsfreeze-freeze")
-        assert error.desc == "failed to freeze within 3 s"
-        assert client.fsfreeze_status() == "thawed"
-        assert client.info().supported_commands[0].enabled
-    for directory in ("/root", "/mnt/data", "/mnt/inner"):
+        assert error.desc == "failed to freeze /mnt/inner within 2 s"
+        Writer(guest, "/root").finish()
+        assert client.fsfreeze_status() == "error"
+        report = client.call("qga-fsfreeze-report")
+        assert (report["state"], report["end"]) == ("error", "timeout")
+        assert report["mounts"][0]["outcome"] == "hanging"
+        # Whoever has frozen the disk lets go of it.
+        thaw_by_hand(guest, "/mnt/data")
+        wait_until(lambda: client.fsfreeze_status() == "thawed", "the rest")
+    for directory in ("/mnt/data", "/mnt/inner"):
         Writer(guest, directory).finish()
     assert guest.sh(f"test -e {MARKER}").code == 1
     wait_until(lambda: agents(guest) == [guest.agent_pid()], "no guardian")

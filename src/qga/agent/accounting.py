@@ -95,5 +95,7 @@ ACCOUNTS: "dict[str, Account]" = {
     "guest-fsfreeze-freeze": _constant("guest-fsfreeze-freeze", "guest-fsfreeze called"),
     "guest-fsfreeze-freeze-list": _constant("guest-fsfreeze-freeze-list", "guest-fsfreeze called"),
     "guest-fsfreeze-thaw": _constant("guest-fsfreeze-thaw", "guest-fsthaw called"),
+    "qga-fsfreeze-freeze": _constant("qga-fsfreeze-freeze", "guest-fsfreeze called"),
+    "qga-fsfreeze-thaw": _constant("qga-fsfreeze-thaw", "guest-fsthaw called"),
     "guest-fstrim": _constant("guest-fstrim", "guest-fstrim called"),
 }

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
     from .commands.files import OpenFile
     from .config import Config
+    from .hold import Settings
     from .later import Text
     from .processes import Processes
     from .system.asked import System
+
+# Seconds in which a service manager will have started the next agent, if it is to.
+_ANOTHER = 10.0
 
 # The C library returns freed memory of this size to the system only after it has once seen a
 # larger block freed; without, each large read would map and unmap its pieces.
@@ -48,15 +52,17 @@ class Agent:
         self.log = Log(verbose=config.verbose)
         self.state = State(config.statedir)
         self.policy = Policy(config.allowed, config.blocked)
-        self.freeze = Freeze(
-            system.freezer, self.policy, self.log, self.state.marker, config.fsfreeze_timeout
-        )
         self.files: dict[int, OpenFile] = {}
         self.info: dict[bool, Text[AgentInfo]] = {}
         self.programs = Programs()
         self._processes: Processes | None = None
         self.dispatcher = Dispatcher(self, self.policy, self.log, config.compat)
         self.loop = Loop()
+        self.freeze = Freeze(
+            system.freezer, self.policy, self.log, self.loop,
+            marker=self.state.marker,
+            settings=self._freezing,
+        )  # fmt: skip
         self.hook = Hook(
             config.fsfreeze_hook,
             self.freeze,
@@ -68,7 +74,19 @@ class Agent:
         )
         self.notifier = Notifier(self.loop)
         self.freeze.on_change = self._on_freeze
+        self.freeze.on_unasked = self.hook.thawed_unasked
         self._channel: channels.Port | channels.Listener | None = None
+
+    def _freezing(self) -> "Settings":
+        from .hold import Settings
+
+        return Settings(
+            self.config.fsfreeze_timeout,
+            self.config.fsfreeze_mount_timeout,
+            self.config.freezable,
+            self.state.marker,
+            self.state.freeze_report,
+        )
 
     @property
     def processes(self) -> "Processes":
@@ -144,24 +162,26 @@ class Agent:
             self.freeze.when_thawed(self.log.reopen)
 
     def _on_freeze(self, frozen: bool) -> None:  # noqa: FBT001
-        # Freezing writes out what waits in memory, which may take minutes, and the agent waits for
-        # it. To be killed for that, in a frozen guest, would be the worst of times.
+        # A frozen guest would be the worst place to be killed in, for being slow.
         self.notifier.patience(self.config.fsfreeze_timeout if frozen else 0)
 
     def _child_ended(self) -> None:
         self.programs.on_child_ended()
-        if self.freeze.on_child_ended():
-            self.hook.thawed_unasked()
+        self.freeze.on_child_ended()
         # Last: a child that nobody has reaped makes it look at each of its own.
         if self._processes is not None:
             self._processes.on_child_ended()
 
     def close(self) -> None:
-        """Thaw, close the channel and keep the state."""
+        """Thaw, close the channel and keep the state.
+
+        A service manager starts the next agent at once, if it is to go on; then the guardian keeps
+        the guest frozen for it, but not for long.
+        """
         self.notifier.stopping()
         was_frozen = self.freeze.frozen
         if was_frozen:
-            self.freeze.thaw_at_end()
+            self.freeze.finish(another=_ANOTHER if self.notifier.managed else 0)
         if self._channel is not None:
             self._channel.close()
         for file in self.files.values():

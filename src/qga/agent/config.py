@@ -1,7 +1,7 @@
 """The agent's settings: built-in defaults, then the configuration file, then the command line.
 
-The file is a key file with a group `[general]`, with upstream's keys; `compat` and
-`fsfreeze-timeout` are ours.
+The file is a key file with a group `[general]`, with upstream's keys; `compat` and those that begin
+with `fsfreeze-`, but for the hook, are ours.
 """
 
 import os
@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .plan import Wanted
+
 CONFIG_PATH = "/etc/qemu/qemu-ga.conf"
 HOOK_PATH = "/etc/qemu/fsfreeze-hook"
 VIRTIO_PATH = "/dev/virtio-ports/org.qemu.guest_agent.0"
@@ -26,7 +28,9 @@ _TEXTS = ("method", "path", "logfile", "pidfile", "fsfreeze-hook", "statedir")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _FLAGS = ("daemon", "verbose", "retry-path")
 _LISTS = {"block-rpcs": "blocked", "allow-rpcs": "allowed"}
-_KNOWN = (*_TEXTS, *_FLAGS, *_LISTS, "fsfreeze-timeout", "compat")
+_SECONDS = ("fsfreeze-timeout", "fsfreeze-mount-timeout")
+_PATTERNS = ("fsfreeze-include", "fsfreeze-exclude")
+_KNOWN = (*_TEXTS, *_FLAGS, *_LISTS, *_SECONDS, *_PATTERNS, "compat")
 _OLDEST = (0, 15)
 
 # The names on the command line of the keys that are called otherwise in the file.
@@ -56,6 +60,9 @@ class Config:
         self.blocked: list[str] = []
         self.allowed: list[str] = []
         self.fsfreeze_timeout = 600.0
+        self.fsfreeze_mount_timeout = 120.0
+        self.fsfreeze_include: list[str] = []
+        self.fsfreeze_exclude: list[str] = []
         self.reported_version = UPSTREAM_VERSION
         self.compat = version(UPSTREAM_VERSION)
         self.warnings: list[str] = []
@@ -125,8 +132,10 @@ class Config:
             names = [name.strip() for name in value.split(",")] if value else []
             # As upstream's dump has them.
             getattr(self, _LISTS[key]).extend(reversed(names))
-        elif key == "fsfreeze-timeout":
-            self.fsfreeze_timeout = _seconds(value.strip())
+        elif key in _SECONDS:
+            setattr(self, key.replace("-", "_"), _seconds(key, value.strip()))
+        elif key in _PATTERNS:
+            setattr(self, key.replace("-", "_"), _patterns(key, value))
         elif key == "compat":
             self._set_compat(value.strip())
 
@@ -139,6 +148,13 @@ class Config:
             raise ConfigError(f"compat is a version from 0.15 to {UPSTREAM_VERSION}, not {value}")
         self.compat = compat
         self.reported_version = value
+
+    def freezable(self) -> "Wanted":
+        """Which file systems may be frozen."""
+        from .plan import Wanted, patterns
+
+        include = patterns(self.fsfreeze_include) or None
+        return Wanted(include=include, exclude=patterns(self.fsfreeze_exclude))
 
     def channel_path(self) -> str:
         """The device or address of the channel.
@@ -189,6 +205,9 @@ class Config:
             "block-rpcs": ",".join(self.blocked),
             "allow-rpcs": ",".join(self.allowed),
             "fsfreeze-timeout": f"{self.fsfreeze_timeout:g}",
+            "fsfreeze-mount-timeout": f"{self.fsfreeze_mount_timeout:g}",
+            "fsfreeze-include": ",".join(self.fsfreeze_include) or None,
+            "fsfreeze-exclude": ",".join(self.fsfreeze_exclude) or None,
             "compat": self.reported_version,
         }
         lines = [f"{key}={escape(v)}" for key, v in settings.items() if v is not None]
@@ -199,12 +218,24 @@ def _shown(flag: bool) -> str:  # noqa: FBT001
     return "true" if flag else "false"
 
 
-def _seconds(value: str) -> float:
+def _patterns(key: str, value: str) -> list[str]:
+    from .plan import Pattern
+
+    texts = [text.strip() for text in value.split(",")] if value.strip() else []
+    try:
+        for text in texts:
+            Pattern(text)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from None
+    return texts
+
+
+def _seconds(key: str, value: str) -> float:
     try:
         seconds = float(value)
     except ValueError:
         seconds = 0
     # Not (0 < nan) either; and nobody is to wait for ever.
     if not 0 < seconds <= 86400:
-        raise ConfigError(f"fsfreeze-timeout is a number of seconds up to 86400, not '{value}'")
+        raise ConfigError(f"{key} is a number of seconds up to 86400, not '{value}'")
     return seconds

@@ -1,9 +1,9 @@
-"""Freezing and thawing, and knowing which it is. Called by `commands/fsfreeze` and `app`.
+"""Freezing and thawing, and knowing which it is. Called by `commands/fsfreeze`, `hook` and `app`.
 
-While frozen, a marker file in the state directory says so to the next agent, if this one should be
-killed; its lines are a token and the mount points. A `Guardian` thaws at the deadline. The agent
-itself then touches no file system: it logs to memory, and the policy allows only commands that
-need none.
+A guardian freezes, holds the lease and thaws (`hold`); here is decided what, and told how it went.
+While frozen, a marker file in the state directory says so to the next agent, if this one should
+end; it finds the guardian by it (`takeover`). The agent itself then touches no file system: it logs
+to memory, and the policy allows only commands that need none.
 """
 
 import errno
@@ -11,25 +11,28 @@ import os
 
 from qga.errors import CommandError, GuestOSError
 
-from .guardian import NOT_NEEDED, THAWED, Guardian, thaw_fully
+from .later import Pending, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
+    from qga.protocol.fsfreeze import FreezeLease, FreezeMount, FreezeReport
+
+    from .hold import Hold, Settings
     from .log import Log
+    from .loop import Loop, Timer
+    from .plan import Plan, Wanted
     from .policy import Policy
+    from .record import State
     from .system.asked import Freezer
+    from .system.mounts import Mount
 
-# How much of the marker is read back; beyond, mount points are not remembered.
-_MARKER_SIZE = 1 << 20
-
-# How long the guardian's thaw may take before it counts as failed.
+# How long clients wait for a thaw: of a freeze that was given up, and of one that they end.
 _GRACE = 2.0
+_THAW_PATIENCE = 30.0
 
-# A guardian that was killed is replaced so often, and given so much time at least.
-_RESTARTS = 5
-_SOONEST = 1.0
+_SECOND = 1_000_000_000
 
 
 class Freeze:
@@ -39,31 +42,42 @@ class Freeze:
         freezer: the platform.
         policy: told when only safe commands may run.
         log: kept in memory while frozen.
-        marker: path of the marker file.
-        timeout: seconds after which the guardian thaws.
+        loop: by which the guardian is heard.
+        marker: path of the marker.
+        settings: the configuration's; made when they are needed.
     """
 
     def __init__(
-        self, freezer: "Freezer", policy: "Policy", log: "Log", marker: str, timeout: float
+        self,
+        freezer: "Freezer",
+        policy: "Policy",
+        log: "Log",
+        loop: "Loop",
+        *,
+        marker: str,
+        settings: "Callable[[], Settings]",
     ) -> None:
-        self._freezer = freezer
+        self.freezer = freezer
+        self.log = log
+        self.loop = loop
+        self.marker = marker
+        self.settings = settings
+        self.hold: Hold | None = None
         self._policy = policy
-        self._log = log
-        self._marker = marker
-        self._timeout = timeout
-        self._held: list[tuple[str, int]] = []  # mount points and their descriptors, table order
-        self._guardian: Guardian | None = None
-        # Mount points that the last thaw left frozen, or that were frozen by an agent before this
-        # one and cannot be opened now.
-        self._stuck: list[str] = []
+        self._last: FreezeReport | None = None
+        self._children: list[Hold] = []  # whose guardians are children that may not have ended
         self._when_thawed: list[Callable[[], None]] = []
-        self._token = b""
-        self._restarts = 0
-        # For the guardian, when it has thawed and the agent is no more.
-        self.when_orphaned: Callable[[], None] | None = None
-        self._failed = False
+        self._freezing: Pending[FreezeReport] | None = None
+        self._wanted: Wanted | None = None
+        self._timer: Timer | None = None
+        # Who waits for what the guardian tells; each returns whether that was it.
+        self._waiting: list[Callable[[State], bool]] = []
+        # For the guardian, when it has thawed and the agent is no more; it is told why it has.
+        self.when_orphaned: Callable[[str], None] | None = None
         self.on_change: Callable[[bool], None] = lambda _: None
         """Called with True before anything freezes, and with False when all is thawed."""
+        self.on_unasked: Callable[[], None] = lambda: None
+        """Called after a thaw of which no client is told."""
 
     @property
     def frozen(self) -> bool:
@@ -73,196 +87,256 @@ class Freeze:
     @property
     def failed(self) -> bool:
         """Whether something is left frozen that should have been thawed."""
-        overdue = self._guardian is not None and self._guardian.left() < -_GRACE
-        return self._failed or overdue
+        return self.hold is not None and (self.hold.failed or self.unreachable)
 
-    def freeze(self, paths: "Collection[str] | None" = None) -> int:
-        """Freeze all local file systems, those mounted last first; return how many.
+    unreachable = False
+    """Whether something that an earlier agent has frozen was out of reach when it was to be thawed.
+    """
 
-        All or nothing: a failure thaws what was frozen before it.
+    def report(self) -> "FreezeReport":
+        """The freeze that lasts, or the last one."""
+        from . import record
 
-        Args:
-            paths: only those at these mount points; others in it are ignored.
+        if self.hold is not None:
+            return self.hold.report(failed=self.failed)
+        if self._last is None:
+            self._last = record.read_report(self.settings().report)
+        return self._last
+
+    # Freezing.
+
+    def plan(self, wanted: "Wanted") -> "Plan":
+        """What would be frozen, and what not.
 
         Raises:
-            CommandError: it failed; nothing is frozen.
+            CommandError: what is wanted by name cannot be frozen, or the mount table not be read.
         """
-        self.check()
-        self._held = self._open_all(paths)
-        if not self._held:
-            return 0
+        from . import plan
+
         try:
-            self._arm()
+            survey = self.freezer.survey()
         except OSError as error:
-            self._end()
             raise GuestOSError(
-                f"failed to prepare for freezing: {error.strerror}", error.errno
+                f"failed to read the mount table: {error.strerror}", error.errno
             ) from None
-        frozen = 0
-        for path, fd in reversed(self._held):
-            try:
-                frozen += self._freezer.freeze(fd)
-            except OSError as error:
-                self._undo()
-                raise GuestOSError(
-                    f"failed to freeze {path}: {error.strerror}", error.errno
-                ) from None
-        if not frozen:
-            self._end()  # without a thaw: others may have frozen what is frozen
-        elif self._guardian is not None and self._guardian.ended() is not None:
-            # It has thawed what was frozen by then; what was frozen later nobody else would thaw.
-            self._undo()
-            raise GuestOSError(f"failed to freeze within {self._timeout:g} s", errno.ETIMEDOUT)
-        return frozen
+        return plan.make(survey, wanted, self.settings().configured())
+
+    def freeze(
+        self, wanted: "Wanted", seconds: "float | None" = None, token: "str | None" = None
+    ) -> "Pending[FreezeReport]":
+        """Freeze what is wanted, all or nothing: a failure thaws what was frozen before it.
+
+        Args:
+            wanted: which file systems.
+            seconds: for how long, at most; the configuration's time by default.
+            token: what the freeze is called; made up by default.
+
+        Raises:
+            CommandError: it failed; nothing is frozen. (Or that is the result.)
+        """
+        from . import record
+        from .hold import Hold
+
+        self.check()
+        made = self.plan(wanted)
+        identity = os.urandom(8).hex()
+        settings = self.settings()
+        held, missing = self._open_all(made.mounts)
+        deadline = record.now() + int((seconds or settings.timeout) * _SECOND)
+        hold = Hold(
+            self.freezer, self.loop, self.log, settings,
+            identity=identity.encode(),
+            about=record.Record.of(token or identity, made, missing),
+            state=record.State(deadline, [record.WAITING] * len(held)),
+            held=held,
+            orphaned=self.when_orphaned,
+            on_state=self._on_state,
+        )  # fmt: skip
+        pending: Pending[FreezeReport] = Pending()
+        if held:
+            self._arm(hold)
+            self._freezing, self._wanted = pending, wanted
+            hold.tell("go")
+        else:
+            hold.state.phase, hold.state.cause = record.DONE, record.NOTHING
+            self._last = report = hold.report()
+            pending.resolve(lambda: report)
+        return pending
 
     def check(self) -> None:
         """Raise CommandError while something is under way that must not be in a frozen guest.
 
         On one channel requests wait for each other, but those of other clients do not. Freezing
-        would wait in the kernel for a file system that is being trimmed, for minutes, and the agent
-        with it; a guest that falls asleep frozen, nobody thaws.
+        would wait in the kernel for a file system that is being trimmed, for minutes; a guest that
+        falls asleep frozen, nobody thaws.
         """
         name = self._policy.in_the_way()
         if name is not None:
             raise CommandError(f"{name} is still under way: freeze when it has ended")
+        if self.frozen:
+            raise CommandError("file systems are frozen already")
 
-    def _open_all(self, paths: "Collection[str] | None") -> "list[tuple[str, int]]":
-        try:
-            mounts = self._freezer.mounts()
-        except OSError as error:
-            raise GuestOSError(
-                f"failed to read the mount table: {error.strerror}", error.errno
-            ) from None
-        wanted = None if paths is None else set(paths)
+    def _open_all(self, mounts: "list[Mount]") -> "tuple[list[tuple[str, int]], dict[int, str]]":
+        """Their descriptors; and which are missing, by position, and why."""
         held: list[tuple[str, int]] = []
-        for mount in mounts:
-            if wanted is not None and mount.path not in wanted:
-                continue
+        missing: dict[int, str] = {}
+        for position, mount in enumerate(mounts):
             try:
-                held.append((mount.path, self._freezer.open(mount)))
+                held.append((mount.path, self.freezer.open(mount)))
             except OSError as error:
-                if error.errno == errno.ESTALE:  # mounted over; skipped, as upstream does
-                    self._log.warning(f"not frozen: {mount.path}: {error.strerror}")
-                    continue
-                for _, fd in held:
-                    os.close(fd)
-                raise GuestOSError(
-                    f"failed to open {mount.path}: {error.strerror}", error.errno
-                ) from None
-        return held
+                reason = error.strerror or ""
+                # One that is mounted over is skipped, as upstream does; so is one that was
+                # unmounted since the table was read.
+                if error.errno != errno.ESTALE:
+                    if any(other.path == mount.path for other in self.freezer.mounts()):
+                        for _, fd in held:
+                            os.close(fd)
+                        raise GuestOSError(
+                            f"failed to open {mount.path}: {reason}", error.errno
+                        ) from None
+                    reason = "unmounted meanwhile"
+                missing[position] = reason
+                self.log.warning(f"not frozen: {mount.path}: {reason}")
+        return held, missing
 
-    def _arm(self) -> None:
+    def _arm(self, hold: "Hold") -> None:
         """Mark the guest as frozen, and start the guardian; before anything is frozen."""
-        token = os.urandom(8).hex().encode()
-        fd = os.open(self._marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._children.append(hold)
         try:
-            paths = [os.fsencode(path).replace(b"\n", b"\\n") for path, _ in self._held]
-            os.write(fd, b"\n".join([token, *paths, b""])[:_MARKER_SIZE])
-        finally:
-            os.close(fd)
-        self._log.info("freezing file systems")
-        self._log.hold()
-        self._token = token
-        self._restarts = 0
-        self._start_guardian(token, self._timeout)
+            hold.start()
+            # It has nothing to do before it is told to; until then it removes the marker if the
+            # agent ends.
+            hold.write_marker()
+        except OSError as error:
+            hold.let_go()
+            self._back_to_normal()
+            raise GuestOSError(
+                f"failed to prepare for freezing: {error.strerror}", error.errno
+            ) from None
+        self.log.info("freezing file systems")
+        self.log.hold()
+        self.take(hold)
+
+    def take(self, hold: "Hold") -> None:
+        """From now on the guest is frozen."""
+        self.hold = hold
+        if hold not in self._children:
+            self._children.append(hold)
         self._policy.frozen = True
         self.on_change(True)
 
-    def _start_guardian(self, token: bytes, seconds: float) -> None:
-        fds = [fd for _, fd in self._held]
-        self._guardian = Guardian(
-            self._freezer, fds, self._marker, token, seconds, when_orphaned=self.when_orphaned
-        )
+    # What the guardian tells.
 
-    def _undo(self) -> None:
-        """Thaw what a freeze that did not succeed has frozen."""
+    def _on_state(self, state: "State") -> None:
+        from . import record
+
+        if state.phase == record.DONE:
+            self._done(state)
+            return
+        if self._freezing is not None:
+            if state.phase == record.FROZEN:
+                self._complete()
+            elif state.phase == record.THAWING and self._timer is None:
+                self._timer = self.loop.later(_GRACE, self._wait_no_longer)
+        self._waiting = [each for each in self._waiting if not each(state)]
+
+    def _complete(self) -> None:
+        """All is frozen."""
+        pending, self._freezing = self._freezing, None
+        hold, wanted = self.hold, self._wanted
+        if pending is None or hold is None or wanted is None:
+            return
+        known = {(mount.device, mount.path) for mount in (*hold.record.mounts, *hold.record.others)}
+        hold.record.others += self._newcomers(wanted, known)
+        report = hold.report()
+        pending.resolve(lambda: report)
+
+    def _newcomers(self, wanted: "Wanted", known: "set[tuple[str, str]]") -> "list[FreezeMount]":
+        """What was mounted while the others were being frozen, and is not."""
+        from . import record
+
         try:
-            self.thaw()
-        except CommandError as error:
-            self._log.error(f"after a failed freeze: {error}")
+            mounts, _ = record.planned(self.plan(wanted))
+        except CommandError:
+            return []
+        late = "mounted while the others were being frozen"
+        new = [mount for mount in mounts if (mount.device, mount.path) not in known]
+        return [record.skipped(mount, late) for mount in new]
 
-    def thaw(self) -> int:
-        """Thaw everything, whoever has frozen it; return how many file systems were frozen.
+    def _wait_no_longer(self) -> None:
+        """The freeze was given up, and not all can be thawed yet."""
+        self._timer = None
+        pending, self._freezing = self._freezing, None
+        if pending is not None and self.hold is not None:
+            pending.resolve(raising(self._failure(self.hold)))
 
-        Raises:
-            CommandError: something is left frozen; the message names each mount point. The guest
-                counts as frozen still, and thawing may be repeated.
-        """
-        thawed = 0
-        failures: list[str] = []
-        codes: list[int] = []
-        for path, fd, own in self._candidates(failures, codes):
-            try:
-                undone = False
-                while self._freezer.thaw(fd):
-                    undone = True
-                thawed += undone
-            except OSError as error:
-                failures.append(f"{path}: {error.strerror}")
-                codes.append(error.errno or 0)
-            finally:
-                if not own:
-                    os.close(fd)
-        self._failed = bool(failures)
-        if failures:
-            text = "failed to thaw " + "; ".join(failures)
-            self._log.error(text)
-            raise GuestOSError(text, codes[0])
+    def _failure(self, hold: "Hold") -> GuestOSError:
+        """Why there is no freeze."""
+        from . import record
+
+        state, path = hold.state, hold.path(hold.state.culprit)
+        if state.cause == record.FAILED:
+            number = state.error[state.culprit]
+            return GuestOSError(f"failed to freeze {path}: {os.strerror(number)}", number)
+        if state.cause in {record.TIMEOUT, record.LEASE}:
+            seconds = (state.ended - hold.record.began_monotonic) / _SECOND
+            if state.cause == record.TIMEOUT:
+                seconds = self.settings().mount_timeout
+            what = f"{path} within {seconds:.3g} s" if path else f"all within {seconds:.3g} s"
+            return GuestOSError(f"failed to freeze {what}", errno.ETIMEDOUT)
+        return GuestOSError(f"failed to freeze: {hold.record.reason(state)}", errno.ECANCELED)
+
+    def _done(self, state: "State") -> None:
+        """Everything is thawed."""
+        from . import record
+
+        hold = self.hold
+        if hold is None:
+            return
+        pending, self._freezing = self._freezing, None
+        waiting, self._waiting = self._waiting, []
+        self._last = report = hold.report()
+        failure = self._failure(hold)
         self._end()
-        return thawed
-
-    def _candidates(self, failures: list[str], codes: list[int]) -> "list[tuple[str, int, bool]]":
-        """What to thaw, in table order, with whether the descriptor is one that is held."""
-        held = {path for path, _ in self._held}
-        found = [(path, fd, True) for path, fd in self._held]
-        stuck = set(self._stuck)
-        try:
-            mounts = self._freezer.mounts()
-        except OSError:
-            mounts = []  # what is held can be thawed all the same
-        for mount in mounts:
-            if mount.path in held:
-                continue
-            try:
-                found.append((mount.path, self._freezer.open(mount), False))
-                stuck.discard(mount.path)
-            except OSError as error:
-                # What this guest is not known to have frozen is no concern.
-                if mount.path in stuck:
-                    stuck.discard(mount.path)
-                    failures.append(f"{mount.path}: {error.strerror}")
-                    codes.append(error.errno or 0)
-        for path in sorted(stuck):
-            failures.append(f"{path}: no longer mounted")
-            codes.append(0)
-        return found
+        if pending is not None:
+            nothing = state.cause == record.NOTHING
+            pending.resolve((lambda: report) if nothing else raising(failure))
+        asked = [each(state) for each in waiting]
+        if pending is None and not any(asked):
+            self.log.error(f"thawed, because nobody else did: {report.reason}")
+            self.on_unasked()
 
     def _end(self) -> None:
         """Everything is thawed: back to normal."""
+        if self.hold is not None:
+            self.hold.let_go()
+            self.hold = None
+        self.unreachable = False
+        if self._timer is not None:
+            self.loop.cancel(self._timer)
+            self._timer = None
+        self._back_to_normal()
+
+    def _back_to_normal(self) -> None:
         was_frozen = self._policy.frozen
-        self._stuck = []
         self._policy.frozen = False
         try:
-            os.unlink(self._marker)
+            os.unlink(self.marker)
         except FileNotFoundError:
             pass
         except OSError as error:
-            self._log.error(f"cannot remove {self._marker}: {error.strerror}")
-        if self._guardian is not None:
-            self._guardian.dismiss()
-            self._guardian = None
-        self._let_go()
+            self.log.error(f"cannot remove {self.marker}: {error.strerror}")  # noqa: TRY400
         waiting, self._when_thawed = self._when_thawed, []
         for callback in waiting:
             try:
                 callback()
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
-                self._log.error(f"after the thaw: {where}{error.strerror}")
-        self._log.release()
+                self.log.error(f"after the thaw: {where}{error.strerror}")  # noqa: TRY400
+        self.log.release()
         if was_frozen:
             self.on_change(False)
-            self._log.info("thawed file systems")
+            self.log.info("thawed file systems")
 
     def when_thawed(self, callback: "Callable[[], None]") -> None:
         """Call *callback* now, or as soon as file systems may be written to again."""
@@ -271,85 +345,50 @@ class Freeze:
         else:
             callback()
 
-    def _let_go(self) -> None:
-        for _, fd in self._held:
-            os.close(fd)
-        self._held = []
+    def on_child_ended(self) -> None:
+        """A child process has ended; maybe a guardian."""
+        self._children = [hold for hold in self._children if not hold.reap()]
+
+    # Ending.
+
+    def renew(self, token: str, seconds: float) -> "Pending[FreezeLease]":
+        """Have the lease end in so many *seconds*."""
+        from . import thawing
+
+        return thawing.renew(self, token, seconds)
+
+    def thaw(self, token: "str | None" = None) -> "Pending[int]":
+        """Thaw everything, whoever has frozen it; the result is how many file systems were frozen.
+
+        Args:
+            token: only if this is what the freeze is called; and then nothing else.
+
+        The result is a CommandError when something is left frozen; its text names each mount point.
+        The guest counts as frozen still, and thawing may be repeated.
+        """
+        from . import thawing
+
+        return thawing.thaw(self, token)
+
+    def wait_for(self, heard: "Callable[[State], bool]") -> None:
+        """Call *heard* with what the guardian tells, until it returns True, or the freeze ends."""
+        self._waiting.append(heard)
 
     def resume(self) -> bool:
-        """At start-up: take over the freeze of an agent that was killed; False if there is none."""
-        try:
-            token, *paths = self._read_marker().split(b"\n")
-            message = "started in a frozen guest"
-        except FileNotFoundError:
+        """At start-up: take over the freeze of an agent that has ended; False if there is none."""
+        if not os.path.lexists(self.marker):
             return False
-        except OSError as error:
-            # It may be there. A thaw will tell.
-            token, paths = b"", []
-            message = f"taken for frozen: cannot read {self._marker}: {error.strerror}"
-        self._policy.frozen = True
-        # Even stderr may be a file on a frozen file system.
-        self._log.hold()
-        self._log.error(message)
-        wanted = {os.fsdecode(path.replace(b"\\n", b"\n")) for path in paths if path}
-        # Upstream's marker is empty: any mount may be what it has frozen.
-        any_mount = not wanted
-        for mount in self._freezer.mounts():
-            if any_mount or mount.path in wanted:
-                try:
-                    self._held.append((mount.path, self._freezer.open(mount)))
-                    wanted.discard(mount.path)
-                except OSError:
-                    pass
-        self._stuck = sorted(wanted)
-        self._token = token.strip()
-        self._start_guardian(self._token, self._timeout)
-        self.on_change(True)
-        return True
+        from . import takeover
 
-    def _read_marker(self) -> bytes:
-        fd = os.open(self._marker, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(fd, _MARKER_SIZE)
-        finally:
-            os.close(fd)
+        return takeover.resume(self)
 
-    def thaw_at_end(self) -> None:
-        """The agent ends: thaw what it has frozen; what cannot be is left to the guardian."""
-        self._undo()
+    def finish(self, *, another: float) -> None:
+        """The agent ends: thaw, or leave that to the guardian if it is not done soon.
 
-    def on_child_ended(self) -> bool:
-        """A child process has ended; if it was the guardian, see what it did.
-
-        True when that has ended the freeze.
+        Args:
+            another: in so many seconds another agent is expected, which takes over the freeze; 0:
+                none is.
         """
-        guardian = self._guardian
-        code = None if guardian is None else guardian.ended()
-        if guardian is None or code is None:
-            return False
-        self._guardian = None
-        if code not in (THAWED, NOT_NEEDED):
-            self._log.error("the guardian of the freeze was killed; starting another")
-            self._restart_guardian(guardian.left())
-            return False
-        # What was frozen while the guardian was at work it may have passed by.
-        if code == THAWED and not all(thaw_fully(self._freezer, fd) for _, fd in self._held):
-            self._log.error("the deadline of the freeze has passed, and thawing failed")
-            self._restart_guardian(0)
-            return False
-        self._failed = False
-        self._end()
-        if code == THAWED:
-            self._log.error(f"thawed after {self._timeout:g} s, because nobody else did")
-        return True
+        from . import thawing
 
-    def _restart_guardian(self, seconds: float) -> None:
-        self._restarts += 1
-        if self._restarts > _RESTARTS:
-            self._failed = True  # something kills them one after the other
-            return
-        try:
-            self._start_guardian(self._token, max(seconds, _SOONEST))
-        except OSError as error:
-            self._failed = True
-            self._log.error(f"cannot start a guardian: {error.strerror}")
+        thawing.finish(self, another)

@@ -1,9 +1,7 @@
-"""The safety net of a freeze: a process of its own that thaws at the deadline.
+"""The guardian of a freeze, as the agent sees it: started, found again, talked to. For `hold`.
 
-`Freeze` starts one before anything is frozen. It holds the mounts open, needs nothing from a frozen
-file system, and does its duty whatever becomes of the agent; what cannot be thawed it tries again
-and again. It leaves when the marker file belongs to another freeze, or is gone (then it makes sure
-that everything is thawed): somebody else was faster.
+What it does, as a process of its own, is `keeper`'s. It listens on a socket that has a name but no
+file, so that the next agent finds it while every file system is frozen.
 """
 
 import errno
@@ -11,234 +9,188 @@ import os
 import select
 import time
 
-from . import descriptors
-from .lean import signal
+from . import record
+from .keeper import Keeper, Task, uid_of
+from .lean import socket
+from .loop import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from .system.asked import Freezer
+    from .loop import Loop
 
-# How often the marker is looked at, which another agent may have removed.
-_LOOK = 1.0
+# How long a guardian may take to tell the next agent what it holds.
+_PATIENCE = 5.0
 
-# How long to wait after the deadline when something could not be thawed.
-_RETRY = 10.0
+# So many of one freeze there may be, of which all but one were killed and cannot end, since the
+# kernel does not let go of them.
+_MOST = 8
 
-# Exit codes. Any other: it was killed, and another one is needed.
-THAWED = 0  # the deadline came, and everything is thawed
-NOT_NEEDED = 1  # somebody else has thawed
-_FAILED = 2
+_PIECE = 1 << 16
 
 
 class Guardian:
-    """The process, seen from the agent.
+    """The process at the other end of a socket.
 
     Args:
-        freezer: by what to thaw.
-        fds: descriptors of the mounts, in the order in which to thaw them.
-        marker: path of the marker file.
-        token: its first line, which tells this freeze from others.
-        seconds: when to thaw.
-        when_orphaned: called in the process after it has thawed at the deadline, if the agent has
-            gone.
+        loop: the agent's.
+        connection: to it.
+        pid: its number, if it is a child of this agent.
+        on_state: called after each change of `state`.
+        on_lost: called when it has ended before its task was done.
+        received: what it has told already, after its record; None: nothing.
 
-    Raises:
-        OSError: no process could be started.
+    Attributes:
+        state: how far it has come; None until it has told.
     """
 
     def __init__(
         self,
-        freezer: "Freezer",
-        fds: list[int],
-        marker: str,
-        token: bytes,
-        seconds: float,
+        loop: "Loop",
+        connection: socket.socket,
+        pid: "int | None",
+        on_state: "Callable[[Guardian], None]",
+        on_lost: "Callable[[Guardian], None]",
         *,
-        when_orphaned: "Callable[[], None] | None" = None,
+        received: "bytes | None" = None,
     ) -> None:
-        self._deadline = time.monotonic() + seconds
-        reader, self._writer = os.pipe2(os.O_CLOEXEC)
-        ready, ready_writer = os.pipe2(os.O_CLOEXEC)
-        self.pid = os.fork()
-        if self.pid == 0:
-            code = _FAILED
+        self._loop = loop
+        self._connection = connection
+        self._fd = connection.fileno()
+        self.pid = pid
+        self._on_state = on_state
+        self._on_lost = on_lost
+        self.state: record.State | None = None
+        self._introduced = received is not None
+        self._received = received or b""
+        self._open = True
+        connection.setblocking(False)
+        loop.watch(self._fd, READ, self._readable)
+
+    def tell(self, line: str) -> None:
+        """Send it a line: see `keeper`."""
+        if self._open:
             try:
-                _detach({reader, ready_writer, *fds})
-                os.write(ready_writer, b"x")
-                os.close(ready_writer)
-                code = _watch(freezer, fds, marker, token, seconds, reader)
-                if code == THAWED and when_orphaned is not None and _is_orphan(reader):
-                    _attach()
-                    when_orphaned()
-            finally:
-                os._exit(code)
-        os.close(reader)
-        os.close(ready_writer)
-        # Nothing may be frozen before it is in place.
-        is_ready = os.read(ready, 1)
-        os.close(ready)
-        if not is_ready:
-            self.dismiss()
-            raise OSError(errno.ECHILD, "the guardian ended at once")
-
-    def left(self) -> float:
-        """The seconds until its deadline; negative after it."""
-        return self._deadline - time.monotonic()
-
-    def dismiss(self) -> None:
-        """Everything is thawed: end the process, and wait until it has ended."""
-        if self._writer >= 0:
-            try:
-                os.write(self._writer, b"x")
-            except BrokenPipeError:
-                pass
-            self._close()
-            try:
-                os.waitpid(self.pid, 0)
-            except ChildProcessError:
-                pass
-
-    def ended(self) -> "int | None":
-        """Its exit code if it has ended by itself, else None."""
-        if self._writer < 0:
-            return None
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid == 0:
-            return None
-        self._close()
-        return os.waitstatus_to_exitcode(status)
-
-    def _close(self) -> None:
-        os.close(self._writer)
-        self._writer = -1
-
-
-def _detach(keep: "set[int]") -> None:
-    """Become independent of the agent: of its descriptors, its session and its signals."""
-    os.setsid()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    descriptors.close_all_but(keep)
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in range(3):
-        os.dup2(null, fd)
-    try:
-        _spare_from_oom(b"-1000")
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
-    except OSError:
-        pass  # not root: it is a test
-
-
-def _is_orphan(reader: int) -> bool:
-    """Whether the agent has gone, which would have held the other end of the pipe."""
-    poller = select.poll()
-    poller.register(reader, select.POLLIN)
-    return bool(poller.poll(0)) and not os.read(reader, 1)
-
-
-def _attach() -> None:
-    """Become an ordinary process again, whose children are."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-        _spare_from_oom(b"0")
-    except OSError:
-        pass  # as above
-
-
-def _spare_from_oom(score: bytes) -> None:
-    # As bytes: a text's codec might have to be loaded, and the agent may be frozen.
-    with open("/proc/self/oom_score_adj", "wb") as file:
-        file.write(score)
-
-
-def _watch(  # noqa: PLR0917
-    freezer: "Freezer",
-    fds: list[int],
-    marker: str,
-    token: bytes,
-    seconds: float,
-    reader: int,
-) -> int:
-    poller = select.poll()
-    poller.register(reader, select.POLLIN)
-    agent_lives = True
-
-    def over_within(seconds: float) -> bool:
-        """Wait; True as soon as the freeze is over without us."""
-        nonlocal agent_lives
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if not agent_lives:
-                time.sleep(min(left, _LOOK))
-            elif poller.poll(min(left, _LOOK) * 1000):
-                if os.read(reader, 1):
-                    return True
-                agent_lives = False
-            try:
-                found = _token_in(marker)
+                self._connection.send(f"{line}\n".encode())
             except OSError:
-                continue  # no descriptors left, say: that is no thaw
-            if found is None:
-                # Whoever has removed it has thawed; or did not know what it was.
-                return _thaw_all(freezer, fds)
-            if found != token:
-                return True
-        return False
+                pass  # it has ended, and `on_lost` is to come
 
-    if over_within(seconds):
-        return NOT_NEEDED
-    while not _thaw_all(freezer, fds):
-        # Somebody may clear what is in the way.
-        if over_within(_RETRY):
-            return NOT_NEEDED
-    try:
-        os.unlink(marker)
-    except OSError:
-        pass  # somebody else has, just now; or the agent will
-    return THAWED
+    def wait(self, seconds: float, *, until: "Callable[[], bool]") -> None:
+        """Listen without the loop, until *until* is true, but no longer than *seconds*."""
+        end = time.monotonic() + seconds
+        poller = select.poll()
+        poller.register(self._fd, select.POLLIN)
+        while not until() and self._open and (left := end - time.monotonic()) > 0:
+            if poller.poll(left * 1000):
+                self._readable(0)
 
-
-def _thaw_all(freezer: "Freezer", fds: "Iterable[int]") -> bool:
-    """Thaw all of them at once, each from a process of its own; True if that worked.
-
-    One after the other would do for what a freeze has left in order. But one that is being frozen
-    still, because it waits for another to be thawed, lets nobody thaw it before.
-    """
-    thawed = True
-    children = []
-    for fd in fds:
+    def _readable(self, _: int) -> None:
         try:
-            child = os.fork()
+            piece = self._connection.recv(_PIECE)
+        except BlockingIOError:
+            return
         except OSError:
-            thawed &= thaw_fully(freezer, fd)
-            continue
-        if child == 0:
-            os._exit(0 if thaw_fully(freezer, fd) else 1)
-        children.append(child)
-    for child in children:
-        thawed &= os.waitpid(child, 0)[1] == 0
-    return thawed
+            piece = b""
+        if not piece:
+            self.close()
+            self._on_lost(self)
+            return
+        *lines, self._received = (self._received + piece).split(b"\n")
+        for line in lines:
+            if not self._introduced:
+                self._introduced = True  # by its record, which it has from this agent
+            elif self._open:
+                self.state = record.State.parse(line)
+                self._on_state(self)
+
+    def close(self) -> None:
+        """Hear no more of it."""
+        if self._open:
+            self._open = False
+            self._loop.forget(self._fd)
+            self._connection.close()
+
+    def reap(self) -> bool:
+        """Whether there is nothing to wait for: it has ended, or was not a child of this agent."""
+        if self.pid is not None and os.waitpid(self.pid, os.WNOHANG)[0]:
+            self.pid = None
+        return self.pid is None
 
 
-def thaw_fully(freezer: "Freezer", fd: int) -> bool:
-    """Undo all freezes of one file system; False when that failed."""
+def _address(identity: bytes, number: int) -> bytes:
+    return b"\0qga-guardian-%b-%d" % (identity, number)
+
+
+def _new_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+
+
+def start(task: Task) -> "tuple[socket.socket, int]":
+    """Start a guardian; return a connection to it, and its number.
+
+    Raises:
+        OSError: no process could be started.
+    """
+    listener, connection = _new_socket(), _new_socket()
     try:
-        while freezer.thaw(fd):
-            pass
+        address = _bind(listener, task.identity or os.urandom(8).hex().encode())
+        listener.listen(8)
+        connection.connect(address)
+        pid = os.fork()
     except OSError:
-        return False
-    return True
+        connection.close()
+        listener.close()
+        raise
+    if pid == 0:
+        code = 1
+        try:
+            Keeper(task, listener).run()
+            code = 0
+        finally:
+            os._exit(code)
+    listener.close()
+    return connection, pid
 
 
-def _token_in(marker: str) -> "bytes | None":
-    """The first line of the marker file; None when there is no such file."""
+def _bind(listener: socket.socket, identity: bytes) -> bytes:
+    for number in range(_MOST):
+        try:
+            listener.bind(_address(identity, number))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return _address(identity, number)
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def find(identity: bytes) -> "socket.socket | None":
+    """A connection to the guardian of the freeze with this *identity*; None if there is none."""
+    for number in reversed(range(_MOST)):
+        connection = _new_socket()
+        try:
+            connection.connect(_address(identity, number))
+            if uid_of(connection) == os.geteuid():
+                return connection
+        except OSError:
+            pass
+        connection.close()
+    return None
+
+
+def hear_first(connection: socket.socket) -> "tuple[record.Record, record.State, bytes] | None":
+    """What a guardian that was found has to tell, and what is left of it; None if it does not."""
+    received = b""
     try:
-        with open(marker, "rb") as file:
-            return file.readline().strip()
-    except FileNotFoundError:
+        connection.settimeout(_PATIENCE)
+        while received.count(b"\n") < 2:
+            piece = connection.recv(_PIECE)
+            if not piece:
+                raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            received += piece
+        about, line, rest = received.split(b"\n", 2)
+        return record.Record.parse(about), record.State.parse(line), rest
+    except (OSError, ValueError):
+        connection.close()
         return None

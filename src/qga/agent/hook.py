@@ -12,16 +12,19 @@ from qga.errors import CommandError, GuestOSError
 
 from . import journal
 from .accounting import hook_started
-from .later import Pending
+from .later import Pending, raising
 from .programs import Programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
+
+    from qga.protocol.fsfreeze import FreezeReport
 
     from .freeze import Freeze
     from .log import Log
     from .loop import Loop, Timer
+    from .plan import Wanted
     from .programs import Program
 
     Verdict = Callable[[], None]  # raises if the run has failed
@@ -100,23 +103,29 @@ class Hook:
 
     # What the host asks for.
 
-    def freeze(self, paths: "Collection[str] | None" = None) -> "int | Pending[int]":
+    def freeze(
+        self, wanted: "Wanted", seconds: "float | None" = None, token: "str | None" = None
+    ) -> "Pending[FreezeReport]":
         """Run the hook, then freeze; see `Freeze.freeze`.
 
         Raises:
             CommandError: it failed, or the hook is running; nothing is frozen.
         """
         if self._path is None:
-            return self._freeze.freeze(paths)
+            return self._freeze.freeze(wanted, seconds, token)
         if self._run is not None:
             raise CommandError(_BUSY)
         self._freeze.check()
-        pending: Pending[int] = Pending()
+        pending: Pending[FreezeReport] = Pending()
         self._mark()
         self._forget_reminder()
+
+        def freeze() -> "Pending[FreezeReport]":
+            return self._freeze.freeze(wanted, seconds, token)
+
         try:
             self._start(
-                self._path, "freeze", lambda verdict: self._freeze_after(verdict, paths, pending)
+                self._path, "freeze", lambda verdict: self._freeze_after(verdict, freeze, pending)
             )
         except CommandError:
             self._unmark()
@@ -124,12 +133,15 @@ class Hook:
         return pending
 
     def _freeze_after(
-        self, verdict: "Verdict", paths: "Collection[str] | None", pending: "Pending[int]"
+        self,
+        verdict: "Verdict",
+        freeze: "Callable[[], Pending[FreezeReport]]",
+        pending: "Pending[FreezeReport]",
     ) -> None:
         try:
             verdict()
             self._owed = True
-            count = self._freeze.freeze(paths)
+            frozen = freeze()
         except _Stopped as error:
             # It had no time to clean up, so it is told to.
             self._owed = True
@@ -137,38 +149,51 @@ class Hook:
         except Exception as error:  # noqa: BLE001 - whatever it is belongs into the reply
             self._fail(pending, error)
         else:
-            pending.resolve(lambda: count)
-            if not count:
-                # The client may want what the hook has done, and thaws in the end: so it is
-                # with upstream's agent, which does not run the hook here.
-                self._reminder = self._loop.later(self._timeout, self._remind)
+            frozen.listen(lambda: self._frozen(frozen, pending))
 
-    def _fail(self, pending: "Pending[int]", error: Exception) -> None:
+    def _frozen(self, frozen: "Pending[FreezeReport]", pending: "Pending[FreezeReport]") -> None:
+        try:
+            report = frozen.result()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(pending, error)
+            return
+        pending.resolve(lambda: report)
+        if not report.count:
+            # The client may want what the hook has done, and thaws in the end: so it is with
+            # upstream's agent, which does not run the hook here.
+            self._reminder = self._loop.later(self._timeout, self._remind)
+
+    def _fail(self, pending: "Pending[FreezeReport]", error: Exception) -> None:
         """A freeze has failed: undo what the hook has done, then reply."""
-
-        def refuse() -> int:
-            raise error
-
         # If something is left frozen, its thaw will tell the hook.
         if self._owed and not self._freeze.frozen:
-            self._tell_thaw(lambda _: pending.resolve(refuse))
+            self._tell_thaw(lambda _: pending.resolve(raising(error)))
         else:
             if not self._owed:
                 self._unmark()
-            pending.resolve(refuse)
+            pending.resolve(raising(error))
 
-    def thaw(self) -> "int | Pending[int]":
+    def thaw(self, token: "str | None" = None) -> "Pending[int]":
         """Thaw, then run the hook; see `Freeze.thaw`. Ends a freeze whose hook is still running.
 
-        Raises:
-            CommandError: something is left frozen.
+        The result is a CommandError when something is left frozen, or the hook failed.
         """
-        if self._path is None:
-            return self._freeze.thaw()
+        over = self._freeze.hold is None and self._run is None
+        if self._path is None or (over and token is not None):
+            return self._freeze.thaw(token)
         if self._run is not None and self._run.action == "freeze":
             self._run.stop("the guest is to be thawed")
-        count = self._freeze.thaw()
+        thawed = self._freeze.thaw(token)
         pending: Pending[int] = Pending()
+        thawed.listen(lambda: self._thawed(thawed, pending))
+        return pending
+
+    def _thawed(self, thawed: "Pending[int]", pending: "Pending[int]") -> None:
+        try:
+            count = thawed.result()
+        except CommandError as error:
+            pending.resolve(raising(error))
+            return
 
         def answer(verdict: "Verdict") -> None:
             def result() -> int:
@@ -178,7 +203,6 @@ class Hook:
             pending.resolve(result)
 
         self._tell_thaw(answer)
-        return pending
 
     # What nobody asks for.
 
@@ -286,10 +310,10 @@ class Hook:
         except OSError as error:
             self._log.error(f"cannot remove {self._marker}: {error.strerror}")
 
-    def _thawed_alone(self) -> None:
+    def _thawed_alone(self, reason: str) -> None:
         """Called in the guardian of a freeze, which has thawed, and whose agent has gone."""
         daemon = journal.Daemon()
-        text = f"the agent has gone; thawed after {self._timeout:g} s, because nobody else did"
+        text = f"the agent has gone; thawed, because nobody else did: {reason}"
         daemon.send(journal.Event(text, "error"))
         if self._path is None:
             return

@@ -64,7 +64,7 @@ def in_steps(work: "Generator[Pending[Any], Any, R]") -> Pending[R]:
             result: R = end.value
             whole.resolve(lambda: result)
         except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
-            whole.resolve(_raising(error))
+            whole.resolve(raising(error))
         else:
             pending.listen(lambda: go_on(lambda: resume(pending)))
 
@@ -79,11 +79,20 @@ def in_steps(work: "Generator[Pending[Any], Any, R]") -> Pending[R]:
     return whole
 
 
-def _raising(error: Exception) -> "Callable[[], NoReturn]":
+def raising(error: Exception) -> "Callable[[], NoReturn]":
+    """An outcome that is *error*."""
+
     def raise_it() -> "NoReturn":
         raise error
 
     return raise_it
+
+
+def made_of(pending: "Pending[Any]", make: "Callable[[Any], R]") -> Pending[R]:
+    """What *make* makes of the result of *pending*."""
+    made: Pending[R] = Pending()
+    pending.listen(lambda: made.resolve(lambda: make(pending.result())))
+    return made
 
 
 class Stream(Later[R]):

@@ -38,6 +38,11 @@ class Notifier:
         if watchdog.isdecimal() and pid in ("", str(os.getpid())):
             self._watchdog = int(watchdog)
 
+    @property
+    def managed(self) -> bool:
+        """Whether the agent was started by a service manager."""
+        return self._socket is not None
+
     def ready(self) -> None:
         """The agent serves, or waits for its device to come."""
         self._send("READY=1")

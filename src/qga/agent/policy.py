@@ -46,7 +46,7 @@ class Policy:
         """*command* is under way until *pending* has ended."""
         self._under_way = [each for each in self._under_way if not each[1].ended]
         # Freezes are kept from each other by `hook`.
-        if not (command.WHILE_FROZEN or command.NAME.startswith("guest-fsfreeze-")):
+        if not (command.WHILE_FROZEN or "-fsfreeze-" in command.NAME):
             self._under_way.append((command.NAME, pending))
 
     def in_the_way(self) -> "str | None":

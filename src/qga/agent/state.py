@@ -2,7 +2,8 @@
 
 `qga.state` holds the next file handle, so that a handle is never given out twice;
 `qga.state.isfrozen` exists while file systems are frozen, and says which (see `freeze`).
-`qga.state.hooked`, which is ours, exists while the fsfreeze hook has to be told of a thaw.
+Ours are `qga.state.hooked`, which exists while the fsfreeze hook has to be told of a thaw, and
+`qga.state.freeze`, the report of the last freeze.
 """
 
 import os
@@ -34,6 +35,7 @@ class State:
         self._path = os.path.join(directory, "qga.state")
         self.marker = self._path + ".isfrozen"
         self.hook_marker = self._path + ".hooked"
+        self.freeze_report = self._path + ".freeze"
         self._next = self._reserved = self._load()
 
     def _load(self) -> int:

@@ -114,6 +114,8 @@ def _show_list(beginning: str, look: Look) -> None:
             f"there is no command {beginning!r}: `qga help guest` lists those of the protocol, "
             "`qga help` those of qga"
         )
-    records = [{"name": c.NAME, "since": c.SINCE, "summary": pages.summary(c)} for c in found]
+    records = [
+        {"name": c.NAME, "since": pages.since(c), "summary": pages.summary(c)} for c in found
+    ]
     rows = [list(record.values()) for record in records]
     look.show(Shown(records, Table(["command", "since", "what it does"], rows)))

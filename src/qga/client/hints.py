@@ -22,7 +22,7 @@ from qga.errors import (
     CommandNotFound,
     NoChannel,
 )
-from qga.protocol import COMMANDS
+from qga.protocol import COMMANDS, OWN
 
 if TYPE_CHECKING:
     from qga.errors import CommandError, TransportError
@@ -52,6 +52,8 @@ def _lacking(desc: str) -> str:
         if named and named[1] == command.NAME:
             if command.PLATFORM:
                 return f"only agents of {command.PLATFORM.capitalize()} guests have it"
+            if command.NAME.startswith(OWN):
+                return "only qga-agent has it, and the guest runs another agent, or an older one"
             return f"the agent in the guest is too old: qemu-ga has it since {command.SINCE}"
     return "the agent in the guest has no such command"
 

@@ -1,7 +1,8 @@
 """The guest agent protocol, declared once.
 
 Each command is a class in the module of its topic. The agent's dispatcher, the client, the command
-line and the emitted schema all derive from `COMMANDS`, which is in upstream's order.
+line and the emitted schema all derive from `COMMANDS`, which is in upstream's order, our own at
+the end.
 
 Declarations are loaded when they are first used: a guest is sent few of the commands, and who only
 pings an agent needs no other. `PLACES` says where they are; the rest here, what an agent has to
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from .cpu import GetVcpus, SetVcpus
     from .exec import Exec, ExecGetStatus
     from .files import FileClose, FileFlush, FileOpen, FileRead, FileSeek, FileWrite
-    from .fsfreeze import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, FsfreezeThaw
+    from .fsfreeze import (
+        FsfreezeFreeze,
+        FsfreezeFreezeList,
+        FsfreezeStatus,
+        FsfreezeThaw,
+        QgaFsfreezeFreeze,
+        QgaFsfreezeRenew,
+        QgaFsfreezeReport,
+        QgaFsfreezeThaw,
+    )
     from .memory import GetMemoryBlockInfo, GetMemoryBlocks, SetMemoryBlocks
     from .model import Command
     from .network import GetInterfaces, GetRoute
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMANDS",
+    "OWN",
     "PLACES",
     "PLATFORMS",
     "SILENT",
@@ -74,6 +85,10 @@ __all__ = [
     "GetVcpus",
     "Info",
     "Ping",
+    "QgaFsfreezeFreeze",
+    "QgaFsfreezeRenew",
+    "QgaFsfreezeReport",
+    "QgaFsfreezeThaw",
     "SetMemoryBlocks",
     "SetTime",
     "SetUserPassword",
@@ -92,7 +107,7 @@ __all__ = [
 # The version of upstream's schema that is implemented here; clients compare it.
 UPSTREAM_VERSION = "10.2.0"
 
-# Where each command is declared, in upstream's order.
+# Where each command is declared, in upstream's order; our own at the end.
 PLACES = {
     "guest-sync-delimited": "session.SyncDelimited",
     "guest-sync": "session.Sync",
@@ -138,7 +153,15 @@ PLACES = {
     "guest-get-cpustats": "stats.GetCpuStats",
     "guest-get-load": "stats.GetLoad",
     "guest-network-get-route": "network.GetRoute",
+    # Our own.
+    "qga-fsfreeze-freeze": "fsfreeze.QgaFsfreezeFreeze",
+    "qga-fsfreeze-renew": "fsfreeze.QgaFsfreezeRenew",
+    "qga-fsfreeze-thaw": "fsfreeze.QgaFsfreezeThaw",
+    "qga-fsfreeze-report": "fsfreeze.QgaFsfreezeReport",
 }
+
+# What the names of our own commands begin with; upstream's all begin with another word.
+OWN = "qga-"
 
 # `Command.WHILE_FROZEN`: what may be used while file systems are frozen.
 WHILE_FROZEN = frozenset(
@@ -149,6 +172,9 @@ WHILE_FROZEN = frozenset(
         "guest-info",
         "guest-fsfreeze-status",
         "guest-fsfreeze-thaw",
+        "qga-fsfreeze-renew",
+        "qga-fsfreeze-thaw",
+        "qga-fsfreeze-report",
     )
 )
 

@@ -1,6 +1,9 @@
-"""Freezing file systems for consistent snapshots: guest-fsfreeze-status, -freeze, -thaw, ..."""
+"""Freezing file systems for consistent snapshots: guest-fsfreeze-status, -freeze, -thaw, ...
 
-from .model import Command, Enum, Value
+The commands that begin with `qga-` are this project's own; they freeze for a lease, and tell more.
+"""
+
+from .model import Command, Enum, Struct, Value
 
 
 class FsfreezeState(Enum):
@@ -73,4 +76,208 @@ class FsfreezeThaw(Command[int]):
 
     NAME = "guest-fsfreeze-thaw"
     SINCE = "0.15"
+    WHILE_FROZEN = True
+
+
+class FreezeOutcome(Enum):
+    """What has become of one mount.
+
+    Values:
+        planned: it is to be frozen, or was not reached
+        skipped: it is left out, or cannot be frozen
+        frozen: it is frozen
+        failed: freezing it failed
+        hanging: freezing it did not end in time
+        thawed: it was frozen, and is thawed
+        stuck: it was frozen, and could not be thawed yet
+    """
+
+    NAME = "QgaFsfreezeOutcome"
+    SINCE = "10.2"
+
+    PLANNED = Value("planned")
+    SKIPPED = Value("skipped")
+    FROZEN = Value("frozen")
+    FAILED = Value("failed")
+    HANGING = Value("hanging")
+    THAWED = Value("thawed")
+    STUCK = Value("stuck")
+
+
+class FreezeMount(Struct):
+    """A mounted file system, and what a freeze made of it.
+
+    Members:
+        path: where it is mounted
+        device: what is mounted there, such as /dev/vda1
+        type: its type, such as ext4
+        outcome: what has become of it
+        milliseconds: how long freezing it took
+        reason: why it was not frozen, or what else is to be known of it
+    """
+
+    NAME = "QgaFsfreezeMount"
+    SINCE = "10.2"
+
+    path: str
+    device: str
+    type: str
+    outcome: FreezeOutcome
+    milliseconds: int | None = None
+    reason: str | None = None
+
+
+class FreezeEnd(Enum):
+    """Why a freeze has ended.
+
+    Values:
+        thawed: a client has thawed
+        lease: its lease has ended, and nobody had thawed or renewed it
+        nothing: there was nothing to freeze
+        failed: a file system could not be frozen
+        timeout: freezing a file system took longer than it may
+        agent: the agent has ended, and none came after it; or it ended before all was frozen
+        stopped: the guest shuts down, or somebody has told the guardian to end
+        foreign: somebody else has removed what marks the guest as frozen
+    """
+
+    NAME = "QgaFsfreezeEnd"
+    SINCE = "10.2"
+
+    THAWED = Value("thawed")
+    LEASE = Value("lease")
+    NOTHING = Value("nothing")
+    FAILED = Value("failed")
+    TIMEOUT = Value("timeout")
+    AGENT = Value("agent")
+    STOPPED = Value("stopped")
+    FOREIGN = Value("foreign")
+
+
+class FreezeReport(Struct):
+    """The freeze that lasts, or else the last one; of a guest that was never frozen, its state.
+
+    Times are nanoseconds. Those called monotonic are of a clock that nobody sets and that goes on
+    while the guest sleeps (CLOCK_BOOTTIME); the others are since 1970-01-01 00:00 UTC.
+
+    Members:
+        state: whether the guest is frozen now
+        token: which freeze this is
+        deadline-ms: how many milliseconds of its lease are left, while it lasts
+        count: how many file systems were frozen
+        began: when it began, before anything was frozen
+        began-monotonic: the same
+        frozen-monotonic: from when on all were frozen
+        ended: when the thaw began
+        ended-monotonic: the same
+        held: once it has ended, whether all that were frozen stayed so until a client thawed
+        end: why it has ended
+        reason: the same in words, where there is more to say
+        mounts: those to be frozen, in the order in which they are, and then those left out
+    """
+
+    NAME = "QgaFsfreezeReport"
+    SINCE = "10.2"
+
+    state: FsfreezeState
+    token: str | None = None
+    deadline_ms: int | None = None
+    count: int | None = None
+    began: int | None = None
+    began_monotonic: int | None = None
+    frozen_monotonic: int | None = None
+    ended: int | None = None
+    ended_monotonic: int | None = None
+    held: bool | None = None
+    end: FreezeEnd | None = None
+    reason: str | None = None
+    mounts: list[FreezeMount]
+
+
+class FreezeLease(Struct):
+    """How long a freeze lasts if nobody ends it.
+
+    Members:
+        token: which freeze
+        deadline-ms: how many milliseconds are left
+    """
+
+    NAME = "QgaFsfreezeLease"
+    SINCE = "10.2"
+
+    token: str
+    deadline_ms: int
+
+
+class QgaFsfreezeFreeze(Command[FreezeReport]):
+    """Freeze for a lease, and tell what has become of each mount.
+
+    When the lease ends, the guest is thawed, whatever has become of the agent. Patterns are mount
+    points, `type:TYPE` or `device:DEVICE`; `*` in them is any text, `?` any character.
+
+    Members:
+        mountpoints: only what one of these patterns matches; a mount point without `*` and `?`
+            that cannot be frozen is an error. All local file systems if this is absent.
+        exclude: not what one of these patterns matches
+        deadline-ms: the lease, in milliseconds; the configuration's fsfreeze-timeout by default
+        token: what the freeze is to be called, for renewing and thawing; made up by default
+        dry-run: freeze nothing; only tell what would be frozen, and in which order
+
+    Returns: `QgaFsfreezeReport`
+    """
+
+    NAME = "qga-fsfreeze-freeze"
+    SINCE = "10.2"
+
+    mountpoints: list[str] | None = None
+    exclude: list[str] | None = None
+    deadline_ms: int | None = None
+    token: str | None = None
+    dry_run: bool | None = None
+
+
+class QgaFsfreezeRenew(Command[FreezeLease]):
+    """Let the freeze that lasts go on: its lease begins anew, now.
+
+    Members:
+        token: which freeze
+        deadline-ms: the lease from now on, in milliseconds; it may be shorter than what was left
+
+    Returns: `QgaFsfreezeLease`
+    """
+
+    NAME = "qga-fsfreeze-renew"
+    SINCE = "10.2"
+    WHILE_FROZEN = True
+
+    token: str
+    deadline_ms: int
+
+
+class QgaFsfreezeThaw(Command[FreezeReport]):
+    """Thaw, and tell whether the freeze held until now.
+
+    May be repeated: then it tells again how the freeze of that token ended.
+
+    Members:
+        token: which freeze; without it any is ended, and whatever else is frozen, by whomever
+
+    Returns: `QgaFsfreezeReport`
+    """
+
+    NAME = "qga-fsfreeze-thaw"
+    SINCE = "10.2"
+    WHILE_FROZEN = True
+
+    token: str | None = None
+
+
+class QgaFsfreezeReport(Command[FreezeReport]):
+    """Tell of the freeze that lasts, or else of the last one: also of one under another agent.
+
+    Returns: `QgaFsfreezeReport`
+    """
+
+    NAME = "qga-fsfreeze-report"
+    SINCE = "10.2"
     WHILE_FROZEN = True

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any, NamedTuple
 
-from . import COMMANDS, described
+from . import COMMANDS, OWN, described
 from .model import Alternate, Command, Data, Enum, Struct, UInt16, UInt64
 
 # In an installed package, and in the sources.
@@ -125,9 +125,9 @@ def page(command: type[Command[Any]], fragment: Fragment | None, shown: Iterable
 
 
 def _facts(command: type[Command[Any]]) -> str:
-    platform = command.PLATFORM.capitalize()
+    platform, own = command.PLATFORM.capitalize(), command.NAME.startswith(OWN)
     rows = {
-        "since": f"QEMU {command.SINCE}",
+        "since": "qga-agent's own: qemu-ga does not have it" if own else f"QEMU {command.SINCE}",
         "platform": f"{platform} only; elsewhere it is not found" if platform else "Linux",
         "while file systems are frozen": "allowed" if command.WHILE_FROZEN else "refused",
         "reply on success": "yes" if command.SUCCESS_RESPONSE else "**none**",
@@ -221,11 +221,16 @@ def summary(command: type[Command[Any]]) -> str:
     return described.read_doc(command.__doc__).paragraphs[0].partition(". ")[0].rstrip(".")
 
 
+def since(command: type[Command[Any]]) -> str:
+    """The version of qemu-ga that has it; `qga-agent` if only this project's agent does."""
+    return "qga-agent" if command.NAME.startswith(OWN) else command.SINCE
+
+
 def index(found: Iterable[Topic]) -> str:
     """The commands by topic, each with a link to its page."""
     parts = []
     for topic in found:
         parts += [f"## {topic.title}", *([topic.intro] if topic.intro else [])]
-        rows = ([f"[{c.NAME}]({c.NAME}.md)", c.SINCE, summary(c)] for c in topic.commands)
+        rows = ([f"[{c.NAME}]({c.NAME}.md)", since(c), summary(c)] for c in topic.commands)
         parts.append(_table(("command", "since", "what it does"), rows))
     return "\n\n".join(parts) + "\n"

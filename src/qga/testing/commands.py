@@ -14,6 +14,7 @@ from qga.protocol.model import version
 from qga.protocol.session import AgentCommandInfo, AgentInfo
 
 from .files import Files
+from .freezing import Freezing
 from .programs import Programs
 from .record import Request
 
@@ -44,8 +45,7 @@ class Commands:
         self.programs = Programs()
         self.requests: list[Request] = []
         self.synchronisations = 0
-        self.state = FsfreezeState.THAWED
-        self.frozen = 0
+        self.freezing = Freezing(lambda: self.guest.filesystems)
         self._replies: dict[str, Callable[[Any], Any]] = {}
         self._answers: dict[type[Command[Any]], Callable[[Any], Any]] = {
             protocol.Sync: lambda command: command.id,
@@ -53,14 +53,27 @@ class Commands:
             protocol.Ping: lambda _: None,
             protocol.Info: lambda _: self._info(),
             protocol.Shutdown: self._on_shutdown,
-            protocol.FsfreezeStatus: lambda _: self.state,
-            protocol.FsfreezeFreeze: lambda _: self._freeze(None),
-            protocol.FsfreezeFreezeList: lambda command: self._freeze(command.mountpoints),
-            protocol.FsfreezeThaw: lambda _: self._thaw(),
+            **self.freezing.answers(),
             **self.files._answers(lambda: self._age),  # noqa: SLF001
             **self.programs._answers(),  # noqa: SLF001
             **self.guest._answers(self.files),  # noqa: SLF001
         }
+
+    @property
+    def state(self) -> FsfreezeState:
+        """The freeze state."""
+        self.freezing.expire()
+        return self.freezing.state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self.freezing.state = FsfreezeState(state)
+
+    @property
+    def frozen(self) -> int:
+        """How many file systems are frozen."""
+        self.freezing.expire()
+        return self.freezing.frozen
 
     @property
     def _age(self) -> tuple[int, ...]:
@@ -68,6 +81,7 @@ class Commands:
 
     def _execute(self, name: str, arguments: dict[str, Any]) -> tuple[Any, bool]:
         """The result of a command, and whether it is told by silence."""
+        self.freezing.expire()
         declared = self._known().get(name)
         command = wrong = None
         if declared is not None:
@@ -130,19 +144,6 @@ class Commands:
                 for name, command in self._known().items()
             ],
         )
-
-    def _freeze(self, mountpoints: list[str] | None) -> int:
-        mounted = [each.mountpoint for each in self.guest.filesystems]
-        wanted = mounted if mountpoints is None else set(mountpoints).intersection(mounted)
-        self.frozen = len(wanted)
-        if wanted:
-            self.state = FsfreezeState.FROZEN
-        return self.frozen
-
-    def _thaw(self) -> int:
-        thawed, self.frozen = self.frozen, 0
-        self.state = FsfreezeState.THAWED
-        return thawed
 
     def _on_shutdown(self, command: protocol.Shutdown) -> None:
         mode = command.mode or "powerdown"

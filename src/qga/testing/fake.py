@@ -66,6 +66,7 @@ class FakeAgent(Commands):
         synchronisations: how often a client has got in step with it.
         state: the freeze state, "thawed", "frozen" or "error"; may be set.
         frozen: how many file systems are frozen.
+        freezing: the lease of a freeze, as qga-agent has it, a `Freezing`.
         running: whether it runs; `kill` ends it, and a shutdown of the guest.
         version, blocked, unknown, piece: as above; may be changed. `piece` is for new channels.
     """
@@ -325,7 +326,7 @@ class FakeAgent(Commands):
     def _go_down(self, mode: str) -> None:
         self.kill()
         if mode == "reboot":
-            self._thaw()
+            self.freezing.reset()
             self.guest._boot(self.files)  # noqa: SLF001 - parts of one thing
             self.start()
 

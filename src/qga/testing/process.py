@@ -53,6 +53,7 @@ HARMLESS = (
     "guest-network-get-interfaces",
     "guest-network-get-route",
     "guest-ssh-get-authorized-keys",
+    "qga-fsfreeze-report",
 )
 """The commands that do no harm on a machine that is no guest. All others are refused by default: a
 list of what is allowed cannot forget a dangerous one."""

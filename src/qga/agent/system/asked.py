@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qga.protocol.storage import DiskInfo
     from qga.protocol.system import OsInfo
 
-    from .mounts import Filesystem, Mount
+    from .mounts import Filesystem, Mount, Survey
 
     class Freezer(Protocol):
         """Freezing of file systems."""
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
         @abstractmethod
         def mounts(self) -> list[Mount]:
             """The mounts that may be frozen, in the order of the mount table, one a device.
+
+            Raises:
+                OSError: the mount table cannot be read.
+            """
+
+        @abstractmethod
+        def survey(self) -> Survey:
+            """The same with all that a freeze has to know.
 
             Raises:
                 OSError: the mount table cannot be read.
@@ -37,11 +45,12 @@ if TYPE_CHECKING:
             """
 
         @abstractmethod
-        def freeze(self, fd: int) -> bool:
-            """Freeze; False when this file system cannot be frozen, or is frozen already.
+        def freeze(self, fd: int) -> None:
+            """Freeze; this may take minutes, or for ever.
 
             Raises:
-                OSError: it should have been possible.
+                OSError: it failed; EOPNOTSUPP: this file system cannot be frozen; EBUSY: it is
+                    frozen already, by somebody else or by way of another mount.
             """
 
         @abstractmethod

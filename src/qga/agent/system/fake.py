@@ -1,17 +1,32 @@
 """A platform made up for tests: file systems that freeze on paper, a machine that stays on."""
 
+import errno
+import mmap
 import os
+import time
 
-from .mounts import Mount
+from .mounts import Mount, Survey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+
+# Of one mount point: how often it is frozen, whether freezing it hangs, and what the next calls of
+# each kind raise, as error numbers.
+_DEPTH, _HANGS, _FAILURES = 0, 1, 2
+_ACTIONS = ("open", "freeze", "thaw")
+_EACH = 16
+_ROOM = _FAILURES + len(_ACTIONS) * _EACH
+_MOST = 64
 
 
 class FakeFreezer:
     """File systems whose freezing is a counter each.
+
+    The counters are in memory that is shared with processes which are copies of this one, as
+    guardians are.
 
     Args:
         paths: the mount points, in the order of the mount table.
@@ -22,44 +37,96 @@ class FakeFreezer:
             Mount(path, (8, number), "ext4", f"/dev/sda{number}")
             for number, path in enumerate(paths)
         ]
-        self.frozen: dict[str, int] = {}
-        self.order: list[str] = []
-        # What the next call for a mount point raises, once for each entry.
-        self.fail_open: dict[str, list[OSError]] = {}
-        self.fail_freeze: dict[str, list[OSError]] = {}
-        self.fail_thaw: dict[str, list[OSError]] = {}
+        self.others: list[tuple[Mount, str]] = []
+        self.below: dict[str, set[str]] = {}
         # Mount points whose file system does not support freezing.
         self.unsupported: set[str] = set()
+        self._places = {path: number * _ROOM for number, path in enumerate(paths)}
+        # Behind the counters: how many were frozen, and which, in order.
+        size = (_MOST * _ROOM + 1024) * 4
+        self._shared = memoryview(mmap.mmap(-1, size)).cast("i")
         self._open: dict[int, str] = {}
+
+    # For tests.
+
+    @property
+    def frozen(self) -> dict[str, int]:
+        """How often each is frozen."""
+        return {path: self._shared[place + _DEPTH] for path, place in self._places.items()}
+
+    @frozen.setter
+    def frozen(self, depths: "Mapping[str, int]") -> None:
+        for path, place in self._places.items():
+            self._shared[place + _DEPTH] = depths.get(path, 0)
+
+    @property
+    def order(self) -> list[str]:
+        """What was frozen, in order."""
+        paths = list(self._places)
+        begin = _MOST * _ROOM + 1
+        return [paths[number] for number in self._shared[begin : begin + self._shared[begin - 1]]]
+
+    def fail(self, action: str, path: str, *numbers: int) -> None:
+        """Have the next calls of *action* for the mount point *path* fail, each with an error."""
+        begin = self._places[path] + _FAILURES + _ACTIONS.index(action) * _EACH
+        for at in range(_EACH):
+            self._shared[begin + at] = numbers[at] if at < len(numbers) else 0
+
+    def hang(self, path: str, *, hangs: bool = True) -> None:
+        """Have freezing *path* hang, or hang no longer."""
+        self._shared[self._places[path] + _HANGS] = hangs
+
+    def _raise_next(self, action: str, path: str) -> None:
+        begin = self._places[path] + _FAILURES + _ACTIONS.index(action) * _EACH
+        number = self._shared[begin]
+        if number:
+            self._shared[begin : begin + _EACH - 1] = self._shared[begin + 1 : begin + _EACH]
+            raise OSError(number, os.strerror(number))
+
+    # As `Freezer`.
 
     def mounts(self) -> list[Mount]:
         """See `Freezer`."""
         return list(self.table)
 
+    def survey(self) -> Survey:
+        """See `Freezer`."""
+        at = {mount.path: position for position, mount in enumerate(self.table)}
+        below = [
+            {at[path] for path in self.below.get(mount.path, ()) if path in at}
+            for mount in self.table
+        ]
+        return Survey(list(self.table), below, {}, list(self.others))
+
     def open(self, mount: Mount) -> int:
         """See `Freezer`."""
-        _raise_next(self.fail_open, mount.path)
-        fd = os.open(os.devnull, os.O_RDONLY)
+        self._raise_next("open", mount.path)
+        fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._open[fd] = mount.path
         return fd
 
-    def freeze(self, fd: int) -> bool:
+    def freeze(self, fd: int) -> None:
         """See `Freezer`."""
         path = self._open[fd]
-        _raise_next(self.fail_freeze, path)
+        place = self._places[path]
+        while self._shared[place + _HANGS]:
+            time.sleep(0.01)
+        self._raise_next("freeze", path)
         if path in self.unsupported:
-            return False
-        self.frozen[path] = self.frozen.get(path, 0) + 1
-        self.order.append(path)
-        return True
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        self._shared[place + _DEPTH] += 1
+        count = _MOST * _ROOM
+        self._shared[count] += 1
+        self._shared[count + self._shared[count]] = list(self._places).index(path)
 
     def thaw(self, fd: int) -> bool:
         """See `Freezer`."""
         path = self._open[fd]
-        _raise_next(self.fail_thaw, path)
-        if not self.frozen.get(path):
+        self._raise_next("thaw", path)
+        place = self._places[path]
+        if not self._shared[place + _DEPTH]:
             return False
-        self.frozen[path] -= 1
+        self._shared[place + _DEPTH] -= 1
         return True
 
 
@@ -113,8 +180,3 @@ class FakeSystem:
             return self.__dict__["_topics"][name]
         except KeyError:
             raise AttributeError(f"this platform was made up without {name}") from None
-
-
-def _raise_next(failures: "dict[str, list[OSError]]", path: str) -> None:
-    if failures.get(path):
-        raise failures[path].pop(0)

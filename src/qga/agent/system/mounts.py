@@ -1,4 +1,4 @@
-"""A mounted file system, as `Freezer` and `Storage` tell it."""
+"""Mounted file systems, as `Freezer` and `Storage` tell of them."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,32 @@ class Mount:
 
     def __repr__(self) -> str:
         return f"Mount({self.path!r}, {self.device}, {self.kind!r}, {self.source!r})"
+
+
+class Survey:
+    """What is mounted, as a freeze has to know it.
+
+    Attributes:
+        mounts: those that may be frozen, in the order of the mount table, one a device.
+        below: for each of them, the positions of those that have to be frozen after it, since its
+            last writes go there: the one with the file of a loop device.
+        notes: by position, what else is to be known of one.
+        others: the other mounts, each with why it is not to be frozen.
+    """
+
+    __slots__ = ("below", "mounts", "notes", "others")
+
+    def __init__(
+        self,
+        mounts: "list[Mount]",
+        below: "list[set[int]] | None" = None,
+        notes: "dict[int, str] | None" = None,
+        others: "list[tuple[Mount, str]] | None" = None,
+    ) -> None:
+        self.mounts = mounts
+        self.below = below or [set() for _ in mounts]
+        self.notes = notes or {}
+        self.others = others or []
 
 
 class Filesystem:

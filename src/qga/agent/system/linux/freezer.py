@@ -5,17 +5,15 @@ import fcntl
 import os
 import stat
 
-from qga.agent.system.mounts import Mount
+from qga.agent.system.mounts import Mount, Survey
 
 _MOUNTINFO = "/proc/self/mountinfo"
+_SWAPS = "/proc/swaps"
 
 # From linux/fs.h: _IOWR('X', 119, int) and _IOWR('X', 120, int), the same on every architecture.
 _FIFREEZE = 0xC0045877
 _FITHAW = 0xC0045878
 
-# A file system that does not support it (EOPNOTSUPP), or that is frozen by somebody else, or by
-# way of another mount (EBUSY): skipped, as upstream does.
-_CANNOT_FREEZE = (errno.EOPNOTSUPP, errno.EBUSY)
 _NOT_FROZEN = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY)
 
 
@@ -27,6 +25,19 @@ class LinuxFreezer:
         with open(_MOUNTINFO, "rb") as file:
             return mounts_in(file.read())
 
+    def survey(self) -> Survey:
+        """What is mounted, and what rests on what."""
+        from .surveying import survey
+
+        with open(_MOUNTINFO, "rb") as file:
+            table = file.read()
+        try:
+            with open(_SWAPS, "rb") as file:
+                swaps = file.read()
+        except OSError:
+            swaps = b""  # a kernel without
+        return survey(table, swaps)
+
     def open(self, mount: Mount) -> int:
         """A descriptor by which *mount* is frozen and thawed."""
         fd = os.open(mount.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -35,15 +46,9 @@ class LinuxFreezer:
             raise OSError(errno.ESTALE, "another file system is mounted there")
         return fd
 
-    def freeze(self, fd: int) -> bool:
-        """Freeze; False when this file system cannot be frozen, or is frozen already."""
-        try:
-            fcntl.ioctl(fd, _FIFREEZE, 0)
-        except OSError as error:
-            if error.errno in _CANNOT_FREEZE:
-                return False
-            raise
-        return True
+    def freeze(self, fd: int) -> None:
+        """Freeze; EOPNOTSUPP and EBUSY: it cannot be frozen, or is frozen already."""
+        fcntl.ioctl(fd, _FIFREEZE, 0)
 
     def thaw(self, fd: int) -> bool:
         """Undo one freeze; False when there is none to undo."""
@@ -82,7 +87,7 @@ def parse_mountinfo(table: bytes) -> "list[list[Mount]]":
         try:
             major, _, minor = fields[2].partition(b":")
             device = int(major), int(minor)
-            path, source = _unescape(fields[4]), _unescape(source_fields[1])
+            path, source = unescape(fields[4]), unescape(source_fields[1])
         except ValueError:
             # Left out, it would stay unfrozen, and nobody would know.
             raise OSError(errno.EBADMSG, "the mount table is not as the kernel writes it") from None
@@ -119,7 +124,7 @@ def _is_of(mount: Mount, device: int) -> bool:
     return mount.kind == "btrfs" or (os.major(device), os.minor(device)) == mount.device
 
 
-def _unescape(field: bytes) -> str:
+def unescape(field: bytes) -> str:
     """The path in *field*, where the kernel writes blanks and backslashes as octal numbers."""
     first, *rest = field.split(b"\\")
     for part in rest:
