@@ -16,6 +16,7 @@ from qga.client.flows import freezing
 from qga.testing import FakeAgent
 from tests.cli.command import Run, qga_command
 
+from .test_group import thaw
 from .test_libvirt import Connection, Failure, Library
 
 __all__ = ["qga_command"]
@@ -160,10 +161,10 @@ def test_it_takes_longer_than_the_freeze(host: Host, qga_command: Run) -> None:
 
 
 def test_somebody_else_thaws(host: Host) -> None:
-    def thaw() -> None:
-        host.agent._thaw()
+    def somebody() -> None:
+        thaw(host.agent)
 
-    host.domain.make = thaw
+    host.domain.make = somebody
     found = snapshot("libvirt:web")
     assert not found.consistent
     assert found.report.endswith("somebody else thawed the guest before the end")

@@ -20,6 +20,17 @@ from qga.testing import FakeAgent
 NAMES = ("one", "two", "three")
 
 
+def freeze(agent: FakeAgent) -> int:
+    """What a fake agent does by itself."""
+    count: int = agent.freezing.answers()[FsfreezeFreeze](FsfreezeFreeze())
+    return count
+
+
+def thaw(agent: FakeAgent) -> int:
+    count: int = agent.freezing.answers()[FsfreezeThaw](FsfreezeThaw())
+    return count
+
+
 class Guests:
     """Three fake guests, and what they were asked about freezing, in the order of all."""
 
@@ -28,8 +39,8 @@ class Guests:
         self.asked: list[str] = []
         self.failing: dict[str, qga.QgaError | Callable[[], int]] = {}
         for name, agent in self.agents.items():
-            agent.reply(FsfreezeFreeze, self._on(name, "freeze", lambda a: a._freeze(None)))
-            agent.reply(FsfreezeThaw, self._on(name, "thaw", lambda a: a._thaw()))
+            agent.reply(FsfreezeFreeze, self._on(name, "freeze", freeze))
+            agent.reply(FsfreezeThaw, self._on(name, "thaw", thaw))
 
     def _on(self, name: str, what: str, do: Callable[[FakeAgent], int]) -> Callable[[object], int]:
         def answer(_: object) -> int:
@@ -151,7 +162,7 @@ def test_the_window(guests: Guests) -> None:
 def test_the_last_one_is_late(guests: Guests) -> None:
     def slow() -> int:
         time.sleep(0.3)
-        return guests.agents["three"]._freeze(None)
+        return freeze(guests.agents["three"])
 
     guests.failing["freeze three"] = slow
     with (
@@ -184,14 +195,13 @@ def test_one_hangs_in_its_thaw(guests: Guests, monkeypatch: pytest.MonkeyPatch) 
 
     def hang() -> int:
         go_on.wait(60)
-        return guests.agents["three"]._thaw()
+        return thaw(guests.agents["three"])
 
     guests.failing["thaw three"] = hang
-    thawed = guests.agents["one"]._thaw
 
     def release() -> int:
         go_on.set()
-        return thawed()
+        return thaw(guests.agents["one"])
 
     guests.failing["thaw one"] = release
     with qga.freeze_group(guests.clients()) as group:
@@ -212,7 +222,7 @@ def test_a_freeze_and_its_thaw_fail(guests: Guests) -> None:
 
 def test_somebody_else_thaws(guests: Guests) -> None:
     with qga.freeze_group(guests.clients()) as group:
-        guests.agents["two"]._thaw()
+        thaw(guests.agents["two"])
     assert (group.held, group.together) == (False, 0.0)
     assert group.report == "fd:two: somebody else thawed the guest before the end"
 
@@ -240,7 +250,7 @@ def test_a_signal_in_the_block(guests: Guests) -> None:
 
 def test_an_interrupt_between_the_freezes(guests: Guests) -> None:
     def interrupted() -> int:
-        count = guests.agents["two"]._freeze(None)
+        count = freeze(guests.agents["two"])
         os.kill(os.getpid(), signal.SIGINT)
         return count
 
@@ -254,7 +264,7 @@ def test_an_interrupt_between_the_freezes(guests: Guests) -> None:
 def test_an_interrupt_during_the_thaw(guests: Guests) -> None:
     def interrupted() -> int:
         os.kill(os.getpid(), signal.SIGINT)
-        return guests.agents["three"]._thaw()
+        return thaw(guests.agents["three"])
 
     guests.failing["thaw three"] = interrupted
     with pytest.raises(KeyboardInterrupt), qga.freeze_group(guests.clients()):
