@@ -58,6 +58,9 @@ ON_STDERR = {"freeze"}
 # These print what is none of theirs: no -o, or none for programs. Or they ask for a secret.
 PLAIN = {"completion", "shell", "edit", "passwd"}
 
+# These are for domains of libvirt alone: tests/libvirt has some.
+DOMAINS = {"snapshot"}
+
 # What is wrong with a target is what these tell, or wait for the end of.
 TELLING = {"doctor", "top", "wait"}
 
@@ -122,7 +125,7 @@ def guest(name: str, real_agent: AgentProcess) -> Iterator[str]:
 
 
 # To suspend takes seconds of silence each time; what it prints is like what reboot does.
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "suspend"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in DOMAINS | {"suspend"}])
 def test_forms_for_programs_agree(
     name: str, qga_command: Run, real_agent: AgentProcess, folder: Path
 ) -> None:
@@ -177,7 +180,7 @@ def test_no_colours_where_none_are_wanted(
     real_agent: AgentProcess, folder: Path, tmp_path: Path
 ) -> None:
     """On a terminal: one process for all, as there are many."""
-    names = [name for name in NAMES if name not in {*GRAVE, "mv", "exec"}]
+    names = [name for name in NAMES if name not in {*GRAVE, *DOMAINS, "mv", "exec"}]
     ways = [([], {}, ""), *WITHOUT.values()]
     calls = [
         (with_options(words_of(name, real_agent.target, folder), *options), environment)
