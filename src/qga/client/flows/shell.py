@@ -6,8 +6,8 @@ comes first: it tells an end by a signal exactly, where `script` has 128 and its
 all programs of the terminal when the client is gone, where `script` kills the first one and misses
 jobs in the background, and it has the same options everywhere.
 
-What runs in the terminal first is a text for the shell (`_begin`). It sets the terminal up, prints
-which one it is and its own process id, and becomes the program.
+What runs in the terminal first is a text for the shell (`shelltexts.beginning`). It sets the
+terminal up, prints which one it is and its own process id, and becomes the program.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from qga.errors import QgaError, Unsupported
 from . import process
 from .kept import LEASE
 from .pump import PUMP
-from .script import SHELL, quote, script
+from .script import SHELL, script
+from .shelltexts import FIND, HANG_UP, RESIZE, TELLING, TOLD, beginning, program_words
 from .steps import Leave, Timeout, Wait
 
 if TYPE_CHECKING:
@@ -45,81 +46,6 @@ _GRACE, _ECHO = 2.0, 5.0
 
 # How long each command of a close may take where the agent has not answered a moment ago.
 _HURRY = 1.0
-
-# Which program can hold a terminal, and whether it tells how the terminal's program ended. Python
-# without its whole library is no such program; where that is in its usual place it need not be
-# started to know.
-FIND = r"""
-python=$(readlink -f "$(command -v python3)")
-for file in "${python%/bin/*}"/lib*/"${python##*/}"/pty.py; do
-    if [ -n "$python" ] && [ -e "$file" ]; then echo python3; exit; fi
-done
-if python3 -I -S -c 'import pty, select' >/dev/null 2>&1; then echo python3
-elif script --help 2>&1 | grep -q -e '-e[], ]'; then echo script -e
-elif command -v script >/dev/null; then echo script
-fi
-"""
-
-# %: rows, columns, what is exported and the directory. IUTF8 is for the erase key.
-_FIRST = b"""{
-stty sane
-stty iutf8
-stty rows %d cols %d
-entry=$(getent passwd "$(id -u)" || grep "^$(id -un):" /etc/passwd)
-} 2>/dev/null
-IFS=: read -r user _ _ _ _ home shell <<.
-$entry
-.
-if [ -z "$LANG$LC_ALL" ]; then
-LANG=$(sed -n 's/^LANG=//p' /etc/locale.conf /etc/default/locale 2>/dev/null | tr -d "\\"'")
-export LANG="${LANG:-C.UTF-8}"
-fi
-[ -x "$shell" ] || shell=/bin/sh
-printf '%%s %%s\\n' "$(tty)" $$
-%s%s
-known() {
-    [ -e "$HOME/.terminfo/${1%%"${1#?}"}/$1" ] && return
-    for place in /etc /lib /usr/lib /usr/share; do
-        [ -e "$place/terminfo/${1%%"${1#?}"}/$1" ] && return
-    done
-    false
-}
-if known xterm-256color && ! known "$TERM"; then TERM=xterm-256color; fi
-"""
-
-# For a `script` that does not tell how the program ended: what is done in the terminal is $1, and
-# what the program came to goes through another pipe. Whoever interrupts the program does not mean
-# the shell above it.
-_TELLING = """exec 4>&1
-code=$({ script -qfc "$1" /dev/null >&4 4>&-; } 3>&1)
-exit ${code:-129}
-"""
-_TOLD = b"""trap : INT QUIT
-%s 3>&- 4>&-
-echo $? >&3
-"""
-
-# Arguments: the program's process id, the terminal, rows, columns.
-_RESIZE = '[ -d "/proc/$1" ] && stty rows "$3" cols "$4" <"$2"'
-
-# Arguments: the process id of the terminal's first program, by which its session is named, and for
-# how many rounds of 50 ms to wait for its end.
-_HANG_UP = """members() {
-    for stat in /proc/[0-9]*/stat; do
-        read -r line <"$stat" || continue
-        set -- ${line%% *} ${line##*) }
-        [ "$5" != "$leader" ] || [ "$2" = Z ] || echo "$1"
-    done
-}
-leader=$1 rounds=$2
-kill -HUP $(members)
-kill -CONT $(members)
-while [ "$rounds" -gt 0 ] && kill -0 "-$leader"; do
-    rounds=$((rounds - 1))
-    sleep 0.05 || sleep 1
-done
-kill -KILL "-$leader"
-"""
 
 
 class Session:
@@ -232,7 +158,7 @@ class Session:
         _check(rows, columns)
         if self.returncode is None:
             words = (str(self.pid), self.terminal, str(rows), str(columns))
-            yield from script(_RESIZE, *words)
+            yield from script(RESIZE, *words)
 
     def wait(self) -> Flow[int]:
         """Wait for the program's end. What the terminal shows until then is kept for `read`.
@@ -321,7 +247,7 @@ class Session:
         self.terminal, self.pid = terminal, int(pid)
 
     def _hang_up(self) -> Flow[None]:
-        yield from script(_HANG_UP, str(self.pid), str(int(_GRACE / 0.05)))
+        yield from script(HANG_UP, str(self.pid), str(int(_GRACE / 0.05)))
         until = time.monotonic() + _ECHO
         while self.returncode is None and time.monotonic() < until:
             yield from self._look()
@@ -376,15 +302,15 @@ def shell(
             "the one that has the program script, which is util-linux, bsdutils or "
             "util-linux-script"
         )
-    program = _program(command)
-    first = _first(env or {}, cwd, size, term)
+    program = program_words(command)
+    first = beginning(env or {}, cwd, size, term)
     if holder[0] == "python3":
         words: list[GuestPath] = ["python3", "-I", "-S", "-c", PUMP, SHELL, "-c"]
         words.append(first + b"exec " + program)
     elif "-e" in holder:
         words = ["script", "-qfec", first + b"exec " + program, "/dev/null"]
     else:
-        words = [SHELL, "-c", _TELLING, SHELL, first + _TOLD % program]
+        words = [SHELL, "-c", TELLING, SHELL, first + TOLD % program]
     running = yield from process.start(
         words,
         stdin=process.PIPE,
@@ -409,25 +335,3 @@ def shell(
 def _check(rows: int, columns: int) -> None:
     if not (0 < rows < 1 << 16 and 0 < columns < 1 << 16):
         raise ValueError(f"no terminal has {rows} rows and {columns} columns")
-
-
-def _program(command: Sequence[GuestPath] | str | bytes | None) -> bytes:
-    """The program as words of a shell's text."""
-    if command is None:
-        return b'"$shell" -l'
-    if isinstance(command, str | bytes):
-        command = [SHELL, "-c", command]
-    if not command:
-        raise ValueError("there is no program to start")
-    return b" ".join(map(quote, command))
-
-
-def _first(
-    env: Mapping[str, str | bytes], cwd: GuestPath | None, size: tuple[int, int], term: str
-) -> bytes:
-    """What is done in the terminal before the program is there."""
-    values = {"USER": b"$user", "LOGNAME": b"$user", "HOME": b'"${home:-/}"', "SHELL": b"$shell"}
-    values["TERM"] = quote(term)
-    values |= {name: quote(env[name]) for name in values if name in env}
-    exports = b"".join(b"export %s=%s\n" % (name.encode(), values[name]) for name in values)
-    return _FIRST % (*size, exports, b'cd "$HOME"' if cwd is None else b"")
