@@ -10,7 +10,16 @@ from qga.protocol.codec import Mismatch, decoder, encode
 from qga.protocol.model import Later, version
 from qga.protocol.writer import writer
 from qga.wire import text
-from qga.wire.envelope import DONE, NO_ID, RETURNED, check_request, failure, success, written
+from qga.wire.envelope import (
+    DONE,
+    ECHOED,
+    NO_ID,
+    RETURNED,
+    check_request,
+    failure,
+    success,
+    written,
+)
 from qga.wire.message import long_request
 
 from . import commands
@@ -176,6 +185,10 @@ class Dispatcher:
                 entry, command = found
                 if self._policy.frozen or not entry.usable:
                     return None
+                if type(command) is bytes:  # the number that is returned
+                    if self._log.verbose:
+                        self._log.command(entry.command)
+                    return [ECHOED % (entry.prefix, command)]
                 return self._perform(entry, command, NO_ID)
             request = text.short_request(data)
         if request is None:

@@ -24,6 +24,9 @@ _LINE_ENDS = "", "\n"
 
 _ZERO = 0x30
 
+# What these return is the number that they were given: so it is sent back as it came.
+_ECHOES = frozenset(("guest-sync", "guest-sync-delimited"))
+
 # What a client asks again and again in the same words, while it reads a file or the like.
 _REPEATED = frozenset(("guest-file-open", "guest-file-read", "guest-file-seek"))
 
@@ -40,8 +43,8 @@ class Known:
 
     def __init__(self) -> None:
         self.whole: dict[bytes, Found] = {}
-        # By what is before the last colon: what makes the command.
-        self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any]]] = {}
+        # By what is before the last colon: what makes the command; None for what is an echo.
+        self._numbered: dict[bytes, tuple[Entry, Callable[[int], Any] | None]] = {}
         self.last: bytes | None = None
         self.again: Found | None = None
         self._learnt: set[str] = set()
@@ -61,7 +64,7 @@ class Known:
             elif one is not None:
                 wire, make = one
                 text = f'{first}{entry.name}{second}"{wire}"'
-                self._numbered[text.encode()] = entry, make
+                self._numbered[text.encode()] = entry, None if entry.name in _ECHOES else make
 
     def remember(self, data: bytes, entry: "Entry", command: "Any") -> None:
         """*data* was a request for *command*."""
@@ -69,7 +72,10 @@ class Known:
             self.last, self.again = data, (entry, command)
 
     def numbered(self, data: bytes) -> "Found | None":
-        """The command that *data* is, if it is known but for a number in it."""
+        """The command that *data* is, if it is known but for a number in it.
+
+        In place of a command that returns its number, this number as bytes.
+        """
         before, _, behind = data.rpartition(b":")
         found = self._numbered.get(before)
         if found is None:
@@ -82,5 +88,5 @@ class Known:
             return None
         if digits.isdigit() and len(digits) <= _LONGEST and (digits[0] != _ZERO or digits == b"0"):
             entry, make = found
-            return entry, make(int(digits))
+            return entry, digits if make is None else make(int(digits))
         return None

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 # No id: the request had none (None is null, which is echoed).
 NO_ID = object()
 
-# Replies, to put a prefix before, that return nothing, and an integer.
+# Replies, to put a prefix before, that return nothing, an integer, and one that is written already.
 DONE = b'{"return": {}}\n'
 RETURNED = b'%b{"return": %d}\n'
+ECHOED = b'%b{"return": %b}\n'
 
 
 def check_request(message: "Any", *, ids: bool = True) -> "tuple[str, dict[str, Any]]":
