@@ -13,6 +13,7 @@ import pytest
 
 import qga
 from qga.client.flows import shell as flows
+from qga.client.flows.shelltexts import FIND
 from qga.client.flows.wrapper import PLACES
 from qga.client.shell import AsyncShell, Shell
 from tests.support.need import missing
@@ -276,6 +277,6 @@ def test_what_is_there(tmp_path: Path, programs: dict[str, str], holder: str) ->
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
     done = subprocess.run(
-        ["/bin/sh", "-c", flows.FIND], env={"PATH": str(tmp_path)}, capture_output=True, check=False
+        ["/bin/sh", "-c", FIND], env={"PATH": str(tmp_path)}, capture_output=True, check=False
     )
     assert done.stdout.decode().strip() == holder
