@@ -62,20 +62,20 @@ class Connection:
     """As `libvirt.virConnect`."""
 
     def __init__(self, library: "Library", uri: str | None) -> None:
-        self.library, self.uri = library, uri
+        self.made_up, self.uri = library, uri
 
     def isAlive(self) -> int:  # noqa: N802
         return 1
 
     def lookupByName(self, name: str) -> Domain:  # noqa: N802
-        self.library.going_on.wait(30)
+        self.made_up.going_on.wait(30)
         for domain in self.listAllDomains():
             if domain.name() == name:
                 return domain
         raise Failure
 
     def listAllDomains(self, flags: int = 0) -> list[Domain]:  # noqa: N802
-        return self.library.domains.get(self.uri or "", [])
+        return self.made_up.domains.get(self.uri or "", [])
 
 
 class Library:
