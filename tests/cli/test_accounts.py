@@ -29,19 +29,6 @@ def target(fake_agent: FakeAgent) -> Iterator[str]:
         yield target
 
 
-@pytest.fixture
-def two(
-    target: str, qga_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeAgent]:
-    """The guests web1 and web2; the latter, which is another."""
-    names = tmp_path / "names.toml"
-    monkeypatch.setenv("QGA_TARGETS", str(names))
-    other = FakeAgent()
-    with other.serve() as second:
-        names.write_text(f'[targets]\nweb1 = "{target}"\nweb2 = "{second}"\n')
-        yield other
-
-
 def given(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 

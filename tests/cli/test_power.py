@@ -1,7 +1,6 @@
 """`qga shutdown`, `reboot`, `halt`, `suspend`: what they say, and whom they ask."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,19 +27,6 @@ def target(fake_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks that are over soon, for who does not answer."""
     monkeypatch.setattr(timing, "LOOK", 0.3)
-
-
-@pytest.fixture
-def two(
-    target: str, qga_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeAgent]:
-    """The guests web1 and web2; the latter, which is another."""
-    names = tmp_path / "names.toml"
-    monkeypatch.setenv("QGA_TARGETS", str(names))
-    other = FakeAgent()
-    with other.serve() as second:
-        names.write_text(f'[targets]\nweb1 = "{target}"\nweb2 = "{second}"\n')
-        yield other
 
 
 def test_off(fake_agent: FakeAgent, target: str, qga_command: Run) -> None:

@@ -18,11 +18,9 @@ from qga.client.flows.steps import CHUNK, Flow, Leave, Series
 from qga.protocol import Exec, ExecGetStatus, FileSeek, FileWrite
 from qga.protocol.exec import ExecStarted, ExecStatus
 from qga.protocol.files import FileWritten
+from tests.support.sparse import MIB, SIZE, make_sparse
 
 from .driven import Driven
-
-MIB = 1 << 20
-SIZE = 10 * MIB + 1
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +53,7 @@ def finishing(monkeypatch: pytest.MonkeyPatch) -> Finishing:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A file with a hole in the middle and one at its end."""
-    path = tmp_path / "source"
-    with path.open("wb") as file:
-        file.write(os.urandom(5 * MIB + 17))
-        file.seek(8 * MIB)
-        file.write(os.urandom(MIB))
-        file.truncate(SIZE)
-    return path
+    return make_sparse(tmp_path / "source", 5 * MIB + 17)
 
 
 def followers(guest: Path) -> list[bytes]:

@@ -15,22 +15,14 @@ import qga
 from qga import TransferProgress
 from qga.client.aio import aconnect
 from tests.support.need import need_root
+from tests.support.sparse import MIB, SIZE, make_sparse
 from tests.support.stock import RunningAgent
-
-MIB = 1 << 20
-SIZE = 10 * MIB + 1
 
 
 @pytest.fixture
 def sparse(tmp_path: Path) -> Path:
     """A file with a hole in the middle and one at its end."""
-    path = tmp_path / "sparse"
-    with path.open("wb") as file:
-        file.write(os.urandom(3 * MIB + 17))
-        file.seek(8 * MIB)
-        file.write(os.urandom(MIB))
-        file.truncate(SIZE)
-    return path
+    return make_sparse(tmp_path / "sparse", 3 * MIB + 17)
 
 
 def inside(directory: Path) -> list[str]:

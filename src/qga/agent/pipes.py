@@ -15,7 +15,7 @@ from .loop import HANGUP, READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from qga.protocol.model import Data
 
@@ -49,15 +49,12 @@ class Pipe:
         self.ended = False
         pipes.add(self)
 
-    def _watch(self, events: int) -> None:
+    def _watch(self, events: int, callback: "Callable[[int], None]") -> None:
         try:
-            self._loop.watch(self._fd, events, self._on_events)
+            self._loop.watch(self._fd, events, callback)
         except OSError:
             self.close()
             raise
-
-    def _on_events(self, events: int) -> None:
-        raise NotImplementedError
 
     def end(self) -> None:
         """It is over; it is closed after this round of the loop."""
@@ -90,7 +87,7 @@ class Input(Pipe):
         if self.ended:
             self.close()  # at once: nobody watches it
         else:
-            self._watch(WRITE)
+            self._watch(WRITE, self._on_events)
 
     def _on_events(self, events: int) -> None:
         if not self.ended:
@@ -121,7 +118,7 @@ class Output(Pipe):
         self._kept = Buffer(LIMIT)
         self._dropping = False
         self._enlarged = False
-        self._watch(READ)
+        self._watch(READ, self._on_events)
 
     def _on_events(self, events: int) -> None:
         # Less than was asked for, and nobody left who might write: that was all.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qga.client import vitals as computing
 from qga.client.facts import Interface
 from qga.client.vitals import SECTOR, CpuTime, DiskCount, Load, Vitals
-from qga.errors import CommandDisabled, GuestOSError, QgaError
+from qga.errors import CommandDisabled, CommandError, GuestOSError, QgaError, Unsupported
 from qga.protocol import (
     FsfreezeStatus,
     GetCpuStats,
@@ -30,7 +30,7 @@ from .steps import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from typing import Any
+    from typing import Any, TypeVar
 
     from qga.client.vitals import Memory
     from qga.protocol.model import Command
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from qga.protocol.stats import CpuStats, DiskStatsInfo, LoadAverage
 
     from .steps import Flow
+
+    R = TypeVar("R")
 
 MEMINFO, LOADAVG = "/proc/meminfo", "/proc/loadavg"
 _STAT, _DISKSTATS, _NET = "/proc/stat", "/proc/diskstats", "/proc/net/dev"
@@ -125,13 +127,7 @@ def load(*, timeout: float | None = None) -> Flow[Load]:
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    results, held = yield from snapshot([GetLoad()])
-    if isinstance(results[0], QgaError):
-        try:
-            held = {LOADAVG: (yield from facts.text_of(LOADAVG))}
-        except QgaError:
-            raise results[0] from None
-    found = _load(_told([GetLoad()], results).get(GetLoad), held)
+    found = _load(*(yield from _asked(GetLoad(), LOADAVG)))
     if found is None:
         raise GuestOSError(f"{LOADAVG} is not as Linux has it")
     return found
@@ -166,13 +162,18 @@ def cpus(*, timeout: float | None = None) -> Flow[list[CpuTime]]:
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    results, held = yield from snapshot([GetCpuStats()])
-    if isinstance(results[0], QgaError):
+    return list(_cpus(*(yield from _asked(GetCpuStats(), _STAT))) or ())
+
+
+def _asked(command: Command[R], path: str) -> Flow[tuple[R | None, Mapping[str, str]]]:
+    """What *command* tells; or of an agent that refuses it, what the file at *path* holds."""
+    try:
+        return (yield command), {}
+    except (CommandError, Unsupported) as refused:
         try:
-            held = {_STAT: (yield from facts.text_of(_STAT))}
+            return None, {path: (yield from facts.text_of(path))}
         except QgaError:
-            raise results[0] from None
-    return list(_cpus(_told([GetCpuStats()], results).get(GetCpuStats), held) or ())
+            raise refused from None
 
 
 def _told(commands: list[Command[Any]], results: list[Any]) -> dict[type[Command[Any]], Any]:

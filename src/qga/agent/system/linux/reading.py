@@ -117,10 +117,12 @@ class _Kept(Generic[T]):
     before: it is read each time, until its times are old enough.
     """
 
-    __slots__ = ("_meaning", "_seen", "path")
+    __slots__ = ("_load", "_meaning", "_seen", "path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, load: "Callable[[os.stat_result], tuple[T, bool]]") -> None:
         self.path = path
+        # What it means, and whether a change of what stat() has told of it would show.
+        self._load = load
         self._seen: tuple[int, ...] = ()
         self._meaning: T
 
@@ -141,10 +143,6 @@ class _Kept(Generic[T]):
                 self._seen = seen
         return self._meaning
 
-    def _load(self, found: os.stat_result) -> "tuple[T, bool]":
-        """What it means, and whether a change of what *found* describes shows."""
-        raise NotImplementedError
-
 
 class KeptFile(_Kept[T]):
     """A file of which the meaning is kept.
@@ -155,18 +153,16 @@ class KeptFile(_Kept[T]):
         most: as for `read_file`.
     """
 
-    __slots__ = ("_most", "_understand")
+    __slots__ = ()
 
     def __init__(self, path: str, understand: "Callable[[bytes], T]", most: int = _MOST) -> None:
-        super().__init__(path)
-        self._understand = understand
-        self._most = most
+        def load(found: os.stat_result) -> "tuple[T, bool]":
+            content = read_file(path, most)
+            # What has no size, or another, is no file that somebody writes.
+            shows = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
+            return understand(content), shows
 
-    def _load(self, found: os.stat_result) -> "tuple[T, bool]":
-        content = read_file(self.path, self._most)
-        # What has no size, or another, is no file that somebody writes.
-        shows = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
-        return self._understand(content), shows
+        super().__init__(path, load)
 
 
 class KeptListing(_Kept["list[str]"]):
@@ -174,8 +170,8 @@ class KeptListing(_Kept["list[str]"]):
 
     __slots__ = ()
 
-    def _load(self, _: os.stat_result) -> "tuple[list[str], bool]":
-        return os.listdir(self.path), True
+    def __init__(self, path: str) -> None:
+        super().__init__(path, lambda _: (os.listdir(path), True))
 
 
 def read_short(path: str) -> bytes:
