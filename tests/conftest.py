@@ -1,6 +1,7 @@
 """Set-up for all tests. What a test needs from the machine it says by `tests.support.need`."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,16 @@ guard.install()
 # Nothing of this machine is found by itself, neither here nor by the programs that tests start: the
 # virtual machines and domains that are there are other people's. Who tests that sets it again.
 os.environ["QGA_FIND"] = "files"
+
+# Whoever runs the tests behind `nohup`, or in the background of a script, has signals ignored, and
+# so would each program that a test starts and then interrupts.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # The property of a test's report that holds what the short form of the benchmarks has printed.
 BENCHMARKS = "benchmarks"
