@@ -26,6 +26,21 @@ for number, handler in (
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
 
+# What each test leaves as it has found it: the next one may interrupt its own process.
+SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    after = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not None:
+            signal.signal(number, handler)
+    assert after == before
+
+
 # The property of a test's report that holds what the short form of the benchmarks has printed.
 BENCHMARKS = "benchmarks"
 

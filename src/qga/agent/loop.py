@@ -14,6 +14,7 @@ from .lean import signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     OnEvents = Callable[[int], None]
 
@@ -60,6 +61,7 @@ class Loop:
         self._timers: list[Timer] = []  # a heap
         self._soon: list[Callable[[], None]] = []
         self._signals: dict[int, Callable[[], None]] = {}
+        self._before: dict[int, Any] = {}  # their handlers
         self._arrived: list[int] = []
         self._running = False
         self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -98,7 +100,8 @@ class Loop:
     def on_signal(self, number: int, callback: "Callable[[], None]") -> None:
         """Call *callback* from the loop after signal *number*."""
         self._signals[number] = callback
-        signal.signal(number, lambda arrived, _: self._arrived.append(arrived))
+        before = signal.signal(number, lambda arrived, _: self._arrived.append(arrived))
+        self._before.setdefault(number, before)
 
     def _woken(self, _: int) -> None:
         os.read(self._wakeup, 512)
@@ -149,8 +152,8 @@ class Loop:
     def close(self) -> None:
         """Release the loop's own descriptors and the signals."""
         signal.set_wakeup_fd(-1)
-        for number in self._signals:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         self._epoll.close()
         os.close(self._wakeup)
         os.close(self._wakeup_end)
