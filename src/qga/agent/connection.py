@@ -12,7 +12,8 @@ from qga.wire.splitter import Splitter
 
 from .dispatch import Deferred
 from .loop import EDGE, HANGUP, READ, WRITE, hung_up
-from .pages import PAGE, TAKEN, Pages
+from .pages import TAKEN
+from .receiving import Receiving
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
     from .dispatch import Dispatcher, Reply
     from .loop import Loop, Timer
-
-# Most requests are little, and Python has memory for little at hand. When more comes, there is room
-# for one to write 64 KiB, which is 88 KB of text: as a whole it takes the quick way.
-_LITTLE, _LARGE = 448, 128 * 1024
 
 # Requests answered before the next client has its turn.
 _TURN = 256
@@ -75,8 +72,7 @@ class Connection:
         self._lost_at_end = lost_at_end
         self._splitter = Splitter()
         self._ahead = b""  # received, and not looked at yet
-        self._room = self._little = PAGE if is_port else _LITTLE
-        self._pages: Pages | None = None
+        self._receiving = Receiving(fd, is_port=is_port)
         self._inbox: list[Any] = []  # messages not answered yet, the next one last
         self._out: list[bytes | memoryview] = []
         self._stream: Iterator[bytes] | None = None
@@ -153,12 +149,10 @@ class Connection:
 
     def _receive(self) -> None:
         try:
-            data = os.read(self._fd, self._room)
-            if len(data) == self._room:
-                data = self._add_more(data)
-            elif len(data) < self._little:
-                self._room = self._little
+            data = self._receiving.read(self._splitter.idle)
         except BlockingIOError:
+            data = None
+        if data is None:
             self._settle()
             return
         if not data:
@@ -187,7 +181,7 @@ class Connection:
                 self._enqueue(reply)
                 self._flush()
                 return
-        self._ahead = data
+        self._ahead = bytes(data)  # which may be overwritten
         self._answer()
 
     def _split(self, data: bytes) -> "list[Any]":
@@ -197,20 +191,6 @@ class Connection:
             # What is pending was too much. There may be other requests in *data*.
             self._splitter.reset()
             return [error, *self._splitter.feed(data)]
-
-    def _add_more(self, data: bytes) -> bytes:
-        """As much was there as was asked for, which is seldom all: add what is behind it."""
-        try:
-            if self._is_port:
-                if self._pages is None:
-                    self._pages = Pages(_LARGE - PAGE)
-                return data + self._pages.read(self._fd)
-            if self._room == _LARGE:
-                return data
-            self._room = _LARGE
-            return data + os.read(self._fd, _LARGE)
-        except BlockingIOError:
-            return data
 
     # Answering.
 
