@@ -56,6 +56,11 @@ class HookFolder:
         until(lambda: len(self.events()) >= len(expected), f"hooks to note {expected}")
         assert self.events() == [*expected]
 
+    def pid(self, name: str) -> int:
+        """What the hook *name* writes into a file beside it, when it does."""
+        path = self.folder / f"{name}.pid"
+        return int(until(lambda: path.exists() and path.read_text().strip(), f"{name} to run"))
+
     def go(self) -> str:
         """What a hook does that waits for `release`."""
         return f"until test -e {self._start.folder}/go; do sleep 0.05; done"

@@ -77,15 +77,16 @@ def in_guardian(
     def told(error: "CommandError | None") -> None:
         if error is not None:
             log.error(f"after the thaw: {error}")
+        made = about.report(state)
+        if state.cause == record.NO_CAUSE:
+            made = refused(about.token, "agent", KILLED, about.hooks)
+        record.write_report(report, with_hooks(made, hooks.results))
+        hooks.forget()
         loop.stop()
 
     hooks.thaw(told, also_alone=False)
     if hooks.busy:
         loop.run()
-    made = about.report(state)
-    if state.cause == record.NO_CAUSE:
-        made = refused(about.token, "agent", KILLED, about.hooks)
-    record.write_report(report, with_hooks(made, hooks.results))
 
 
 class _ToDaemon:

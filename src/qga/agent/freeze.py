@@ -102,6 +102,11 @@ class Freeze:
             self._last = record.read_report(self.settings().report)
         return self._last
 
+    def forget(self, report: "FreezeReport") -> None:
+        """If that is the last freeze, read it anew: its guardian has more to tell of it."""
+        if self._last is report:
+            self._last = None
+
     def remember(self, report: "FreezeReport") -> None:
         """That is the last freeze; only while nothing is frozen."""
         from . import record

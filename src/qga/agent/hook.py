@@ -199,8 +199,14 @@ class Hook:
 
     # What nobody asks for.
 
-    def resume(self) -> None:
-        """When nothing is frozen: do what an agent that was killed has left undone."""
+    def resume(self, told: "FreezeReport | None" = None) -> None:
+        """When nothing is frozen: do what an agent that was killed has left undone.
+
+        Args:
+            told: what the guardian had told of the freeze when it began with that.
+        """
+        if told is not None:
+            self._freeze.forget(told)
         if not os.path.lexists(self._marker) or self._hooks.busy:
             return
         from .aftermath import KILLED, refused
@@ -210,7 +216,8 @@ class Hook:
         try:
             self._take()
         except Busy:  # its guardian does
-            self._loop.later(_LOOK_AGAIN, self.resume)
+            report = self._freeze.report()
+            self._loop.later(_LOOK_AGAIN, lambda: self.resume(report))
             return
         if owed:
             self._log.error(
@@ -313,6 +320,7 @@ class Hook:
         def told(error: "CommandError | None") -> None:
             if owed:
                 self._freeze.remember(with_hooks(self._freeze.report(), hooks.results[before:]))
+            hooks.forget()
             listener(error)
 
         hooks.thaw(told, also_alone=also_alone)

@@ -288,15 +288,20 @@ class Hooks:
         if self._limit is not None:
             self._loop.cancel(self._limit)
             self._limit = None
-        if not self.owed:
-            self.forget()
+        if self.freezing:
+            self.forget()  # while there may be a freeze after it, nothing is written
         self._action, listeners = None, self._listeners
         self._listeners = []
         for each in listeners:
             each(self._error)
 
     def forget(self) -> None:
-        """Nobody is owed anything."""
+        """Remove what tells the next agent of them, if nobody is owed anything.
+
+        After a thaw: when the report has been written.
+        """
+        if self.owed:
+            return
         try:
             self.owed.end()
         except OSError as error:
