@@ -51,6 +51,10 @@ class HookFolder:
         except FileNotFoundError:
             return []
 
+    def forget(self) -> None:
+        """What was noted until now."""
+        self._events.unlink(missing_ok=True)
+
     def wait(self, *expected: str) -> None:
         """Wait until they have noted that, and nothing else."""
         until(lambda: len(self.events()) >= len(expected), f"hooks to note {expected}")

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -167,6 +169,31 @@ def test_one_that_comes_while_the_guardian_tells_them(hooks: HookFolder) -> None
     until(lambda: len(second.call("qga-fsfreeze-report")["hooks"]) == 6, "the report of that")
     until(lambda: "error" not in second.connect().ask("guest-fsfreeze-freeze"), "a freeze")
     assert second.call("guest-fsfreeze-thaw") == 2
+
+
+def test_killed_at_any_moment(hooks: HookFolder) -> None:
+    """Whoever was told of a freeze is told of a thaw after it."""
+    seed = time.time_ns()
+    print("seed:", seed)
+    random = Random(seed)
+    for _ in range(12):
+        agent = hooks.start()
+        both = [b'{"execute": "guest-fsfreeze-%b"}\n' % name for name in (b"freeze", b"thaw")]
+        agent.connect().send(*both)
+        time.sleep(random.random() * 0.2)
+        kill(agent)
+        second = hooks.start()
+        assert second.call("guest-fsfreeze-thaw") in {0, 2}
+        until(lambda: not list(second.statedir.glob("*.hooked*")), "all to have been told")  # noqa: B023
+        kill(second)
+        assert not hooks.freezer.frozen()
+        events = hooks.events()
+        hooks.forget()
+        for name in "abc":
+            told = [event.split()[1] for event in events if event.startswith(name)]
+            # It may have been ended before it could note anything; and killed between the start of
+            # a hook and the note of that, an agent has it told twice.
+            assert told in ([], ["thaw"], *([["freeze", *["thaw"] * n] for n in (1, 2)])), events
 
 
 def test_the_lease_ends(hooks: HookFolder) -> None:
