@@ -6,6 +6,7 @@ that thaws when this one ends, or after a while.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -166,6 +167,32 @@ def guardian(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     made.close()
 
 
+def hooks(freezer: OwnFreezer, folder: Path, state: Path) -> None:
+    """They write to the file system, which they could not while it is frozen."""
+    programs = state.parent / "hooks.d"
+    programs.mkdir()
+    for name in ("a", "b"):
+        (programs / name).write_text(
+            f'#!/bin/sh\necho "{name} $1" >> "{folder}/notes"; sync "{folder}/notes"\n'
+            "[ $1 = freeze ]\n",
+            encoding="utf-8",
+        )
+        (programs / name).chmod(0o700)
+    made = make_agent(state, OwnSystem(freezer), fsfreeze_hook_dir=str(programs))
+    made.loop.on_signal(signal.SIGCHLD, made.programs.on_child_ended)
+    report = call(made, "qga-fsfreeze-freeze", token="t")
+    assert [run["ok"] for run in report["hooks"]] == [True, True]
+    writer = Writer(folder / "file")
+    until(writer.blocked, "the writer to block")
+    report = call(made, "qga-fsfreeze-thaw", token="t")
+    writer.finish()
+    assert [run["ok"] for run in report["hooks"]] == [True, True, False, False]
+    assert report["held"] is True
+    notes = (folder / "notes").read_text(encoding="utf-8").splitlines()
+    assert notes == ["a freeze", "b freeze", "b thaw", "a thaw"]
+    made.close()
+
+
 def bind_mount(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     (folder / "inner").mkdir()
     other = state / "bind here"
@@ -228,7 +255,8 @@ def trim(freezer: OwnFreezer, folder: Path, state: Path) -> None:
 
 
 CASES: dict[str, Callable[[OwnFreezer, Path, Path], None]] = {
-    case.__name__: case for case in (linux_freezer, agent, guardian, bind_mount, watchdog, trim)
+    case.__name__: case
+    for case in (linux_freezer, agent, guardian, hooks, bind_mount, watchdog, trim)
 }
 
 

@@ -63,6 +63,62 @@ def test_defaults() -> None:
     )
 
 
+HOOKS = """[general]
+fsfreeze-hook-dir=/etc/hooks
+[hook:10 database]
+ timeout = 5
+required=true
+[hook:]
+timeout=none
+[hook:a:b]
+order=-3
+unknown=x
+"""
+
+
+def test_how_hooks_are_to_be_run(tmp_path: Path) -> None:
+    config = from_text(tmp_path, HOOKS)
+    assert config.fsfreeze_hook_dir == "/etc/hooks"
+    assert {name: each.lines() for name, each in config.hooks.items()} == {
+        "10 database": ["timeout=5", "order=0", "required=true"],
+        "a:b": ["timeout=120", "order=-3", "required=false"],
+    }
+    dumped = config.dump()
+    assert dumped.endswith(
+        "\n\n[hook:10 database]\ntimeout=5\norder=0\nrequired=true\n"
+        "\n[hook:a:b]\ntimeout=120\norder=-3\nrequired=false\n"
+    )
+    assert from_text(tmp_path, dumped).dump() == dumped
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("timeout=0", "timeout is a number of seconds up to 86400, not '0'"),
+        ("timeout=nan", "timeout is a number of seconds up to 86400, not 'nan'"),
+        ("order=first", "order is a whole number, not 'first'"),
+        ("required=maybe", "required is true or false, not 'maybe'"),
+    ],
+)
+def test_how_hooks_cannot_be_run(tmp_path: Path, line: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_text(tmp_path, f"[hook:x]\n{line}\n")
+    assert str(caught.value) == f"{tmp_path}/agent.conf, line 2: {reason}"
+
+
+def test_hooks_that_are_not_run(tmp_path: Path) -> None:
+    def warnings(text: str) -> list[str]:
+        config = from_text(tmp_path, text)
+        config.check_hooks()
+        return config.warnings
+
+    assert warnings("[hook:x]\n") == ["groups [hook:NAME] have no effect without fsfreeze-hook-dir"]
+    both = "[general]\nfsfreeze-hook-dir=/etc/qemu/fsfreeze-hook.d/\nfsfreeze-hook="
+    (warning,) = warnings(f"{both}/etc/qemu/fsfreeze-hook\n")
+    assert warning.startswith("fsfreeze-hook /etc/qemu/fsfreeze-hook is not run: it would run the")
+    assert warnings(f"{both}/etc/fsfreeze-hook\n[hook:x]\n") == []
+
+
 def test_which_file_systems_may_be_frozen(tmp_path: Path) -> None:
     config = from_text(tmp_path, "[general]\nfsfreeze-exclude= type:xfs , /mnt/*\n")
     wanted = config.freezable()

@@ -162,6 +162,14 @@ NOT_SHOWN = (
         ),
     ),
     (
+        "a directory of fsfreeze hooks",
+        "by way of a script, which tells nobody of failures",
+        (
+            "the same; or, with `fsfreeze-hook-dir`, run by the agent, each with a time, an order"
+            " and a result of its own, and told of the thaw in reverse order, once"
+        ),
+    ),
+    (
         "files in the state directory",
         "`qga.state`, `qga.state.isfrozen`",
         (

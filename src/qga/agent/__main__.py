@@ -65,6 +65,7 @@ def _configure(options: "list[tuple[str, str]]") -> "Config":
         if named:
             raise ConfigError(f"there is no configuration file {path}") from None
     config.read_options(options)
+    config.check_hooks()
     return config
 
 

@@ -78,9 +78,12 @@ def _shutdown(command: "Any") -> Event:
     return Event(text, QGA_COMMAND="guest-shutdown", QGA_MODE=mode)
 
 
-def hook_started(action: str) -> Event:
-    """The fsfreeze hook is run, which is no command of the host's."""
-    return Event(f"executing fsfreeze hook with arg '{action}'", QGA_HOOK=action)
+def hook_started(action: str, name: str = "") -> Event:
+    """A fsfreeze hook is run, which is no command of the host's; *name*: of one in a directory."""
+    if not name:
+        return Event(f"executing fsfreeze hook with arg '{action}'", QGA_HOOK=action)
+    text = f"executing fsfreeze hook {name} with arg '{action}'"
+    return Event(text, QGA_HOOK=action, QGA_HOOK_NAME=name)
 
 
 ACCOUNTS: "dict[str, Account]" = {

@@ -64,14 +64,9 @@ class Agent:
             settings=self._freezing,
         )  # fmt: skip
         self.hook = Hook(
-            config.fsfreeze_hook,
-            self.freeze,
-            self.programs,
-            self.loop,
-            self.log,
+            config, self.freeze, self.programs, self.loop, self.log,
             marker=self.state.hook_marker,
-            timeout=config.fsfreeze_timeout,
-        )
+        )  # fmt: skip
         self.notifier = Notifier(self.loop)
         self.freeze.on_change = self._on_freeze
         self.freeze.on_unasked = self.hook.thawed_unasked

@@ -1,7 +1,7 @@
 """The agent's settings: built-in defaults, then the configuration file, then the command line.
 
 The file is a key file with a group `[general]`, with upstream's keys; `compat` and those that begin
-with `fsfreeze-`, but for the hook, are ours.
+with `fsfreeze-`, but for `fsfreeze-hook`, are ours, and so are groups `[hook:NAME]`.
 """
 
 import os
@@ -9,12 +9,13 @@ import os
 from qga.protocol import UPSTREAM_VERSION
 from qga.protocol.model import version
 
-from .keyfile import KeyFileError, escape, read_group, unescape
+from .keyfile import KeyFileError, escape, read_groups, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .hookfiles import Manner
     from .plan import Wanted
 
 CONFIG_PATH = "/etc/qemu/qemu-ga.conf"
@@ -24,7 +25,7 @@ ISA_PATH = "/dev/ttyS0"
 METHODS = ("virtio-serial", "isa-serial", "unix-listen", "vsock-listen")
 
 _DEFAULT_PATHS = {"virtio-serial": VIRTIO_PATH, "isa-serial": ISA_PATH}
-_TEXTS = ("method", "path", "logfile", "pidfile", "fsfreeze-hook", "statedir")
+_TEXTS = ("method", "path", "logfile", "pidfile", "fsfreeze-hook", "fsfreeze-hook-dir", "statedir")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _FLAGS = ("daemon", "verbose", "retry-path")
 _LISTS = {"block-rpcs": "blocked", "allow-rpcs": "allowed"}
@@ -54,6 +55,8 @@ class Config:
         self.logfile: str | None = None
         self.pidfile = "/var/run/qemu-ga.pid"
         self.fsfreeze_hook: str | None = None
+        self.fsfreeze_hook_dir: str | None = None
+        self.hooks: dict[str, Manner] = {}
         self.statedir = "/var/run"
         self.verbose = False
         self.retry_path = False
@@ -82,9 +85,10 @@ class Config:
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from error
         try:
-            found = read_group(data, "general")
+            groups = read_groups(data)
         except KeyFileError as error:
             raise ConfigError(f"{path}, {error}") from None
+        found = groups.get("general", {})
         if _OLD_BLOCK in found:
             number, value = found.pop(_OLD_BLOCK)
             found["block-rpcs"] = number, value
@@ -99,6 +103,34 @@ class Config:
                     self.set(key, unescape(value))
             except (KeyFileError, ConfigError) as error:
                 raise ConfigError(f"{path}, line {number}: {error}") from None
+        self._read_hooks(path, groups)
+
+    def _read_hooks(self, path: str, groups: "dict[str, dict[str, tuple[int, bytes]]]") -> None:
+        for group, found in groups.items():
+            prefix, _, name = group.partition(":")
+            if prefix != "hook" or not name:
+                continue
+            from .hookfiles import Manner
+
+            manner = self.hooks.setdefault(name, Manner())
+            for key, (number, value) in found.items():
+                try:
+                    manner.set(key, unescape(value).strip())
+                except (KeyFileError, ValueError) as error:
+                    raise ConfigError(f"{path}, line {number}: {error}") from None
+
+    def check_hooks(self) -> None:
+        """Warn of hooks that are not run, when all settings are read."""
+        if self.fsfreeze_hook and self.fsfreeze_hook_dir:
+            from .hookfiles import HookFiles
+
+            if HookFiles(self).program is None:
+                self.warnings.append(
+                    f"fsfreeze-hook {self.fsfreeze_hook} is not run: it would run the programs in "
+                    f"{self.fsfreeze_hook_dir} a second time, which the agent runs by itself"
+                )
+        if self.hooks and not self.fsfreeze_hook_dir:
+            self.warnings.append("groups [hook:NAME] have no effect without fsfreeze-hook-dir")
 
     def read_options(self, options: "Iterable[tuple[str, str]]") -> None:
         """Take the settings among the *options* of the command line.
@@ -181,7 +213,8 @@ class Config:
 
     def make_absolute(self) -> None:
         """Make the paths of files independent of the working directory."""
-        for name in ("logfile", "pidfile", "statedir", "path", "fsfreeze_hook"):
+        hooks = ("fsfreeze_hook", "fsfreeze_hook_dir")
+        for name in ("logfile", "pidfile", "statedir", "path", *hooks):
             value = getattr(self, name)
             if value and not (name == "path" and self.method == "vsock-listen"):
                 setattr(self, name, os.path.abspath(value))
@@ -204,6 +237,7 @@ class Config:
             "retry-path": _shown(self.retry_path),
             "block-rpcs": ",".join(self.blocked),
             "allow-rpcs": ",".join(self.allowed),
+            "fsfreeze-hook-dir": self.fsfreeze_hook_dir,
             "fsfreeze-timeout": f"{self.fsfreeze_timeout:g}",
             "fsfreeze-mount-timeout": f"{self.fsfreeze_mount_timeout:g}",
             "fsfreeze-include": ",".join(self.fsfreeze_include) or None,
@@ -211,6 +245,8 @@ class Config:
             "compat": self.reported_version,
         }
         lines = [f"{key}={escape(v)}" for key, v in settings.items() if v is not None]
+        for name, manner in self.hooks.items():
+            lines += ["", f"[hook:{name}]", *manner.lines()]
         return "\n".join(["[general]", *lines, ""])
 
 

@@ -15,22 +15,21 @@ from .later import Pending, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from qga.protocol.fsfreeze import FreezeLease, FreezeMount, FreezeReport
+    from qga.protocol.fsfreeze import FreezeHook, FreezeLease, FreezeReport
 
     from .hold import Hold, Settings
     from .log import Log
     from .loop import Loop, Timer
     from .plan import Plan, Wanted
     from .policy import Policy
-    from .record import State
+    from .record import Record, State
     from .system.asked import Freezer
     from .system.mounts import Mount
 
-# How long clients wait for a thaw: of a freeze that was given up, and of one that they end.
+# How long clients wait for the thaw of a freeze that was given up.
 _GRACE = 2.0
-_THAW_PATIENCE = 30.0
 
 _SECOND = 1_000_000_000
 
@@ -72,8 +71,8 @@ class Freeze:
         self._timer: Timer | None = None
         # Who waits for what the guardian tells; each returns whether that was it.
         self._waiting: list[Callable[[State], bool]] = []
-        # For the guardian, when it has thawed and the agent is no more; it is told why it has.
-        self.when_orphaned: Callable[[str], None] | None = None
+        # For the guardian, in the end, if the agent is no more.
+        self.when_orphaned: Callable[[Record, State], None] | None = None
         self.on_change: Callable[[bool], None] = lambda _: None
         """Called with True before anything freezes, and with False when all is thawed."""
         self.on_unasked: Callable[[], None] = lambda: None
@@ -103,6 +102,18 @@ class Freeze:
             self._last = record.read_report(self.settings().report)
         return self._last
 
+    def forget(self, report: "FreezeReport") -> None:
+        """If that is the last freeze, read it anew: its guardian has more to tell of it."""
+        if self._last is report:
+            self._last = None
+
+    def remember(self, report: "FreezeReport") -> None:
+        """That is the last freeze; only while nothing is frozen."""
+        from . import record
+
+        self._last = report
+        record.write_report(self.settings().report, report)
+
     # Freezing.
 
     def plan(self, wanted: "Wanted") -> "Plan":
@@ -122,7 +133,11 @@ class Freeze:
         return plan.make(survey, wanted, self.settings().configured())
 
     def freeze(
-        self, wanted: "Wanted", seconds: "float | None" = None, token: "str | None" = None
+        self,
+        wanted: "Wanted",
+        seconds: "float | None" = None,
+        token: "str | None" = None,
+        hooks: "Sequence[FreezeHook]" = (),
     ) -> "Pending[FreezeReport]":
         """Freeze what is wanted, all or nothing: a failure thaws what was frozen before it.
 
@@ -130,6 +145,7 @@ class Freeze:
             wanted: which file systems.
             seconds: for how long, at most; the configuration's time by default.
             token: what the freeze is called; made up by default.
+            hooks: each run of a hook that was told of it.
 
         Raises:
             CommandError: it failed; nothing is frozen. (Or that is the result.)
@@ -146,7 +162,7 @@ class Freeze:
         hold = Hold(
             self.freezer, self.loop, self.log, settings,
             identity=identity.encode(),
-            about=record.Record.of(token or identity, made, missing),
+            about=record.Record.of(token or identity, made, missing, hooks),
             state=record.State(deadline, [record.WAITING] * len(held)),
             held=held,
             orphaned=self.when_orphaned,
@@ -246,22 +262,12 @@ class Freeze:
         hold, wanted = self.hold, self._wanted
         if pending is None or hold is None or wanted is None:
             return
-        known = {(mount.device, mount.path) for mount in (*hold.record.mounts, *hold.record.others)}
-        hold.record.others += self._newcomers(wanted, known)
+        try:
+            hold.record.add_newcomers(self.plan(wanted))
+        except CommandError:
+            pass  # nobody knows of any
         report = hold.report()
         pending.resolve(lambda: report)
-
-    def _newcomers(self, wanted: "Wanted", known: "set[tuple[str, str]]") -> "list[FreezeMount]":
-        """What was mounted while the others were being frozen, and is not."""
-        from . import record
-
-        try:
-            mounts, _ = record.planned(self.plan(wanted))
-        except CommandError:
-            return []
-        late = "mounted while the others were being frozen"
-        new = [mount for mount in mounts if (mount.device, mount.path) not in known]
-        return [record.skipped(mount, late) for mount in new]
 
     def _wait_no_longer(self) -> None:
         """The freeze was given up, and not all can be thawed yet."""

@@ -70,7 +70,7 @@ class Hold:
         state: how far it has come.
         held: mount points and descriptors, in the order of freezing.
         stuck: mount points that are frozen and cannot be opened.
-        orphaned: called in the guardian after it has thawed, if there is no agent then.
+        orphaned: called in the guardian in the end, if there is no agent then.
         on_state: called after each change of `state`.
     """
 
@@ -86,7 +86,7 @@ class Hold:
         state: record.State,
         held: "list[tuple[str, int]]",
         stuck: "list[str] | None" = None,
-        orphaned: "Callable[[str], None] | None",
+        orphaned: "Callable[[record.Record, record.State], None] | None",
         on_state: "Callable[[record.State], None]",
     ) -> None:
         self._freezer = freezer

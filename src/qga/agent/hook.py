@@ -1,153 +1,137 @@
-"""The fsfreeze hook: a program of the guest's owner, run before a freeze and after the thaw.
+"""Freezing and thawing, with fsfreeze hooks around it. Called by `commands/fsfreeze` and `app`.
 
-`commands/fsfreeze` freezes and thaws by way of this. Nobody waits for the hook but the request that
-it is run for. And what the hook was told to quiesce is not forgotten: whoever ends the freeze, and
-however, tells it so.
+`hooks` runs them. Here is decided when: before a freeze, and after the thaw, whoever ends it, and
+however. What they were told to quiesce is not forgotten; and nothing that they do keeps the
+guest frozen, for it is thawed first.
 """
 
 import os
-import time
 
-from qga.errors import CommandError, GuestOSError
+from qga.errors import CommandError
 
-from . import journal
-from .accounting import hook_started
 from .later import Pending, raising
-from .programs import Programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qga.protocol.fsfreeze import FreezeReport
 
+    from .config import Config
     from .freeze import Freeze
+    from .hooks import Hooks, Listener
     from .log import Log
     from .loop import Loop, Timer
     from .plan import Wanted
-    from .programs import Program
+    from .programs import Programs
+    from .record import Record, State
 
-    Verdict = Callable[[], None]  # raises if the run has failed
-    Listener = Callable[[Verdict], None]
-
-_TASK = "execute fsfreeze hook"
 _BUSY = "another freeze or thaw is under way: the fsfreeze hook is running"
 
-# At its end the agent waits so long for a run, and looks so often.
+# At its end the agent waits so long for hooks, and then for those that it ends by force.
 _AT_END = 60.0
-_LOOK = 0.02
+_AFTER_THAT = 5.0
 
-
-class _Stopped(CommandError):
-    """The run was ended by force, in the middle of whatever it did."""
-
-
-class _Run:
-    """One run of the hook, and who waits for its end."""
-
-    def __init__(self, action: str, program: "Program", listener: "Listener") -> None:
-        self.action = action
-        self.listeners = [listener]
-        self._program = program
-        self._stopped = ""
-
-    def stop(self, reason: str) -> None:
-        """End it by force, with all that it has started."""
-        self._stopped = self._stopped or reason
-        self._program.kill()
-
-    def verdict(self) -> None:
-        """Raise if it has failed."""
-        if self._stopped:
-            raise _Stopped(f"child process has failed to {_TASK}: {self._stopped}")
-        self._program.result()
+# After what time to look again, when a guardian is telling the hooks of the thaw.
+_LOOK_AGAIN = 1.0
 
 
 class Hook:
-    """Freezing and thawing, with the hook around them if there is one.
+    """Freezing and thawing, with the hooks around them if there are any.
 
     Args:
-        path: the hook; None for none.
+        config: has the hooks.
         freeze: freezes and thaws.
-        programs: runs the hook.
-        loop: for the time that the hook may take.
+        programs: runs the hooks.
+        loop: for the time that they may take.
         log: is told of each run.
-        marker: path of a file that is there while the hook has still to be told of a thaw, for the
-            case that the agent is killed.
-        timeout: seconds after which a run is ended by force.
+        marker: path of the file that is there while hooks have to be told of a thaw; see `owed`.
     """
 
     def __init__(
         self,
-        path: "str | None",
+        config: "Config",
         freeze: "Freeze",
         programs: "Programs",
         loop: "Loop",
         log: "Log",
         *,
         marker: str,
-        timeout: float,
     ) -> None:
-        self._path = path
+        self._config = config
+        self._any = bool(config.fsfreeze_hook or config.fsfreeze_hook_dir)
         self._marker = marker
         self._freeze = freeze
         self._programs = programs
         self._loop = loop
         self._log = log
-        self._timeout = timeout
-        self._run: _Run | None = None  # the one that is under way
-        # Something was told "freeze", and nothing has told it "thaw" since.
-        self._owed = False
+        self._timeout = config.fsfreeze_timeout
+        self._made: Hooks | None = None
+        self._token = ""  # of the freeze that they are told of
         self._reminder: Timer | None = None
-        freeze.when_orphaned = self._thawed_alone
+        freeze.when_orphaned = self._left_alone
+
+    @property
+    def _hooks(self) -> "Hooks":
+        if self._made is None:
+            from .hookfiles import HookFiles
+            from .hooks import Hooks
+            from .owed import Owed
+
+            files, owed = HookFiles(self._config), Owed(self._marker)
+            self._made = Hooks(files, self._programs, self._loop, self._log, owed)
+        return self._made
 
     # What the host asks for.
 
     def freeze(
         self, wanted: "Wanted", seconds: "float | None" = None, token: "str | None" = None
     ) -> "Pending[FreezeReport]":
-        """Run the hook, then freeze; see `Freeze.freeze`.
+        """Run the hooks, then freeze; see `Freeze.freeze`.
 
         Raises:
-            CommandError: it failed, or the hook is running; nothing is frozen.
+            CommandError: one that is required failed, or hooks are running; nothing is frozen. (Or
+                that is the result.)
         """
-        if self._path is None:
+        if not self._any:
             return self._freeze.freeze(wanted, seconds, token)
-        if self._run is not None:
+        from .owed import Busy
+        from .record import now
+
+        hooks = self._hooks
+        if hooks.busy:
             raise CommandError(_BUSY)
         self._freeze.check()
         pending: Pending[FreezeReport] = Pending()
-        self._mark()
+        self._token, began = token or os.urandom(8).hex(), now()
         self._forget_reminder()
 
-        def freeze() -> "Pending[FreezeReport]":
-            return self._freeze.freeze(wanted, seconds, token)
+        def told(error: "CommandError | None") -> None:
+            self._told(error, wanted, seconds, pending)
 
         try:
-            self._start(
-                self._path, "freeze", lambda verdict: self._freeze_after(verdict, freeze, pending)
-            )
+            hooks.freeze(self._token, began, told)
+        except Busy:
+            raise CommandError(_BUSY) from None
         except CommandError:
-            self._unmark()
+            if hooks.owed:  # by a freeze of nothing before this one
+                self._remind_later()
             raise
         return pending
 
-    def _freeze_after(
+    def _told(
         self,
-        verdict: "Verdict",
-        freeze: "Callable[[], Pending[FreezeReport]]",
+        error: "CommandError | None",
+        wanted: "Wanted",
+        seconds: "float | None",
         pending: "Pending[FreezeReport]",
     ) -> None:
+        """The hooks were told of the freeze."""
+        if error is not None:
+            self._fail(pending, error, because="hook")
+            return
         try:
-            verdict()
-            self._owed = True
-            frozen = freeze()
-        except _Stopped as error:
-            # It had no time to clean up, so it is told to.
-            self._owed = True
-            self._fail(pending, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs into the reply
-            self._fail(pending, error)
+            frozen = self._freeze.freeze(wanted, seconds, self._token, self._hooks.results)
+        except Exception as problem:  # noqa: BLE001 - whatever it is belongs into the reply
+            self._fail(pending, problem, because="failed")
         else:
             frozen.listen(lambda: self._frozen(frozen, pending))
 
@@ -155,34 +139,47 @@ class Hook:
         try:
             report = frozen.result()
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(pending, error)
+            # If something is left frozen, its thaw will tell the hooks.
+            if self._freeze.frozen:
+                pending.resolve(raising(error))
+            else:
+                self._undo(pending, error)
             return
         pending.resolve(lambda: report)
-        if not report.count:
-            # The client may want what the hook has done, and thaws in the end: so it is with
+        if not report.count and self._hooks.owed:
+            # The client may want what the hooks have done, and thaws in the end: so it is with
             # upstream's agent, which does not run the hook here.
-            self._reminder = self._loop.later(self._timeout, self._remind)
+            self._remind_later()
 
-    def _fail(self, pending: "Pending[FreezeReport]", error: Exception) -> None:
-        """A freeze has failed: undo what the hook has done, then reply."""
-        # If something is left frozen, its thaw will tell the hook.
-        if self._owed and not self._freeze.frozen:
-            self._tell_thaw(lambda _: pending.resolve(raising(error)))
-        else:
-            if not self._owed:
-                self._unmark()
-            pending.resolve(raising(error))
+    def _fail(self, pending: "Pending[FreezeReport]", error: Exception, *, because: str) -> None:
+        """Nothing was frozen, and nothing will be."""
+        from .aftermath import refused
+
+        runs = self._hooks.results
+        self._freeze.remember(refused(self._token, because, str(error), runs))
+        self._undo(pending, error)
+
+    def _undo(self, pending: "Pending[FreezeReport]", error: Exception) -> None:
+        """A freeze has failed: undo what the hooks have done, then reply."""
+        self._tell_thaw(lambda _: pending.resolve(raising(error)))
 
     def thaw(self, token: "str | None" = None) -> "Pending[int]":
-        """Thaw, then run the hook; see `Freeze.thaw`. Ends a freeze whose hook is still running.
+        """Thaw, then run the hooks; see `Freeze.thaw`. Ends a freeze whose hooks are still running.
 
-        The result is a CommandError when something is left frozen, or the hook failed.
+        The result is a CommandError when something is left frozen, or a hook failed that is
+        required.
         """
-        over = self._freeze.hold is None and self._run is None
-        if self._path is None or (over and token is not None):
+        over = self._freeze.hold is None and not (self._made is not None and self._made.busy)
+        if not self._any or (over and token is not None):
             return self._freeze.thaw(token)
-        if self._run is not None and self._run.action == "freeze":
-            self._run.stop("the guest is to be thawed")
+        if self._hooks.freezing:
+            if token not in {None, self._token}:
+                raise CommandError(
+                    f"the freeze that is under way has another token than '{token}': "
+                    "somebody else has begun it"
+                )
+            self._hooks.stop("the guest is to be thawed")
+            token = None
         thawed = self._freeze.thaw(token)
         pending: Pending[int] = Pending()
         thawed.listen(lambda: self._thawed(thawed, pending))
@@ -195,27 +192,49 @@ class Hook:
             pending.resolve(raising(error))
             return
 
-        def answer(verdict: "Verdict") -> None:
-            def result() -> int:
-                verdict()
-                return count
+        def answer(error: "CommandError | None") -> None:
+            pending.resolve((lambda: count) if error is None else raising(error))
 
-            pending.resolve(result)
-
-        self._tell_thaw(answer)
+        self._tell_thaw(answer, also_alone=True)
 
     # What nobody asks for.
 
-    def resume(self) -> None:
-        """At the start, when nothing is frozen: do what a killed agent has left undone."""
-        if self._path is not None and os.path.exists(self._marker):
-            self._log.error("telling the fsfreeze hook of the thaw, since an earlier agent has not")
-            self.thawed_unasked()
+    def resume(self, told: "FreezeReport | None" = None) -> None:
+        """When nothing is frozen: do what an agent that was killed has left undone.
+
+        Args:
+            told: what the guardian had told of the freeze when it began with that.
+        """
+        if told is not None:
+            self._freeze.forget(told)
+        if not os.path.lexists(self._marker) or self._hooks.busy:
+            return
+        from .aftermath import KILLED, refused
+        from .owed import Busy
+
+        owed = self._hooks.owed
+        try:
+            self._take()
+        except Busy:  # its guardian does
+            report = self._freeze.report()
+            self._loop.later(_LOOK_AGAIN, lambda: self.resume(report))
+            return
+        if owed:
+            self._log.error(
+                "telling the fsfreeze hooks of the thaw, since an earlier agent has not"
+            )
+            report = self._freeze.report()
+            if report.token != owed.token or (report.began_monotonic or 0) < owed.began:
+                self._freeze.remember(refused(owed.token, "agent", KILLED, []))
+        self._tell_thaw(self._note)
 
     def thawed_unasked(self) -> None:
         """The freeze has ended, and not because of a request."""
-        if self._path is not None:
-            self._tell_thaw(self._note)
+        if self._any:
+            self._tell_thaw(self._note, also_alone=True)
+
+    def _remind_later(self) -> None:
+        self._reminder = self._loop.later(self._timeout, self._remind)
 
     def _remind(self) -> None:
         self._reminder = None
@@ -228,106 +247,87 @@ class Hook:
             self._reminder = None
 
     def finish(self, *, thawed: bool) -> None:
-        """The agent ends: tell the hook of the thaw if it has to be told, and wait for that.
+        """The agent ends: tell the hooks of the thaw if they have to be told, and wait for that.
 
         Args:
             thawed: whether the agent was frozen until now.
         """
-        if self._path is None:
+        if self._made is None and not (thawed and self._any):
             return
-        if self._run is not None and self._run.action == "freeze":
-            self._run.stop("the agent ends")
-        elif thawed or self._owed:
-            self._tell_thaw(self._note)
-        while (run := self._run) is not None:
-            end = time.monotonic() + min(self._timeout, _AT_END)
-            while self._run is run:
-                if time.monotonic() > end:
-                    run.stop("the agent ends")
-                time.sleep(_LOOK)
-                self._programs.on_child_ended()
+        hooks = self._hooks
+        if hooks.freezing:
+            hooks.stop("the agent ends")
+        elif thawed or hooks.owed:
+            self._tell_thaw(self._note, also_alone=True)
+        waiting = True
 
-    def _note(self, verdict: "Verdict") -> None:
-        try:
-            verdict()
-        except CommandError as error:
+        def give_up() -> None:
+            nonlocal waiting
+            waiting = False
+            self._loop.stop()
+
+        def hurry() -> None:
+            hooks.stop("the agent ends")
+            self._loop.later(_AFTER_THAT, give_up)
+
+        self._loop.later(min(self._timeout, _AT_END), hurry)
+        while hooks.busy and waiting:
+            hooks.listen(lambda _: self._loop.stop())
+            self._loop.run()
+        hooks.close()
+        hooks.owed.let_go()
+
+    def _note(self, error: "CommandError | None") -> None:
+        if error is not None:
             self._log.error(f"after the thaw: {error}")
 
-    # Running it.
+    # Telling them.
 
-    def _tell_thaw(self, listener: "Listener") -> None:
-        """Run the hook with "thaw", and let *listener* know how it went.
+    def _take(self) -> None:
+        """See who has to be told of the thaw.
 
-        When it is running already that run will do; after one with "freeze" it is run.
+        Raises:
+            Busy: a guardian tells them.
         """
-        if self._run is not None:
-            if self._run.action == "freeze":
-                self._run.listeners.append(lambda _: self._tell_thaw(listener))
-            else:
-                self._run.listeners.append(listener)
+        try:
+            self._hooks.take()
+        except OSError as error:
+            self._log.error(f"cannot read {self._marker}: {error.strerror}")
+
+    def _tell_thaw(self, listener: "Listener", *, also_alone: bool = False) -> None:
+        """Tell the hooks of the thaw, and let *listener* know how it went.
+
+        When that is under way already it will do; after a freeze it is done.
+        """
+        from .aftermath import with_hooks
+        from .owed import Busy
+
+        hooks = self._hooks
+        if hooks.freezing:
+            hooks.listen(lambda _: self._tell_thaw(listener, also_alone=also_alone))
             return
-        self._owed = False
-        self._unmark()
+        if hooks.thawing:
+            hooks.thaw(listener, also_alone=also_alone)
+            return
         self._forget_reminder()
         try:
-            self._start(self._path or "", "thaw", listener)
-        except CommandError as error:
-            failure = error
-
-            def verdict() -> None:
-                raise failure
-
-            listener(verdict)
-
-    def _start(self, path: str, action: str, listener: "Listener") -> None:
-        self._log.account(hook_started, action)
-        program = self._programs.run([path, action], _TASK)
-        run = self._run = _Run(action, program, listener)
-        late = f"it has not finished after {self._timeout:g} s"
-        overdue = self._loop.later(self._timeout, lambda: run.stop(late))
-
-        def ended() -> None:
-            self._loop.cancel(overdue)
-            self._run = None
-            for each in run.listeners:
-                each(run.verdict)
-
-        program.listen(ended)
-
-    def _mark(self) -> None:
-        try:
-            os.close(os.open(self._marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise GuestOSError(
-                f"failed to prepare for freezing: {error.strerror}", error.errno
-            ) from None
-
-    def _unmark(self) -> None:
-        try:
-            os.unlink(self._marker)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self._log.error(f"cannot remove {self._marker}: {error.strerror}")
-
-    def _thawed_alone(self, reason: str) -> None:
-        """Called in the guardian of a freeze, which has thawed, and whose agent has gone."""
-        daemon = journal.Daemon()
-        text = f"the agent has gone; thawed, because nobody else did: {reason}"
-        daemon.send(journal.Event(text, "error"))
-        if self._path is None:
+            self._take()
+        except Busy:
+            listener(None)  # a guardian does
             return
-        daemon.send(hook_started("thaw"))
-        self._unmark()
-        programs = Programs()
-        try:
-            program = programs.run([self._path, "thaw"], _TASK)
-            end = time.monotonic() + self._timeout
-            while not program.ended:
-                if time.monotonic() > end:
-                    program.kill()
-                time.sleep(_LOOK)
-                programs.on_child_ended()
-            program.result()
-        except CommandError as error:
-            daemon.send(journal.Event(f"after the thaw: {error}", "error"))
+        owed, before = len(hooks.owed), len(hooks.results)
+
+        def told(error: "CommandError | None") -> None:
+            if owed:
+                self._freeze.remember(with_hooks(self._freeze.report(), hooks.results[before:]))
+            hooks.forget()
+            listener(error)
+
+        hooks.thaw(told, also_alone=also_alone)
+
+    def _left_alone(self, about: "Record", state: "State") -> None:
+        """Called in the guardian of a freeze, in the end, if its agent has gone."""
+        from .aftermath import in_guardian
+
+        hooks = self._hooks if self._any else None
+        in_guardian(hooks, about, state, report=self._freeze.settings().report)

@@ -52,7 +52,7 @@ class Task:
         marker: path of that file.
         keep_marker: whether it stays in the end, since there is more that is frozen.
         report: path of the file for the report.
-        orphaned: called in the process after it has thawed, if there is no agent then.
+        orphaned: called in the process in the end, if there is no agent then.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Task:
         marker: str,
         keep_marker: bool,
         report: str,
-        orphaned: "Callable[[str], None] | None",
+        orphaned: "Callable[[record.Record, record.State], None] | None",
     ) -> None:
         self.freezer = freezer
         self.fds = fds
@@ -351,10 +351,9 @@ class Keeper:
             pass  # somebody else has, just now; or the agent will
         for fd in list(self._agents):
             self._send(fd, self._state.line())
-        frozen = begun and self._state.cause != record.NOTHING
-        if frozen and not self._agents and task.orphaned is not None:
+        if not self._agents and task.orphaned is not None:
             standing.attach()
-            task.orphaned(task.record.reason(self._state) or "")
+            task.orphaned(task.record, self._state)
 
 
 def uid_of(connection: socket.socket) -> int:

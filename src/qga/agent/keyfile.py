@@ -14,13 +14,22 @@ class KeyFileError(Exception):
 def read_group(data: bytes, group: str) -> "dict[str, tuple[int, bytes]]":
     """The keys of *group* in *data*, each with the number of its line and its value as it stands.
 
-    The last of several lines for a key counts, as it does of several groups of one name.
-
     Raises:
         KeyFileError: a line, in whatever group, is no part of a key file.
     """
-    found: dict[str, tuple[int, bytes]] = {}
-    name: bytes | None = None
+    return read_groups(data).get(group, {})
+
+
+def read_groups(data: bytes) -> "dict[str, dict[str, tuple[int, bytes]]]":
+    """The groups in *data*, each as `read_group` tells it.
+
+    The last of several lines for a key counts, as it does of several groups of one name.
+
+    Raises:
+        KeyFileError: a line is no part of a key file.
+    """
+    groups: dict[str, dict[str, tuple[int, bytes]]] = {}
+    found: dict[str, tuple[int, bytes]] | None = None
     for number, raw in enumerate(data.split(b"\n"), 1):
         # Blanks at the end are part of a value.
         line = raw.removesuffix(b"\r").lstrip()
@@ -31,15 +40,16 @@ def read_group(data: bytes, group: str) -> "dict[str, tuple[int, bytes]]":
             name = line.rstrip()[1:-1]
             if not name or any(byte in b"[]" or byte < 32 or byte == 127 for byte in name):
                 raise KeyFileError(f"line {number}: no name of a group: {_shown(line)}")
+            found = groups.setdefault(_shown(name), {})
         elif not equals or not key:
             raise KeyFileError(f"line {number}: neither [group] nor key=value: {_shown(line)}")
-        elif name is None:
+        elif found is None:
             raise KeyFileError(f"line {number}: in no group: {_shown(line)}")
         elif not _is_key(key.rstrip()):
             raise KeyFileError(f"line {number}: no name of a key: {_shown(key)}")
-        elif name == group.encode():
+        else:
             found[_shown(key.rstrip())] = number, value.lstrip()
-    return found
+    return groups
 
 
 def _is_key(key: bytes) -> bool:

@@ -31,16 +31,22 @@ class ProgramFailed(CommandError):
 
 
 class Program(Pending[None]):
-    """A program that was started; its result is there when it has ended."""
+    """A program that was started; its result is there when it has ended.
+
+    Attributes:
+        pid: its process.
+        status: once it has ended, its exit code; below 0, what signal has ended it.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__()
-        self._pid = pid
+        self.pid = pid
+        self.status: int | None = None
 
     def kill(self) -> None:
         """End it by force, with what it has started and left in its process group."""
         if not self.ended:
-            os.killpg(self._pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 class Programs:
@@ -56,6 +62,7 @@ class Programs:
         *,
         stdin: bytes = b"",
         secret: bytes = b"",
+        output: "int | None" = None,
     ) -> Program:
         """Start the program *argv* in a session of its own.
 
@@ -64,6 +71,7 @@ class Programs:
             action: what it is to do, for error texts.
             stdin: its input.
             secret: its output is not quoted if it has this in it.
+            output: a descriptor for its output, which then is not quoted.
 
         Raises:
             ProgramFailed: it cannot be started.
@@ -72,7 +80,8 @@ class Programs:
         output if it failed.
         """
         # In memory: a pipe would have to be read, or it fills up and the program waits for ever.
-        output = os.memfd_create("output", os.MFD_CLOEXEC)
+        kept = os.memfd_create("output", os.MFD_CLOEXEC) if output is None else -1
+        target = kept if output is None else output
         source = _input(stdin)
         try:
             pid = os.posix_spawnp(
@@ -81,14 +90,15 @@ class Programs:
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, source, 0),
-                    (os.POSIX_SPAWN_DUP2, output, 1),
-                    (os.POSIX_SPAWN_DUP2, output, 2),
+                    (os.POSIX_SPAWN_DUP2, target, 1),
+                    (os.POSIX_SPAWN_DUP2, target, 2),
                 ],
                 setsid=True,
                 setsigdef=IGNORED,
             )
         except OSError as error:
-            os.close(output)
+            if kept >= 0:
+                os.close(kept)
             reason = os.strerror(error.errno or errno.ENOEXEC)
             raise ProgramFailed(
                 f"child process has failed to {action}: failed to exec '{argv[0]}': {reason}"
@@ -96,20 +106,22 @@ class Programs:
         finally:
             os.close(source)
         program = Program(pid)
-        self._running[pid] = (program, action, output, secret)
+        self._running[pid] = (program, action, kept, secret)
         return program
 
     def on_child_ended(self) -> None:
         """A child process has ended: resolve what waited for it."""
-        for pid, (program, action, output, secret) in list(self._running.items()):
+        for pid, (program, action, kept, secret) in list(self._running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._running[pid]
-                said = os.pread(output, _OUTPUT, 0)
-                os.close(output)
+                said = b""
+                if kept >= 0:
+                    said = os.pread(kept, _OUTPUT, 0)
+                    os.close(kept)
                 if secret and secret in said:
                     said = b""
-                code = os.waitstatus_to_exitcode(status)
+                program.status = code = os.waitstatus_to_exitcode(status)
                 program.resolve(_verdict(code, said.decode("utf-8", "replace"), action))
 
 

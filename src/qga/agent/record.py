@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qga.protocol.fsfreeze import FreezeHook
+
     from .plan import Plan
 
 # What the guardian does.
@@ -147,9 +149,10 @@ class Record:
         began_monotonic: the same, by `now`.
         mounts: those to be frozen, in that order.
         others: those that are left out, and why.
+        hooks: each run of a hook before it.
     """
 
-    __slots__ = ("began", "began_monotonic", "mounts", "others", "token")
+    __slots__ = ("began", "began_monotonic", "hooks", "mounts", "others", "token")
 
     def __init__(
         self,
@@ -158,22 +161,39 @@ class Record:
         began_monotonic: int,
         mounts: "Sequence[FreezeMount]",
         others: "Sequence[FreezeMount]",
+        *,
+        hooks: "Sequence[FreezeHook]" = (),
     ) -> None:
         self.token = token
         self.began = began
         self.began_monotonic = began_monotonic
         self.mounts = list(mounts)
         self.others = list(others)
+        self.hooks = list(hooks)
 
     @classmethod
-    def of(cls, token: str, plan: "Plan", missing: "dict[int, str]") -> "Record":
+    def of(
+        cls,
+        token: str,
+        plan: "Plan",
+        missing: "dict[int, str]",
+        hooks: "Sequence[FreezeHook]" = (),
+    ) -> "Record":
         """Of a freeze that begins now by *plan*, but for what is *missing* of it, and why."""
         mounts, others = planned(plan)
         left = [mount for position, mount in enumerate(mounts) if position not in missing]
         others = [
             *(skipped(mounts[position], reason) for position, reason in missing.items()), *others
         ]  # fmt: skip
-        return cls(token, time.time_ns(), now(), left, others)
+        return cls(token, time.time_ns(), now(), left, others, hooks=hooks)
+
+    def add_newcomers(self, plan: "Plan") -> None:
+        """What is in *plan* and was not: it was mounted while the others were being frozen."""
+        known = {(mount.device, mount.path) for mount in (*self.mounts, *self.others)}
+        mounts, _ = planned(plan)
+        new = [mount for mount in mounts if (mount.device, mount.path) not in known]
+        late = "mounted while the others were being frozen"
+        self.others += [skipped(mount, late) for mount in new]
 
     def report(self, state: "State | None", *, failed: bool = False) -> FreezeReport:
         """What hosts are told; without a *state*, what is planned.
@@ -189,6 +209,7 @@ class Record:
                 began=self.began,
                 began_monotonic=self.began_monotonic,
                 mounts=[*self.mounts, *self.others],
+                hooks=self.hooks or None,
             )
         over = state.phase == DONE
         here = FsfreezeState.ERROR if failed else FsfreezeState.FROZEN
@@ -207,6 +228,7 @@ class Record:
             end=_ENDS.get(state.cause),
             reason=self.reason(state),
             mounts=[*mounts, *self.others],
+            hooks=self.hooks or None,
         )
 
     def reason(self, state: State) -> "str | None":
@@ -270,8 +292,9 @@ class Record:
         mounts = [mount for mount in report.mounts if mount.outcome == FreezeOutcome.PLANNED]
         others = [mount for mount in report.mounts if mount.outcome != FreezeOutcome.PLANNED]
         return cls(
-            report.token or "", report.began or 0, report.began_monotonic or 0, mounts, others
-        )
+            report.token or "", report.began or 0, report.began_monotonic or 0, mounts, others,
+            hooks=report.hooks or (),
+        )  # fmt: skip
 
 
 def planned(plan: "Plan") -> "tuple[list[FreezeMount], list[FreezeMount]]":

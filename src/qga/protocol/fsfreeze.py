@@ -135,6 +135,7 @@ class FreezeEnd(Enum):
         lease: its lease has ended, and nobody had thawed or renewed it
         nothing: there was nothing to freeze
         failed: a file system could not be frozen
+        hook: a hook refused the freeze, failed, or was stopped; nothing was frozen
         timeout: freezing a file system took longer than it may
         agent: the agent has ended, and none came after it; or it ended before all was frozen
         stopped: the guest shuts down, or somebody has told the guardian to end
@@ -148,10 +149,59 @@ class FreezeEnd(Enum):
     LEASE = Value("lease")
     NOTHING = Value("nothing")
     FAILED = Value("failed")
+    HOOK = Value("hook")
     TIMEOUT = Value("timeout")
     AGENT = Value("agent")
     STOPPED = Value("stopped")
     FOREIGN = Value("foreign")
+
+
+class HookAction(Enum):
+    """What a hook is run for.
+
+    Values:
+        freeze: the guest is about to be frozen
+        thaw: it is thawed
+    """
+
+    NAME = "QgaFsfreezeHookAction"
+    SINCE = "10.2"
+
+    FREEZE = Value("freeze")
+    THAW = Value("thaw")
+
+
+class FreezeHook(Struct):
+    """One run of one hook: a program of the guest's owner, beside a freeze.
+
+    Members:
+        name: what it is called; of one in a directory, its file name
+        action: what it was told
+        ok: whether it has succeeded
+        required: whether its failure is one of the freeze
+        milliseconds: how long it took
+        exit-code: with which it has ended, if it did so by itself
+        signal: the number of the signal that ended it
+        timed-out: true if it was ended because it took longer than it may
+        reason: why it has failed
+        output: what it has printed, or the begin of that; control characters are left in it
+        omitted: how many bytes more it has printed
+    """
+
+    NAME = "QgaFsfreezeHook"
+    SINCE = "10.2"
+
+    name: str
+    action: HookAction
+    ok: bool
+    required: bool
+    milliseconds: int
+    exit_code: int | None = None
+    signal: int | None = None
+    timed_out: bool | None = None
+    reason: str | None = None
+    output: str | None = None
+    omitted: int | None = None
 
 
 class FreezeReport(Struct):
@@ -174,6 +224,7 @@ class FreezeReport(Struct):
         end: why it has ended
         reason: the same in words, where there is more to say
         mounts: those to be frozen, in the order in which they are, and then those left out
+        hooks: each run of a hook, in the order in which they were; absent where there is none
     """
 
     NAME = "QgaFsfreezeReport"
@@ -192,6 +243,7 @@ class FreezeReport(Struct):
     end: FreezeEnd | None = None
     reason: str | None = None
     mounts: list[FreezeMount]
+    hooks: list[FreezeHook] | None = None
 
 
 class FreezeLease(Struct):
