@@ -8,7 +8,7 @@ from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, Transpor
 from qga.protocol.model import Command
 
 from . import channel, results
-from .deadline import TIMEOUT, Deadline, within
+from .deadline import TIMEOUT, Deadline, Paced
 from .flows.steps import MOST_LEFT, TIDYING, End, GetLimits, Leave, On, Series, Timeout, Wait
 from .operation import Blocking
 from .operations import Operations
@@ -88,7 +88,7 @@ def connect(
     return client
 
 
-class Client(Blocking, Operations):
+class Client(Blocking, Paced, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
     Safe to use from several threads: their calls take turns, in the order in which they came. A
@@ -267,8 +267,10 @@ class Client(Blocking, Operations):
         self,
         mountpoints: str | Sequence[str] | None = None,
         *,
+        exclude: str | Sequence[str] = (),
         deadline: float = 60.0,
         timeout: float | None = None,
+        on_lost: Callable[[str], object] | None = None,
     ) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
@@ -304,7 +306,7 @@ class Client(Blocking, Operations):
         """
         from .frozen import Freeze
 
-        return Freeze(self, mountpoints, deadline, timeout)
+        return Freeze(self, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
 
     def open_channel(self) -> None:
         """Open the channel now, not at the first call.
@@ -340,15 +342,6 @@ class Client(Blocking, Operations):
 
             return elsewhere.block(step)
         return self._execute_all(step, deadline)
-
-    def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
-        seconds = otherwise if pace.seconds is None else pace.seconds
-        if pace.despite:
-            return Deadline(seconds)
-        return within(seconds).or_by(pace.by)
-
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return within(self.timeout if timeout is None else timeout)
 
     def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)

@@ -126,6 +126,10 @@ class Freezing:
 
     def _freeze(self, command: protocol.QgaFsfreezeFreeze) -> FreezeReport:
         wanted, exclude = command.mountpoints, command.exclude or ()
+        mounted = {each.mountpoint for each in self._filesystems()}
+        for pattern in wanted or ():
+            if pattern.startswith("/") and not {*"*?"} & {*pattern} and pattern not in mounted:
+                raise CommandError(f"cannot freeze {pattern}: nothing is mounted there")
         if command.dry_run:
             return FreezeReport(
                 state=self.state,
