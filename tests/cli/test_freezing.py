@@ -13,8 +13,15 @@ from pathlib import Path
 import pytest
 
 from qga import protocol
+from qga.client import lease
 from qga.errors import CommandError
-from qga.protocol.fsfreeze import FreezeMount, FreezeOutcome, FreezeReport, FsfreezeState
+from qga.protocol.fsfreeze import (
+    FreezeLease,
+    FreezeMount,
+    FreezeOutcome,
+    FreezeReport,
+    FsfreezeState,
+)
 from qga.testing import FakeAgent
 from tests.support.pretended import Pretended, pretending
 from tests.vm.observe import wait_until
@@ -187,8 +194,77 @@ def test_the_state_is_explained(qga_command: Run, fake_agent: FakeAgent) -> None
         fake_agent.state = FsfreezeState("frozen")
         assert qga_command("status", target).text.startswith("frozen: programs that write wait")
         assert qga_command("status", target, "-o", "json").json == {"status": "frozen"}
+        fake_agent.unknown.add("qga-fsfreeze-report")
+        assert qga_command("status", target, "-o", "json").json == {"status": "frozen"}
         fake_agent.state = FsfreezeState("error")
         assert "could not be thawed" in qga_command("status", target).text
+
+
+def test_the_state_with_its_lease(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        client = fake_agent.connect()
+        command = protocol.QgaFsfreezeFreeze(token="backup\x1b7", deadline_ms=60_000)
+        client.execute(command)
+        lines = qga_command("status", target).text.splitlines()
+        assert lines[0].startswith("frozen: programs that write wait")
+        assert lines[1] == r"token    backup\x1b7"
+        assert re.fullmatch(r"since    20\S+T\S+\+00:00 by the guest's clock", lines[2])
+        assert re.fullmatch(r"lease    ends in [\d.]+ s, unless it is renewed", lines[3])
+        assert lines[4:] == [
+            "frozen   /srv (ext4, /dev/vda2)", "frozen   / (ext4, /dev/vda1)",
+        ]  # fmt: skip
+        shown = qga_command("status", target, "-o", "json").json
+        assert (shown["status"], shown["token"], shown["held"]) == ("frozen", "backup\x1b7", None)
+        assert 0 < shown["lease"] <= 60
+        assert [one["outcome"] for one in shown["mounts"]] == ["frozen", "frozen"]
+        fake_agent.freezing.end_lease()
+        lines = qga_command("status", target).text.splitlines()
+        assert lines[0] == "thawed"
+        assert "held     no: the lease ended, and nobody had thawed" in lines
+        shown = qga_command("status", target, "-o", "json").json
+        assert (shown["status"], shown["lease"], shown["held"]) == ("thawed", None, False)
+        # One that held is not worth a word.
+        client.execute(protocol.QgaFsfreezeFreeze())
+        client.thaw()
+        assert qga_command("status", target).text == "thawed\n"
+
+
+def test_with_a_lease(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        done = qga_command("freeze", target, "--", "true")
+        lines = done.err.splitlines()
+        assert (done.code, lines[0]) == (0, "qga: 2 file systems frozen")
+        assert re.fullmatch(r"qga: 2 file systems thawed after [\d.]+ s: it held", lines[1])
+        done = qga_command("freeze", target, "-o", "json", "--", "true", lines=None)
+        summary = json.loads(done.err)
+        assert (summary["lease"], summary["unguarded"], summary["held"]) == (True, None, True)
+        assert [one["outcome"] for one in summary["mounts"]] == ["thawed", "thawed"]
+
+
+def test_a_lease_that_ends_is_told_at_once(
+    qga_command: Run, fake_agent: FakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_SHOULD", 0.999)  # so that it is soon noticed
+    answers = fake_agent.freezing.answers()
+
+    def renew(command: protocol.QgaFsfreezeRenew) -> FreezeLease:
+        fake_agent.freezing.end_lease()
+        (tmp_path / "over").touch()
+        answer: FreezeLease = answers[protocol.QgaFsfreezeRenew](command)
+        return answer
+
+    fake_agent.reply(protocol.QgaFsfreezeRenew, renew)
+    script = f"until test -e {tmp_path}/over; do sleep 0.05; done"
+    with fake_agent.serve() as target:
+        done = qga_command("freeze", target, "--", "sh", "-c", script, lines=3)
+    assert done.code == 125
+    _, told, last = done.err.splitlines()
+    assert re.fullmatch(
+        r"qga: the freeze is over: the freeze of token '.*' has ended: the lease ended, and nobody"
+        r" had thawed",
+        told,
+    )
+    assert last.endswith("it did not hold: the lease ended, and nobody had thawed")
 
 
 def test_thaw_and_shutdown(pretended: Pretended) -> None:

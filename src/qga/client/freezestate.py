@@ -6,6 +6,7 @@ others it lasts until somebody thaws.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,7 @@ class FreezeState:
         self._began = 0.0
         self._deadline = Deadline(deadline)
         self._lease: Lease | None = None
+        self._keeping = False
         self.in_doubt = False
         self.frozen = 0
         self.thawed: int | None = None
@@ -110,6 +112,7 @@ class FreezeState:
         except BaseException as error:
             # The flow has thawed, if there was anything to thaw. Otherwise the watchdog goes on.
             self.in_doubt = freezing.in_doubt(error)
+            self._comfort(error)
             raise
         finally:
             if not self.confirmed:
@@ -120,7 +123,7 @@ class FreezeState:
         patience = self._holder.timeout if self._timeout is None else self._timeout
         seconds = lease.first(patience)
         lease.until = time.monotonic() + seconds
-        self._lease, self.token = lease, lease.token
+        self._lease, self.token, self._keeping = lease, lease.token, True
         if self._holder.lease is None:
             # From now on: no call that waits for the channel behind this one may hold it too long.
             self._holder.lease = lease
@@ -135,10 +138,6 @@ class FreezeState:
             self.unguarded = self._without_leases(error)
             yield from self._freeze_without()
             return
-        except QgaError as error:
-            if freezing.in_doubt(error):
-                error.add_note(f"it thaws by itself within {seconds:.0f} s")
-            raise
         self.lease = True
         self.frozen = self.details.count or 0
 
@@ -160,20 +159,23 @@ class FreezeState:
         """Calls need not make way for renewals any more."""
         if self._holder.lease is self._lease:
             self._holder.lease = None
-        self._lease = None
+        self._keeping = False
+
+    def _comfort(self, error: BaseException) -> None:
+        """Have *error*, which may have left the guest frozen, tell for how long."""
+        if self._lease is not None and self.token and freezing.in_doubt(error):
+            error.add_note(f"it thaws by itself within {math.ceil(self._lease.left())} s")
 
     # The lease.
 
     def _pause(self) -> float | None:
         """The seconds until the lease should be renewed; None if it need not, or cannot be."""
-        if self._lease is None or self.lost:
-            return None
-        return self._lease.pause()
+        return self._lease.pause() if self._lease is not None and self._keeping else None
 
     def _renewal_flow(self) -> Flow[float | None]:
         """Renew the lease; return the seconds until the next time, None if there is none."""
         lease = self._lease
-        if lease is None:
+        if lease is None or not self._keeping:
             return None
         sent, seconds = time.monotonic(), lease.next()
         try:
@@ -189,7 +191,7 @@ class FreezeState:
         return self._pause()
 
     def _lose(self, reason: str) -> None:
-        if self._lease is None:
+        if not self._keeping:
             return  # the block has ended meanwhile
         self._let_go()
         self.lost = reason
@@ -214,6 +216,9 @@ class FreezeState:
                 found = yield from leasing.end(self.token, timeout=self._timeout)
             else:
                 found = yield from freezing.end(timeout=self._timeout)
+        except QgaError as error:
+            self._comfort(error)
+            raise
         finally:
             self.seconds = time.monotonic() - self._began
         self.in_doubt = False

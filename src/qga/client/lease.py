@@ -10,11 +10,9 @@ import os
 import secrets
 import time
 
-from .deadline import Deadline
+from qga.errors import AgentTimeout
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from qga.errors import AgentTimeout
+from .deadline import Deadline
 
 # For how long the guest stays frozen when nobody is left who could thaw it, in seconds.
 LEASE = 30.0
@@ -96,6 +94,5 @@ class _Bound(Deadline):
     __slots__ = ()
 
     def expired(self) -> AgentTimeout:
-        error = super().expired()
-        error.add_note("it had to give way to what keeps the guest frozen")
-        return error
+        within = f"no answer within {self.seconds:.3g} s"
+        return AgentTimeout(f"{within}, when the channel was needed to keep the guest frozen")
