@@ -178,7 +178,7 @@ class Hook:
 
         The result is a CommandError when something is left frozen, or the hook failed.
         """
-        over = self._freeze.hold is None and self._run is None
+        over = self._freeze.hold is None and self._run is None and not self._owed
         if self._path is None or (over and token is not None):
             return self._freeze.thaw(token)
         if self._run is not None and self._run.action == "freeze":
