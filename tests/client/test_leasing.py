@@ -191,21 +191,30 @@ def test_neither_does_one_of_another_task(fake_agent: FakeAgent, target: str) ->
 
 
 @pytest.mark.parametrize(
-    ("spoil", "why"),
+    ("spoil", "why", "then"),
     [
-        (lambda agent: agent.unknown.update(OURS), "the agent has no leases"),
-        (lambda agent: agent.blocked.update(OURS), "the agent does not allow leases"),
+        (
+            lambda agent: agent.unknown.update(OURS),
+            "the agent has no leases",
+            "the guest may stay frozen",
+        ),
+        (
+            lambda agent: agent.blocked.update(OURS),
+            "the agent does not allow leases",
+            "the guest stays frozen until the agent's own fsfreeze-timeout",
+        ),
     ],
+    ids=["unknown", "blocked"],
 )
 def test_what_is_not_guaranteed(
-    fake_agent: FakeAgent, target: str, spoil: Callable[[FakeAgent], None], why: str
+    fake_agent: FakeAgent, target: str, spoil: Callable[[FakeAgent], None], why: str, then: str
 ) -> None:
     spoil(fake_agent)
     with qga.connect(target) as client, client.frozen(["/srv", "/nowhere"]) as freeze:
         assert (freeze.frozen, freeze.lease, freeze.token) == (1, False, "")
         assert freeze.unguarded == (
             f"{why}: if this process and the one that watches it are killed, or the channel is "
-            "lost, the guest may stay frozen"
+            f"lost, {then}"
         )
         assert client.lease is None
     assert (freeze.held, freeze.details) == (True, None)

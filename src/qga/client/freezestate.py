@@ -147,13 +147,14 @@ class FreezeState:
 
     def _without_leases(self, error: QgaError) -> str:
         """What is not guaranteed, where *error* says that there are no leases."""
-        why = "the agent has no leases"
+        why, then = "the agent has no leases", "the guest may stay frozen"
         if isinstance(error, CommandDisabled):
             why = "the agent does not allow leases"
+            then = "the guest stays frozen until the agent's own fsfreeze-timeout"
         elif isinstance(error, Unsupported):
             why = "the channel carries no leases"
         who = "this process and the one that watches it are" if self.watched else "this process is"
-        return f"{why}: if {who} killed, or the channel is lost, the guest may stay frozen"
+        return f"{why}: if {who} killed, or the channel is lost, {then}"
 
     def _let_go(self) -> None:
         """Calls need not make way for renewals any more."""

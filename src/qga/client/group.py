@@ -389,7 +389,8 @@ def freeze_group(
 
     Args:
         targets: the guests, each reached in its own way; clients are used and left open.
-        mountpoints: of the file systems to freeze in each of them; all that can be if None.
+        mountpoints: what to freeze in each of them, as for `Client.frozen`.
+        exclude: what not, likewise.
         deadline: the most seconds that each may be frozen; `math.inf` for no limit.
         window: the most seconds from the first freeze until all are frozen.
         timeout: seconds for each call; the targets' own if None.

@@ -286,15 +286,22 @@ class Client(Blocking, Paced, Operations):
         done. At the deadline a thread thaws, whatever the block is at. If this process is killed,
         another one thaws, for targets that can be opened again (`freeze.watched` tells).
 
+        Where the agent has leases, the guest is frozen for half a minute, again and again while the
+        block runs, and thaws by itself when nobody is left who says so; where it has none,
+        `freeze.unguarded` tells what is not guaranteed.
+
         Args:
-            mountpoints: of the file systems to freeze; all that can be if None. What is none is
-                ignored by agents: `freeze.frozen` is the number that were frozen.
+            mountpoints: of the file systems to freeze, or patterns such as "/srv/*", "type:xfs" or
+                "device:/dev/vd*"; all that can be if None. What cannot be frozen is an error with
+                leases; other agents ignore it: `freeze.frozen` is the number that were frozen.
+            exclude: mount points, or patterns, of what not to freeze.
             deadline: the most seconds that they may be frozen, the freeze itself included;
                 `math.inf` for no limit.
             timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
+            on_lost: called, in another thread, when a freeze for a lease turns out to be over
+                before the block is, with the reason.
 
-        Returns: a context manager; its attributes `frozen`, `thawed`, `seconds`, `expired`,
-            `held`, `report` and `watched` are documented there.
+        Returns: a context manager; its attributes, as `held` and `report`, are documented there.
 
         Raises:
             CommandDisabled: freezing is not allowed, or somebody else's freeze lasts: that one is
