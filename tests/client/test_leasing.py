@@ -45,7 +45,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases are long, and renewed as soon as they have begun: no slow machine misses one."""
     monkeypatch.setattr(lease, "_SHOULD", 0.999)
     monkeypatch.setattr(lease, "_MUST", 0.9)
-    monkeypatch.setattr(lease, "_ATTEMPT", 0.02)
+    monkeypatch.setattr(lease, "_LEAST", 0.02)
 
 
 def renewals(agent: FakeAgent) -> int:

@@ -20,9 +20,9 @@ LEASE = 30.0
 # The longest that agents give, in seconds.
 _DAY = 86_400.0
 
-# Shares of it: what is left when it should be renewed, and when it has to be; the longest that one
-# attempt takes; and what is so much that it is shortened.
-_SHOULD, _MUST, _ATTEMPT, _TOO_LONG = 2 / 3, 1 / 3, 1 / 6, 3 / 2
+# Shares of it: what is left when it should be renewed, and when it has to be; what a call has in
+# any case; and what is so much that it is shortened.
+_SHOULD, _MUST, _LEAST, _TOO_LONG = 2 / 3, 1 / 3, 1 / 6, 3 / 2
 
 # Close enough to the end of it all not to be renewed, in seconds; and what a request may be late.
 _NEARLY, _LATE = 0.05, 1.0
@@ -73,8 +73,8 @@ class Lease:
         return max(0.0, left - LEASE * _SHOULD)
 
     def attempt(self) -> float:
-        """The seconds that one attempt to renew it may take."""
-        return max(min(self.left(), LEASE * _ATTEMPT), _NEARLY)
+        """The seconds that one attempt to renew it may take, so that there is time for another."""
+        return max(self.left() / 2, _NEARLY)
 
     def bound(self, deadline: Deadline) -> Deadline:
         """The *deadline* of a call, or the time when the channel is needed for the renewal.
@@ -84,7 +84,7 @@ class Lease:
         """
         if self.pause() is None:
             return deadline
-        last = max(self.left() - LEASE * _MUST, LEASE * _ATTEMPT)
+        last = max(self.left() - LEASE * _MUST, LEASE * _LEAST)
         return deadline if deadline.remaining() <= last else _Bound(last, deadline)
 
 
