@@ -47,7 +47,7 @@ class FreezeState:
         thawed: the number that the thaw has thawed; None until then.
         seconds: how long they were frozen: by the agent's clock if it has leases, or else as seen
             from here.
-        expired: whether the deadline has passed, and the timer thawed.
+        expired: whether the deadline has passed, so that it was thawed.
         held: whether all stayed frozen until the end of the block. Agents with leases know that; of
             others, as far as can be told.
         report: that in a sentence, with the reason; empty until the end.
@@ -138,7 +138,7 @@ class FreezeState:
             self.unguarded = self._without_leases(error)
             yield from self._freeze_without()
             return
-        self.lease = True
+        self.lease = lease.begun = True
         self.frozen = self.details.count or 0
 
     def _freeze_without(self) -> Flow[None]:
@@ -258,6 +258,9 @@ class FreezeState:
             self.details = told
             if told.ended_monotonic and told.frozen_monotonic:
                 self.seconds = (told.ended_monotonic - told.frozen_monotonic) / 1e9
+        if told is not None and told.end == FreezeEnd.LEASE and self._lease is not None:
+            # The guest may have been a little faster than the timer.
+            self.expired = self.expired or self._lease.is_last()
         over_before = found.state == FsfreezeState.THAWED
         if over_before and not self.expired:
             self.thawed = 0

@@ -38,11 +38,13 @@ class Lease:
         token: what the freeze is called.
         until: to when the guest is frozen for certain, if nobody thaws it, as `time.monotonic` has
             it; 0.0 before it was asked for.
+        begun: whether the guest is frozen.
     """
 
     def __init__(self, deadline: Deadline) -> None:
         self.token = f"qga-{os.getpid()}-{secrets.token_hex(4)}"
         self.until = 0.0
+        self.begun = False
         self._deadline = deadline
 
     def first(self, patience: float) -> float:
@@ -68,9 +70,13 @@ class Lease:
         left = self.left()
         if left > LEASE * _TOO_LONG:  # it had to cover a freeze that might have taken long
             return 0.0
-        if left >= self._deadline.remaining() - _NEARLY:
+        if self.is_last():
             return None
         return max(0.0, left - LEASE * _SHOULD)
+
+    def is_last(self) -> bool:
+        """Whether it ends with the deadline."""
+        return self.left() >= self._deadline.remaining() - _NEARLY
 
     def attempt(self) -> float:
         """The seconds that one attempt to renew it may take, so that there is time for another."""
@@ -84,7 +90,9 @@ class Lease:
         """
         if self.pause() is None:
             return deadline
-        last = max(self.left() - LEASE * _MUST, LEASE * _LEAST)
+        # A renewal that is on its way may shorten it.
+        left = min(self.left(), LEASE) if self.begun else self.left()
+        last = max(left - LEASE * _MUST, LEASE * _LEAST)
         return deadline if deadline.remaining() <= last else _Bound(last, deadline)
 
 
