@@ -61,15 +61,15 @@ def test_backup(fake_agent: FakeAgent, target: str) -> None:
     said = run("backup", target, "--", sys.executable, "-c", "print('snapshot', flush=True)")
     assert said.splitlines()[0] == "snapshot"
     assert "2 file systems were frozen" in said
-    assert [each.name for each in fake_agent.requests][-1] == "guest-fsfreeze-thaw"
+    assert [each.name for each in fake_agent.requests][-1] == "qga-fsfreeze-thaw"
     assert "exit code 3" in run("backup", target, "--", "sh", "-c", "exit 3", code=1)
     assert fake_agent.state == "thawed"
 
 
 def test_backup_that_was_thawed_in_between(fake_agent: FakeAgent, target: str) -> None:
     with fake_agent.connect() as other:
-        fake_agent.reply("guest-fsfreeze-status", "thawed")
-        assert "not consistent" in run("backup", target, "--", "true", code=1)
+        words = [sys.executable, "-c", f"import qga; qga.connect({target!r}).thaw()"]
+        assert "not consistent" in run("backup", target, "--", *words, code=1)
         assert other.fsfreeze_status() == "thawed"
 
 

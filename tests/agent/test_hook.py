@@ -163,6 +163,14 @@ def test_a_freeze_of_nothing_tells_it_at_the_thaw(hooked: Hooked) -> None:
     assert hooked.events() == ["freeze 0", "thaw 0"]
 
 
+def test_a_freeze_of_nothing_with_a_token_does_so_too(hooked: Hooked) -> None:
+    agent = hooked.start()
+    made = agent.call("qga-fsfreeze-freeze", mountpoints=["/absent*"], token="mine")
+    assert (made["count"], hooked.events()) == (0, ["freeze 0"])
+    assert agent.call("qga-fsfreeze-thaw", token="mine")["end"] == "nothing"
+    assert hooked.events() == ["freeze 0", "thaw 0"]
+
+
 def test_a_freeze_of_nothing_is_not_forgotten(hooked: Hooked) -> None:
     agent = hooked.start(timeout=1)
     assert agent.call("guest-fsfreeze-freeze-list", mountpoints=["/absent"]) == 0

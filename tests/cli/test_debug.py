@@ -29,7 +29,7 @@ def test_of_many_guests(qga_command: Run) -> None:
         done = qga_command("status", "--debug", first, second)
         assert done.code == 0
         for target in (first, second):
-            assert f" {target} > guest-fsfreeze-status\n" in done.err
+            assert f" {target} > qga-fsfreeze-report\n" in done.err
 
 
 def test_what_a_guest_says_cannot_steer_the_terminal(qga_command: Run) -> None:

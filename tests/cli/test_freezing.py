@@ -13,15 +13,24 @@ from pathlib import Path
 import pytest
 
 from qga import protocol
+from qga.client import lease
 from qga.errors import CommandError
-from qga.protocol.fsfreeze import FsfreezeState
+from qga.protocol.fsfreeze import (
+    FreezeLease,
+    FreezeMount,
+    FreezeOutcome,
+    FreezeReport,
+    FsfreezeState,
+)
 from qga.testing import FakeAgent
 from tests.support.pretended import Pretended, pretending
 from tests.vm.observe import wait_until
 
 from .command import Run
 
-FROZEN_AND_THAWED = ["guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"]
+FROZEN_AND_THAWED = [
+    "qga-fsfreeze-freeze", "guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -62,7 +71,12 @@ def test_standard_output_is_the_commands(pretended: Pretended) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "hello"
     summary = json.loads(done.stderr)
-    assert summary.keys() == {"frozen", "thawed", "seconds", "held", "report", "exit_code"}
+    assert summary.keys() == {
+        "frozen", "thawed", "seconds", "held", "report", "lease", "unguarded", "mounts",
+        "exit_code",
+    }  # fmt: skip
+    assert (summary["lease"], summary["mounts"]) == (False, [])
+    assert summary["unguarded"].startswith("the agent has no leases: if this process and the one")
     assert (summary["frozen"], summary["thawed"], summary["exit_code"]) == (2, 2, 0)
     assert summary["held"] is True
     assert summary["report"].startswith("2 file systems stayed frozen for ")
@@ -130,8 +144,9 @@ def test_the_deadline_thaws_and_a_command_that_succeeds_does_not_hide_it(
         assert re.fullmatch(
             r"qga: 2 file systems thawed after [\d.]+ s: it did not hold: the deadline of 2 s"
             r" passed: 2 file systems thawed after [\d.]+ s",
-            told[1],
+            told[-1],
         )
+        assert told[1].startswith("qga: the agent has no leases: ")
     assert pretended.asked.count("guest-fsfreeze-freeze-list") == 2
 
 
@@ -140,7 +155,7 @@ def test_what_would_be_frozen(qga_command: Run, fake_agent: FakeAgent) -> None:
         for words in ([target, "--dry-run"], [target, "--dry-run", "--", "reboot"]):
             lines = qga_command("freeze", *words).text.splitlines()
             assert lines[0].split() == ["mount", "point", "type", "device", "frozen", "why", "not"]
-            assert lines[1].split() == ["/srv", "ext4", "vda2", "yes"]
+            assert lines[1].split() == ["/srv", "ext4", "/dev/vda2", "yes"]
             assert lines[-1] == "would freeze 2 file systems"
         shown = qga_command("freeze", "--dry-run", target, "--mount", "/", "-o", "json").json
         assert shown["allowed"] is True
@@ -148,7 +163,10 @@ def test_what_would_be_frozen(qga_command: Run, fake_agent: FakeAgent) -> None:
             ("/srv", False), ("/", True),
         ]  # fmt: skip
         assert shown["filesystems"][0]["reason"] == "it is not asked for"
-        fake_agent.blocked.add("guest-fsfreeze-freeze-list")
+        patterns = ("--exclude-mount", "/s*", "--exclude-mount", "type:xfs")
+        shown = qga_command("freeze", "--dry-run", target, *patterns, "-o", "json").json
+        assert [one["reason"] for one in shown["filesystems"]] == ["", "excluded: /s*"]
+        fake_agent.blocked |= {"guest-fsfreeze-freeze-list", "qga-fsfreeze-freeze"}
         done = qga_command("freeze", "--dry-run", target, "--mount", "/", lines=0)
         assert done.code == 1
         assert "could not freeze 1 file system: the agent does not allow guest-fsf" in done.text
@@ -161,7 +179,12 @@ def test_where_nothing_is_frozen_the_command_is_not_run(
     with fake_agent.serve() as target:
         done = qga_command("freeze", target, "--mount", "/nowhere", "--", "echo", "ran")
         assert (done.code, done.out) == (125, b"")
-        assert "no file system was frozen, so the command was not run" in done.err
+        assert "cannot freeze /nowhere: nothing is mounted there" in done.err
+        for words in (["--exclude-mount", "*"], ["--mount", "/nowhere"]):
+            done = qga_command("freeze", target, *words, "--", "echo", "ran")
+            assert (done.code, done.out) == (125, b"")
+            assert "no file system was frozen, so the command was not run" in done.err
+            fake_agent.unknown.add("qga-fsfreeze-freeze")
     assert fake_agent.state == "thawed"
 
 
@@ -171,8 +194,77 @@ def test_the_state_is_explained(qga_command: Run, fake_agent: FakeAgent) -> None
         fake_agent.state = FsfreezeState("frozen")
         assert qga_command("status", target).text.startswith("frozen: programs that write wait")
         assert qga_command("status", target, "-o", "json").json == {"status": "frozen"}
+        fake_agent.unknown.add("qga-fsfreeze-report")
+        assert qga_command("status", target, "-o", "json").json == {"status": "frozen"}
         fake_agent.state = FsfreezeState("error")
         assert "could not be thawed" in qga_command("status", target).text
+
+
+def test_the_state_with_its_lease(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        client = fake_agent.connect()
+        command = protocol.QgaFsfreezeFreeze(token="backup\x1b7", deadline_ms=60_000)
+        client.execute(command)
+        lines = qga_command("status", target).text.splitlines()
+        assert lines[0].startswith("frozen: programs that write wait")
+        assert lines[1] == r"token    backup\x1b7"
+        assert re.fullmatch(r"since    20\S+T\S+\+00:00 by the guest's clock", lines[2])
+        assert re.fullmatch(r"lease    ends in [\d.]+ s, unless it is renewed", lines[3])
+        assert lines[4:] == [
+            "frozen   /srv (ext4, /dev/vda2)", "frozen   / (ext4, /dev/vda1)",
+        ]  # fmt: skip
+        shown = qga_command("status", target, "-o", "json").json
+        assert (shown["status"], shown["token"], shown["held"]) == ("frozen", "backup\x1b7", None)
+        assert 0 < shown["lease"] <= 60
+        assert [one["outcome"] for one in shown["mounts"]] == ["frozen", "frozen"]
+        fake_agent.freezing.end_lease()
+        lines = qga_command("status", target).text.splitlines()
+        assert lines[0] == "thawed"
+        assert "held     no: the lease ended, and nobody had thawed" in lines
+        shown = qga_command("status", target, "-o", "json").json
+        assert (shown["status"], shown["lease"], shown["held"]) == ("thawed", None, False)
+        # One that held is not worth a word.
+        client.execute(protocol.QgaFsfreezeFreeze())
+        client.thaw()
+        assert qga_command("status", target).text == "thawed\n"
+
+
+def test_with_a_lease(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        done = qga_command("freeze", target, "--", "true")
+        lines = done.err.splitlines()
+        assert (done.code, lines[0]) == (0, "qga: 2 file systems frozen")
+        assert re.fullmatch(r"qga: 2 file systems thawed after [\d.]+ s: it held", lines[1])
+        done = qga_command("freeze", target, "-o", "json", "--", "true", lines=None)
+        summary = json.loads(done.err)
+        assert (summary["lease"], summary["unguarded"], summary["held"]) == (True, None, True)
+        assert [one["outcome"] for one in summary["mounts"]] == ["thawed", "thawed"]
+
+
+def test_a_lease_that_ends_is_told_at_once(
+    qga_command: Run, fake_agent: FakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_SHOULD", 0.999)  # so that it is soon noticed
+    answers = fake_agent.freezing.answers()
+
+    def renew(command: protocol.QgaFsfreezeRenew) -> FreezeLease:
+        fake_agent.freezing.end_lease()
+        (tmp_path / "over").touch()
+        answer: FreezeLease = answers[protocol.QgaFsfreezeRenew](command)
+        return answer
+
+    fake_agent.reply(protocol.QgaFsfreezeRenew, renew)
+    script = f"until test -e {tmp_path}/over; do sleep 0.05; done"
+    with fake_agent.serve() as target:
+        done = qga_command("freeze", target, "--", "sh", "-c", script, lines=3)
+    assert done.code == 125
+    _, told, last = done.err.splitlines()
+    assert re.fullmatch(
+        r"qga: the freeze is over: the freeze of token '.*' has ended: the lease ended, and nobody"
+        r" had thawed",
+        told,
+    )
+    assert last.endswith("it did not hold: the lease ended, and nobody had thawed")
 
 
 def test_thaw_and_shutdown(pretended: Pretended) -> None:
@@ -249,8 +341,17 @@ def test_a_group_for_programs(qga_command: Run, three: dict[str, FakeAgent]) -> 
     assert three["web"].asked(protocol.FsfreezeStatus) == []
 
 
+def _fails(command: protocol.QgaFsfreezeFreeze) -> FreezeReport:
+    if command.dry_run:
+        return FreezeReport(state=FsfreezeState.THAWED, mounts=[_PLANNED])
+    raise CommandError("failed to freeze /")
+
+
+_PLANNED = FreezeMount(path="/", device="/dev/vda1", type="ext4", outcome=FreezeOutcome.PLANNED)
+
+
 def test_a_group_that_cannot_be_frozen(qga_command: Run, three: dict[str, FakeAgent]) -> None:
-    three["app"].reply(protocol.FsfreezeFreeze, CommandError("failed to freeze /"))
+    three["app"].reply(protocol.QgaFsfreezeFreeze, _fails)
     done = qga_command("freeze", *WINDOW, "web", "app", "db", "--", "echo", "ran")
     assert (done.code, done.out) == (125, b"")
     assert done.err == "qga: app: failed to freeze /; none of the group is left frozen\n"
@@ -259,6 +360,7 @@ def test_a_group_that_cannot_be_frozen(qga_command: Run, three: dict[str, FakeAg
 
 
 def test_a_group_that_did_not_hold(qga_command: Run, three: dict[str, FakeAgent]) -> None:
+    three["app"].unknown.add("qga-fsfreeze-freeze")
     three["app"].reply(protocol.FsfreezeStatus, FsfreezeState.THAWED)
     done = qga_command("freeze", *WINDOW, "web", "app", "--", "true", lines=None)
     assert done.code == 125

@@ -10,15 +10,14 @@ import pytest
 import qga
 from qga.client import group as grouping
 from qga.client.flows import freezing
-from qga.protocol import FsfreezeFreeze, FsfreezeThaw
 
 from .test_group import Guests
 
 
-@pytest.fixture
-def guests(monkeypatch: pytest.MonkeyPatch) -> Guests:
+@pytest.fixture(params=[True, False], ids=["leases", "stock"])
+def guests(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Guests:
     monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
-    return Guests()
+    return Guests(leases=request.param)
 
 
 async def clients(guests: Guests) -> list[qga.AsyncClient]:
@@ -65,14 +64,14 @@ def test_one_fails_to_freeze(guests: Guests) -> None:
 
 
 def test_before_the_first_freeze(guests: Guests) -> None:
-    guests.agents["two"].blocked.add(FsfreezeFreeze.NAME)
+    guests.block_freezes("two")
     with pytest.raises(qga.GroupFreezeFailed, match="fd:two: "):
         run(guests, lambda: pytest.fail("not all are frozen"))
     assert guests.asked == []
 
 
 def test_the_window(guests: Guests) -> None:
-    guests.agents["two"].disturb(FsfreezeFreeze, delay=1)
+    guests.delay_freeze("two", 1)
     with pytest.raises(qga.GroupFreezeFailed, match=r"the window of 0\.2 s was over"):
         run(guests, lambda: pytest.fail("not all are frozen"), window=0.2)
     assert guests.frozen == []
@@ -87,10 +86,11 @@ def test_one_does_not_thaw(guests: Guests) -> None:
 
 def test_one_hangs_in_its_thaw(guests: Guests, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "THAW_PATIENCE", 0.0)
-    guests.agents["three"].disturb(FsfreezeThaw, silent=True)
+    guests.agents["three"].disturb(guests.thaw, silent=True)
     group = run(guests, lambda: None, timeout=3.0)
     assert guests.frozen == []
-    assert [each.held for each in group.members] == [True, True, False]
+    # Asked again, an agent with leases tells how it ended.
+    assert [each.held for each in group.members] == [True, True, guests.leases]
 
 
 def test_a_cancelled_block(guests: Guests) -> None:

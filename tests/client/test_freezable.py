@@ -1,5 +1,6 @@
 """What would be frozen, and what not and why, by the guest's lists."""
 
+from qga.protocol import QgaFsfreezeFreeze
 from qga.protocol.storage import FilesystemInfo
 from qga.testing import FakeAgent
 
@@ -22,6 +23,7 @@ def mounted(name: str, mountpoint: str, kind: str) -> FilesystemInfo:
 
 
 def test_all_that_there_is(fake_agent: FakeAgent) -> None:
+    fake_agent.unknown.add("qga-fsfreeze-freeze")
     fake_agent.files.mkdir("/proc/self")
     fake_agent.files["/proc/self/mountinfo"] = TABLE
     fake_agent.guest.filesystems = [
@@ -50,9 +52,26 @@ def test_all_that_there_is(fake_agent: FakeAgent) -> None:
     assert reasons["/"] == "it is not asked for"
     assert reasons["/run"] == "it is in memory"
     assert reasons["/nowhere"] == "no file system that could be frozen is mounted there"
+    found = client.freezable("/*", exclude=["device:vda[12]", "device:/dev/vda2", "type:btr??"])
+    assert [each.mountpoint for each in found if each.taken] == ["/"]
+    reasons = {each.mountpoint: each.reason for each in found}
+    assert (reasons["/srv"], reasons["/sub"]) == (
+        "excluded: device:/dev/vda2", "excluded: type:btr??",
+    )  # fmt: skip
+
+
+def test_an_agent_with_leases_is_asked_for_its_plan(fake_agent: FakeAgent) -> None:
+    client = fake_agent.connect()
+    found = client.freezable(["/s*", "/nowhere"], exclude="type:xfs")
+    assert [(each.mountpoint, each.taken, each.device) for each in found] == [
+        ("/srv", True, "/dev/vda2"), ("/", False, "/dev/vda1"), ("/nowhere", False, ""),
+    ]  # fmt: skip
+    (asked,) = fake_agent.asked(QgaFsfreezeFreeze)
+    assert (asked.dry_run, asked.exclude) == (True, ["type:xfs"])
+    assert fake_agent.state == "thawed"
 
 
 def test_where_the_mount_table_may_not_be_read(fake_agent: FakeAgent) -> None:
-    fake_agent.blocked |= {"guest-file-open", "guest-exec"}
+    fake_agent.blocked |= {"guest-file-open", "guest-exec", "qga-fsfreeze-freeze"}
     found = fake_agent.connect().freezable()
     assert [(each.mountpoint, each.taken) for each in found] == [("/srv", True), ("/", True)]

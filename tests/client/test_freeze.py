@@ -20,6 +20,12 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
 
 
+def has_no_leases(peer: Peer) -> None:
+    """What agents but ours answer to the freeze of ours; then they are asked for theirs."""
+    peer.expect("qga-fsfreeze-freeze")
+    peer.refuse(**{"class": "CommandNotFound", "desc": "The command qga-f... has not been found"})
+
+
 def still_frozen(peer: Peer) -> None:
     peer.expect("guest-fsfreeze-status")
     peer.answer("frozen")
@@ -27,6 +33,7 @@ def still_frozen(peer: Peer) -> None:
 
 def freezes_and_thaws(peer: Peer) -> None:
     peer.sync()
+    has_no_leases(peer)
     peer.expect("guest-fsfreeze-freeze")
     peer.answer(3)
     still_frozen(peer)
@@ -66,6 +73,7 @@ def test_thaws_when_the_block_raises(peers: Peers, error: type[BaseException]) -
 def test_thaws_when_the_freeze_takes_too_long(peers: Peers) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         number = peer.expect("guest-sync-delimited")["id"]
         peer.answer(3)  # frozen after all
@@ -85,6 +93,7 @@ def test_thaws_when_the_freeze_takes_too_long(peers: Peers) -> None:
 def test_thaws_again_after_timeouts_and_over_a_new_channel(peers: Peers) -> None:
     def first(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         peer.answer(1)
         still_frozen(peer)
@@ -111,6 +120,7 @@ def test_thaws_again_after_timeouts_and_over_a_new_channel(peers: Peers) -> None
 def test_somebody_elses_freeze_is_not_touched(peers: Peers) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         peer.refuse(**NOT_ALLOWED)
         peer.expect("guest-ping")
@@ -126,6 +136,7 @@ def test_somebody_elses_freeze_is_not_touched(peers: Peers) -> None:
 def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, state: str) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         peer.refuse(**{"class": "GenericError", "desc": "failed to freeze /: Input/output error"})
         peer.expect("guest-fsfreeze-status")
@@ -154,6 +165,7 @@ def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, stat
 def test_it_did_not_hold(peers: Peers, frozen: int, state: str, thawed: int, why: str) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         assert peer.expect("guest-fsfreeze-freeze-list") == {"mountpoints": ["/a", "/b"]}
         peer.answer(frozen)
         peer.expect("guest-fsfreeze-status")
@@ -170,6 +182,7 @@ def test_it_did_not_hold(peers: Peers, frozen: int, state: str, thawed: int, why
 def test_an_agent_that_does_not_tell_its_state_is_thawed(peers: Peers) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         peer.answer(1)
         peer.expect("guest-fsfreeze-status")
@@ -187,6 +200,7 @@ def test_the_deadline_thaws_whatever_the_block_is_at(peers: Peers) -> None:
 
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         peer.answer(2)
         still_frozen(peer)
@@ -208,6 +222,7 @@ def test_the_deadline_thaws_whatever_the_block_is_at(peers: Peers) -> None:
 def test_the_deadline_bounds_the_freeze_itself(peers: Peers) -> None:
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         number = peer.expect("guest-sync-delimited")["id"]
         peer.answer(3)
@@ -225,6 +240,7 @@ def test_a_timer_that_could_not_thaw_leaves_it_to_the_end(peers: Peers) -> None:
 
     def script(peer: Peer) -> None:
         peer.sync()
+        has_no_leases(peer)
         peer.expect("guest-fsfreeze-freeze")
         peer.answer(1)
         still_frozen(peer)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -13,44 +14,53 @@ import qga
 from qga.client import group as grouping
 from qga.client import signals
 from qga.client.flows import freezing
-from qga.protocol import FsfreezeFreeze, FsfreezeThaw
+from qga.protocol import PLACES, FsfreezeFreeze, FsfreezeThaw, QgaFsfreezeFreeze, QgaFsfreezeThaw
 from qga.protocol.fsfreeze import FsfreezeState
 from qga.testing import FakeAgent
 
 NAMES = ("one", "two", "three")
 
 
-def freeze(agent: FakeAgent) -> int:
-    """What a fake agent does by itself."""
-    count: int = agent.freezing.answers()[FsfreezeFreeze](FsfreezeFreeze())
-    return count
-
-
-def thaw(agent: FakeAgent) -> int:
-    count: int = agent.freezing.answers()[FsfreezeThaw](FsfreezeThaw())
-    return count
-
-
 class Guests:
-    """Three fake guests, and what they were asked about freezing, in the order of all."""
+    """Three fake guests, and what they were asked about freezing, in the order of all.
 
-    def __init__(self) -> None:
+    Args:
+        leases: whether their agents have them.
+    """
+
+    def __init__(self, *, leases: bool) -> None:
+        self.leases = leases
         self.agents = {name: FakeAgent() for name in NAMES}
         self.asked: list[str] = []
-        self.failing: dict[str, qga.QgaError | Callable[[], int]] = {}
+        # What happens instead: an error, or something around what the agent does.
+        self.failing: dict[str, qga.QgaError | Callable[[Callable[[], object]], object]] = {}
+        self.freeze: Any = QgaFsfreezeFreeze if leases else FsfreezeFreeze
+        self.thaw: Any = QgaFsfreezeThaw if leases else FsfreezeThaw
         for name, agent in self.agents.items():
-            agent.reply(FsfreezeFreeze, self._on(name, "freeze", freeze))
-            agent.reply(FsfreezeThaw, self._on(name, "thaw", thaw))
+            if not leases:
+                agent.unknown |= {each for each in PLACES if each.startswith("qga-")}
+            answers = agent.freezing.answers()
+            for what, command in (("freeze", self.freeze), ("thaw", self.thaw)):
+                agent.reply(command.NAME, self._on(f"{what} {name}", answers[command]))
 
-    def _on(self, name: str, what: str, do: Callable[[FakeAgent], int]) -> Callable[[object], int]:
-        def answer(_: object) -> int:
-            self.asked.append(f"{what} {name}")
-            failing = self.failing.get(f"{what} {name}")
+    def _on(self, what: str, do: Callable[[Any], object]) -> Callable[[Any], object]:
+        def answer(command: Any) -> object:
+            if getattr(command, "dry_run", None):
+                return do(command)
+            self.asked.append(what)
+            failing = self.failing.get(what)
             if isinstance(failing, qga.QgaError):
                 raise failing
-            return do(self.agents[name]) if failing is None else failing()
+            return do(command) if failing is None else failing(lambda: do(command))
 
         return answer
+
+    def block_freezes(self, name: str) -> None:
+        self.agents[name].blocked |= {FsfreezeFreeze.NAME, QgaFsfreezeFreeze.NAME}
+
+    def delay_freeze(self, name: str, seconds: float) -> None:
+        """Have the reply come later; not that which tells the plan."""
+        self.agents[name].disturb(self.freeze, delay=seconds, skip=int(self.leases))
 
     @property
     def frozen(self) -> list[str]:
@@ -63,10 +73,10 @@ class Guests:
         return clients
 
 
-@pytest.fixture
-def guests(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guests]:
+@pytest.fixture(params=[True, False], ids=["leases", "stock"])
+def guests(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Guests]:
     monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
-    yield Guests()
+    yield Guests(leases=request.param)
     assert signals._depth == 0
 
 
@@ -113,7 +123,11 @@ def test_one_fails_to_freeze(guests: Guests) -> None:
 
 
 def test_nothing_to_freeze(guests: Guests) -> None:
-    guests.failing["freeze three"] = lambda: 0
+    def nothing(do: Callable[[], object]) -> object:
+        guests.agents["three"].guest.filesystems = []
+        return do()
+
+    guests.failing["freeze three"] = nothing
     with (
         pytest.raises(qga.GroupFreezeFailed, match="fd:three: there is no file system"),
         qga.freeze_group(guests.clients()),
@@ -125,7 +139,7 @@ def test_nothing_to_freeze(guests: Guests) -> None:
 
 def test_what_is_wrong_before_the_first_freeze(guests: Guests) -> None:
     guests.agents["one"].state = FsfreezeState.FROZEN
-    guests.agents["two"].blocked.add("guest-fsfreeze-freeze")
+    guests.block_freezes("two")
     with pytest.raises(qga.GroupFreezeFailed) as raised, qga.freeze_group(guests.clients()):
         pytest.fail("not all are frozen")
     assert isinstance(raised.value.failures["fd:one"], qga.AgentFrozen)
@@ -150,7 +164,7 @@ def test_no_group(guests: Guests) -> None:
 
 
 def test_the_window(guests: Guests) -> None:
-    guests.agents["two"].disturb(FsfreezeFreeze, delay=20)  # which passes at once
+    guests.delay_freeze("two", 20)  # which passes at once
     with pytest.raises(qga.GroupFreezeFailed) as raised, qga.freeze_group(guests.clients()):
         pytest.fail("not all are frozen")
     assert "the window of 10 s was over before all were frozen" in str(raised.value)
@@ -160,9 +174,9 @@ def test_the_window(guests: Guests) -> None:
 
 
 def test_the_last_one_is_late(guests: Guests) -> None:
-    def slow() -> int:
+    def slow(do: Callable[[], object]) -> object:
         time.sleep(0.3)
-        return freeze(guests.agents["three"])
+        return do()
 
     guests.failing["freeze three"] = slow
     with (
@@ -193,15 +207,15 @@ def test_one_hangs_in_its_thaw(guests: Guests, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(grouping, "THAW_PATIENCE", 0.1)
     go_on = threading.Event()
 
-    def hang() -> int:
+    def hang(do: Callable[[], object]) -> object:
         go_on.wait(60)
-        return thaw(guests.agents["three"])
+        return do()
 
     guests.failing["thaw three"] = hang
 
-    def release() -> int:
+    def release(do: Callable[[], object]) -> object:
         go_on.set()
-        return thaw(guests.agents["one"])
+        return do()
 
     guests.failing["thaw one"] = release
     with qga.freeze_group(guests.clients()) as group:
@@ -212,7 +226,7 @@ def test_one_hangs_in_its_thaw(guests: Guests, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_freeze_and_its_thaw_fail(guests: Guests) -> None:
     """What nobody has confirmed is told, though the freeze itself has failed."""
-    guests.agents["two"].disturb(FsfreezeFreeze, delay=20)
+    guests.delay_freeze("two", 20)
     guests.failing["thaw two"] = qga.GuestOSError("failed to thaw /: Input/output error", 5)
     with pytest.raises(qga.GroupFreezeFailed) as raised, qga.freeze_group(guests.clients()):
         pytest.fail("not all are frozen")
@@ -222,7 +236,7 @@ def test_a_freeze_and_its_thaw_fail(guests: Guests) -> None:
 
 def test_somebody_else_thaws(guests: Guests) -> None:
     with qga.freeze_group(guests.clients()) as group:
-        thaw(guests.agents["two"])
+        guests.agents["two"].connect().thaw()
     assert (group.held, group.together) == (False, 0.0)
     assert group.report == "fd:two: somebody else thawed the guest before the end"
 
@@ -249,10 +263,10 @@ def test_a_signal_in_the_block(guests: Guests) -> None:
 
 
 def test_an_interrupt_between_the_freezes(guests: Guests) -> None:
-    def interrupted() -> int:
-        count = freeze(guests.agents["two"])
+    def interrupted(do: Callable[[], object]) -> object:
+        result = do()
         os.kill(os.getpid(), signal.SIGINT)
-        return count
+        return result
 
     guests.failing["freeze two"] = interrupted
     with pytest.raises(KeyboardInterrupt), qga.freeze_group(guests.clients()):
@@ -262,9 +276,9 @@ def test_an_interrupt_between_the_freezes(guests: Guests) -> None:
 
 
 def test_an_interrupt_during_the_thaw(guests: Guests) -> None:
-    def interrupted() -> int:
+    def interrupted(do: Callable[[], object]) -> object:
         os.kill(os.getpid(), signal.SIGINT)
-        return thaw(guests.agents["three"])
+        return do()
 
     guests.failing["thaw three"] = interrupted
     with pytest.raises(KeyboardInterrupt), qga.freeze_group(guests.clients()):

@@ -1,5 +1,5 @@
 """An agent that only pretends: `python pretended_agent.py SOCKET LOG`. It serves one client
-at a time.
+at a time, and has no leases.
 """
 
 import json
@@ -32,8 +32,11 @@ def main(path: str, log: Path) -> None:
                         reply = (
                             b"\xff" + json.dumps({"return": request["arguments"]["id"]}).encode()
                         )
-                    else:
+                    elif name in ANSWERS:
                         reply = json.dumps({"return": ANSWERS[name]}).encode()
+                    else:
+                        error = {"class": "CommandNotFound", "desc": f"{name} is not there"}
+                        reply = json.dumps({"error": error}).encode()
                     channel.write(reply + b"\n")
                     channel.flush()
 

@@ -169,7 +169,8 @@ class Hook:
         The result is a CommandError when something is left frozen, or a hook failed that is
         required.
         """
-        over = self._freeze.hold is None and not (self._made is not None and self._made.busy)
+        made = self._made
+        over = self._freeze.hold is None and not (made is not None and (made.busy or made.owed))
         if not self._any or (over and token is not None):
             return self._freeze.thaw(token)
         if self._hooks.freezing:

@@ -79,8 +79,8 @@ def rehearsed(client: Client, command: str, would: str, value: dict[str, Any]) -
     return Shown({**value, "dry_run": True, "allowed": allowed}, text, 0 if allowed else 1)
 
 
-def allows(client: Client, command: str) -> bool:
-    """Whether the agent has *command* enabled, as far as it tells."""
+def allows(client: Client, *names: str) -> bool:
+    """Whether the agent has one of these commands enabled, as far as it tells."""
     commands = client.info().supported_commands
     # The first agents did not list theirs.
-    return not commands or any(each.name == command and each.enabled for each in commands)
+    return not commands or any(each.name in names and each.enabled for each in commands)

@@ -24,7 +24,9 @@ from .options import Settings, WithProgram, behind_dashes, leading_target, meant
 from .output import Shown
 
 if TYPE_CHECKING:
+    from qga.client.freezestate import FreezeState
     from qga.client.target import Target
+    from qga.protocol.fsfreeze import FreezeMount
 
 # As other programs that run a command: not confused with the exit codes that commands choose.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
@@ -62,7 +64,7 @@ def thaw(settings: Settings, target: Target) -> Shown:
 Examples:
   qga freeze web1 -- lvcreate -s -n snap -L 5G vg/web1
   qga freeze web1 --deadline 20 --mount / --mount /srv -- ./snapshot.sh
-  qga freeze web1 --dry-run
+  qga freeze web1 --dry-run --exclude-mount '/mnt/*'
   qga freeze --group db,app --window 5 -- ./snapshot-both.sh
   qga freeze -l 'shop-*' --order 'shop-db*' -- ./snapshot-all.sh
 """,
@@ -76,7 +78,18 @@ Examples:
     help="Thaw after so long, whatever COMMAND is at; inf for no limit of qga's.",
 )
 @click.option(
-    "--mount", "mounts", multiple=True, metavar="PATH", help="Freeze what is mounted there alone."
+    "--mount",
+    "mounts",
+    multiple=True,
+    metavar="PATTERN",
+    help="Freeze what is mounted there alone, as /srv or '/srv/*'.",
+)
+@click.option(
+    "--exclude-mount",
+    "without",
+    multiple=True,
+    metavar="PATTERN",
+    help="Not what is mounted there, or is 'type:TYPE' or 'device:DEVICE'.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be frozen, and what not.")
 @click.option(
@@ -112,6 +125,7 @@ def freeze(
     all_guests: bool,
     deadline: float,
     mounts: tuple[str, ...],
+    without: tuple[str, ...],
     dry_run: bool,
     group: tuple[str, ...],
     order: tuple[str, ...],
@@ -124,6 +138,9 @@ def freeze(
     succeeded; 126 or 127 when it cannot be run. Where nothing could be frozen it is not run. What
     was done is told on standard error. An interrupt goes to COMMAND; the guest is thawed when it
     ends.
+
+    Where the agent has leases, as qga-agent does, the guest thaws by itself within half a minute if
+    qga is gone; of other agents it is told what is not guaranteed.
 
     Several guests are frozen one after the other and thawed in reverse. Before the first one, all
     are asked whether it would work; if one of them fails, all are thawed, and COMMAND is not run.
@@ -145,7 +162,7 @@ def freeze(
         guests = fleet.chosen(words, limit, all_guests=all_guests)
     many = guests.many or bool(grouped)
     if dry_run:
-        return fleet.run(settings, guests, lambda one: _rehearse(settings, one, mounts))
+        return fleet.run(settings, guests, lambda one: _rehearse(settings, one, mounts, without))
     if not command:
         raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
     if many:
@@ -157,6 +174,7 @@ def freeze(
                 grouping.ordered(guests.targets, order),
                 partial(_run, command),
                 mounts=mounts,
+                without=without,
                 deadline=deadline,
                 window=window,
                 failed=FAILED,
@@ -169,33 +187,64 @@ def freeze(
     try:
         with (
             settings.connect(target) as client,
-            client.frozen(mounts or None, deadline=deadline) as frozen,
+            client.frozen(
+                mounts or None, exclude=without, deadline=deadline, on_lost=_lost
+            ) as frozen,
         ):
             if not frozen.frozen:
                 raise QgaError(_NOTHING)
             if not settings.json:
-                what = output.counted(frozen.frozen, "file system")
-                print(f"qga: {what} frozen", file=sys.stderr)
+                _say(f"{output.counted(frozen.frozen, 'file system')} frozen")
+                if frozen.unguarded:
+                    _say(frozen.unguarded)
             code = _run(command)
     except QgaError as error:
         raise ending.Failed(error, FAILED) from error
     if not frozen.held and not code:
         code = FAILED
     if settings.json:
-        summary = {
-            "frozen": frozen.frozen,
-            "thawed": frozen.thawed or 0,
-            "seconds": round(frozen.seconds, 3),
-            "held": frozen.held,
-            "report": frozen.report,
-            "exit_code": code,
-        }
-        print(json.dumps(summary), file=sys.stderr)
+        print(json.dumps({**told(frozen), "exit_code": code}), file=sys.stderr)
     else:
         what = output.counted(frozen.thawed or 0, "file system")
-        held = "it held" if frozen.held else f"it did not hold: {ending.printable(frozen.report)}"
-        print(f"qga: {what} thawed after {frozen.seconds:.1f} s: {held}", file=sys.stderr)
+        held = "it held" if frozen.held else f"it did not hold: {frozen.report}"
+        _say(f"{what} thawed after {frozen.seconds:.1f} s: {held}")
     return code
+
+
+def told(frozen: FreezeState) -> dict[str, object]:
+    """What became of a freeze, for programs."""
+    mounts = frozen.details.mounts if frozen.details else ()
+    return {
+        "frozen": frozen.frozen,
+        "thawed": frozen.thawed or 0,
+        "seconds": round(frozen.seconds, 3),
+        "held": frozen.held,
+        "report": frozen.report,
+        "lease": frozen.lease,
+        "unguarded": frozen.unguarded or None,
+        "mounts": [mount(each) for each in mounts],
+    }
+
+
+def mount(one: FreezeMount) -> dict[str, object]:
+    """What became of a mount, for programs."""
+    return {
+        "mountpoint": one.path,
+        "type": one.type,
+        "device": one.device,
+        "outcome": str(one.outcome),
+        "milliseconds": one.milliseconds,
+        "reason": one.reason,
+    }
+
+
+def _lost(reason: str) -> None:
+    _say(f"the freeze is over: {reason}")
+
+
+def _say(text: str) -> None:
+    # At once, with its end: it may come from another thread.
+    ending.tell(text, 0)
 
 
 def _only_target(words: tuple[str, ...]) -> Target:
@@ -205,12 +254,14 @@ def _only_target(words: tuple[str, ...]) -> Target:
     return meant(words[0] if words else None)
 
 
-def _rehearse(settings: Settings, target: Target, mounts: tuple[str, ...]) -> Shown:
+def _rehearse(
+    settings: Settings, target: Target, mounts: tuple[str, ...], without: tuple[str, ...]
+) -> Shown:
     """What would be frozen, as far as the agent tells."""
     with settings.connect(target) as client:
-        found = client.freezable(mounts or None)
-        name = "guest-fsfreeze-freeze-list" if mounts else "guest-fsfreeze-freeze"
-        allowed = allows(client, name)
+        found = client.freezable(mounts or None, exclude=without)
+        name = "guest-fsfreeze-freeze-list" if mounts or without else "guest-fsfreeze-freeze"
+        allowed = allows(client, name, "qga-fsfreeze-freeze")
     value = {
         "dry_run": True,
         "allowed": allowed,

@@ -38,6 +38,7 @@ def run(
     command: Callable[[], int],
     *,
     mounts: tuple[str, ...],
+    without: tuple[str, ...],
     deadline: float,
     window: float,
     failed: int,
@@ -49,6 +50,7 @@ def run(
         targets: the guests, in the order of their freezes.
         command: returns an exit code.
         mounts: as for `qga freeze`, for each guest.
+        without: likewise.
         deadline: the most seconds that each may be frozen.
         window: the most seconds until all are.
         failed: the exit code if the command succeeds and the freeze did not hold.
@@ -56,6 +58,7 @@ def run(
     group = freeze_group(
         targets,
         mountpoints=mounts or None,
+        exclude=without,
         deadline=deadline,
         window=window,
         timeout=settings.timeout,

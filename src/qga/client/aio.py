@@ -11,7 +11,7 @@ from qga.protocol.model import Command
 
 from . import aiochannel, elsewhere, hints, results
 from .aioturns import AsyncTurns
-from .deadline import TIMEOUT, Deadline, within
+from .deadline import TIMEOUT, Deadline, Paced
 from .flows.steps import MOST_LEFT, TIDYING, End, GetLimits, Leave, On, Series, Timeout, Wait
 from .operation import Awaiting
 from .operations import Operations
@@ -67,7 +67,7 @@ async def aconnect(
     return client
 
 
-class AsyncClient(Awaiting, Operations):
+class AsyncClient(Awaiting, Paced, Operations):
     r"""A connection to one guest agent, for asyncio. `aconnect` makes it from a target.
 
     Its operations are those of `Client`, to be awaited. Several tasks may share it: their calls
@@ -196,8 +196,10 @@ class AsyncClient(Awaiting, Operations):
         self,
         mountpoints: str | Sequence[str] | None = None,
         *,
+        exclude: str | Sequence[str] = (),
         deadline: float = 60.0,
         timeout: float | None = None,
+        on_lost: Callable[[str], object] | None = None,
     ) -> AsyncFreeze:
         """Freeze the guest's file systems for an `async with` block. See `Client.frozen`.
 
@@ -212,7 +214,7 @@ class AsyncClient(Awaiting, Operations):
         """
         from .aiofrozen import AsyncFreeze
 
-        return AsyncFreeze(self, mountpoints, deadline, timeout)
+        return AsyncFreeze(self, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
 
     async def open(self, path: GuestPath, mode: str = "r") -> AsyncGuestFile:
         r"""Open a file of the guest, as a binary file whose methods are to be awaited.
@@ -274,15 +276,6 @@ class AsyncClient(Awaiting, Operations):
         if isinstance(step, On | End):
             return await elsewhere.wait(step)
         return await self._execute_all(step, deadline)
-
-    def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
-        seconds = otherwise if pace.seconds is None else pace.seconds
-        if pace.despite:
-            return Deadline(seconds)
-        return within(seconds).or_by(pace.by)
-
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return within(self.timeout if timeout is None else timeout)
 
     async def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from qga.errors import QgaError
 
 from . import signals
-from .frozen import FreezeState, watch
+from .freezestate import FreezeState
+from .frozen import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -40,12 +41,17 @@ class AsyncFreeze(FreezeState):
         mountpoints: str | Sequence[str] | None,
         deadline: float,
         timeout: float | None,
+        *,
+        exclude: str | Sequence[str] = (),
+        on_lost: Callable[[str], object] | None = None,
     ) -> None:
-        super().__init__(mountpoints, deadline, timeout)
+        super().__init__(client, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
         self._client = client
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
+        self._renewer: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
         self._guard = Guard()
 
     async def __aenter__(self) -> Self:
@@ -77,24 +83,45 @@ class AsyncFreeze(FreezeState):
             self.watched = await asyncio.to_thread(self._watch.ready)
 
     async def _freeze(self) -> None:
-        """Freeze, and have a timer thaw at the deadline."""
-        await self._client.perform(self._freeze_flow())
+        """Freeze; have the lease renewed, if there is one, and a timer thaw at the deadline."""
+        try:
+            await self._client.perform(self._freeze_flow())
+        finally:
+            if self._watch is not None and self.token:
+                self._watch.tell(self.token)
+        if self._pause() is not None:
+            self._renewer = asyncio.create_task(self._renew())
         if math.isfinite(self._remaining()):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._remaining(), self._expire)
 
+    async def _renew(self) -> None:
+        """Renew the lease again and again."""
+        pause = self._pause()
+        while pause is not None:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._over.wait()
+                return
+            except TimeoutError:
+                pause = await self._client.perform(self._renewal_flow())
+
     async def _undo(self) -> None:
+        self._over.set()
         try:
             if self._timer is not None:
                 self._timer.cancel()
             if self._expiry is not None:
                 await finished(self._expiry)
             await self._client.perform(self._thaw_flow())
+            if self._renewer is not None:
+                await finished(self._renewer)
         finally:
             if self._watch is not None:
                 await asyncio.to_thread(self._watch.end, over=not self.in_doubt)
 
     def _expire(self) -> None:
+        self._over.set()
         self._expiry = asyncio.create_task(self._thaw())
 
     async def _thaw(self) -> None:

@@ -12,7 +12,6 @@ from . import group
 from .aio import AsyncClient, aconnect
 from .aiofrozen import AsyncFreeze, Guard
 from .deadline import deadline as bounded
-from .flows import preparing
 from .group import GroupState, MemberState
 from .watch import STARTING
 
@@ -103,8 +102,10 @@ class AsyncGroupFreeze(GroupState[AsyncGroupMember, AsyncClient]):
         else:
             client = await aconnect(target, timeout=self._timeout, trace=self._trace)
             self._opened.append(client)
-        plan = await client.perform(preparing.prepare(self._mountpoints, timeout=self._timeout))
-        member = AsyncGroupMember(client, self._mountpoints, self._deadline, self._timeout)
+        plan = await client.perform(self._plan())
+        member = AsyncGroupMember(
+            client, self._mountpoints, self._deadline, self._timeout, exclude=self._exclude
+        )
         member.plan = plan
         return member
 
@@ -138,6 +139,7 @@ def afreeze_group(
     targets: Sequence[str | Target | AsyncClient],
     *,
     mountpoints: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
     deadline: float = 60.0,
     window: float = 10.0,
     timeout: float | None = None,
@@ -156,5 +158,6 @@ def afreeze_group(
     Arguments and errors are those of `freeze_group`; clients are `AsyncClient`s.
     """
     return AsyncGroupFreeze(
-        targets, mountpoints, deadline=deadline, window=window, timeout=timeout, trace=trace
-    )
+        targets, mountpoints, exclude=exclude, deadline=deadline, window=window,
+        timeout=timeout, trace=trace,
+    )  # fmt: skip

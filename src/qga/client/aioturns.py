@@ -31,7 +31,10 @@ class AsyncTurns:
             return True
         loop = asyncio.get_running_loop()
         ticket: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(ticket)
+        if deadline.urgent:
+            self._waiting.appendleft(ticket)
+        else:
+            self._waiting.append(ticket)
         timer = loop.call_later(min(deadline.remaining(), _LONG), ticket.cancel)
         try:
             await asyncio.wait([ticket])

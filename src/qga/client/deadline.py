@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from .flows.steps import Timeout
+    from .lease import Lease
+
 # What a call may take if nobody says otherwise, in seconds.
 TIMEOUT = 30.0
 
@@ -29,6 +32,9 @@ class Deadline:
     """
 
     __slots__ = ("_end", "_outer", "seconds")
+
+    # Whether its call comes before those of others that wait.
+    urgent = False
 
     def __init__(self, seconds: float, outer: Deadline | None = None) -> None:
         self.seconds = seconds
@@ -82,6 +88,19 @@ class Deadline:
         return AgentTimeout(f"no answer within {self.seconds:g} s")
 
 
+class Urgent(Deadline):
+    """That of what ends or keeps a freeze, or else undoes something.
+
+    >>> from qga.client.deadline import Urgent
+    >>> Urgent(60).urgent, Deadline(60).urgent
+    (True, False)
+    """
+
+    __slots__ = ()
+
+    urgent = True
+
+
 _surrounding: ContextVar[Deadline | None] = ContextVar("qga.deadline", default=None)
 
 
@@ -118,3 +137,28 @@ def _bounded(seconds: float) -> Iterator[Deadline]:
         yield _surrounding.get()  # type: ignore[misc]  # it has just been set
     finally:
         _surrounding.reset(token)
+
+
+class Paced:
+    """What has calls, which take their time.
+
+    Attributes:
+        timeout: what a call may take unless it says otherwise, in seconds.
+        lease: of the freeze that is being kept, whose renewal no call may hold up.
+    """
+
+    timeout: float
+    lease: Lease | None = None
+
+    def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
+        """The deadline of a step of a flow."""
+        seconds = otherwise if pace.seconds is None else pace.seconds
+        if pace.despite:
+            return Urgent(seconds)
+        return self._bound(within(seconds).or_by(pace.by))
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return self._bound(within(self.timeout if timeout is None else timeout))
+
+    def _bound(self, deadline: Deadline) -> Deadline:
+        return deadline if self.lease is None else self.lease.bound(deadline)

@@ -2,130 +2,31 @@
 
 Whatever happens, somebody thaws: the end of the block, also by an error, a signal or cancellation;
 at the deadline a timer, which the block's code cannot hold up; and if the whole process is gone, by
-SIGKILL too, another process, the `watchdog`. `FreezeState` is what both kinds have in common.
+SIGKILL too, another process, the `watchdog`. Where the agent has leases, the guest does so itself
+when nobody renews its own. `freezestate` is what both kinds have in common.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from qga.errors import QgaError
-from qga.protocol.fsfreeze import FsfreezeState
 
 from . import signals
-from .deadline import Deadline
-from .flows import freezing
-from .flows.timing import within
+from .freezestate import FreezeState
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
-    from .flows.steps import Flow
     from .sync import Client
 
 # Targets that stand for an open descriptor cannot be opened again.
 _ONCE = ("fd:",)
-
-
-class FreezeState:
-    """What is known of a freeze.
-
-    Attributes:
-        frozen: the number of file systems that were frozen.
-        thawed: the number that the thaw has thawed; None until then.
-        seconds: how long they were frozen, as seen from here.
-        expired: whether the deadline has passed, and the timer thawed.
-        held: whether, as far as can be told, all stayed frozen until the end of the block.
-        report: that in a sentence, with the reason; empty until the end.
-        watched: whether another process thaws if this one is gone.
-        confirmed: when the agent had confirmed the freeze, as `time.monotonic` tells it; 0.0 until
-            then.
-        ended: when its end began, likewise: between the two all was frozen, if it `held`.
-    """
-
-    def __init__(
-        self, mountpoints: str | Sequence[str] | None, deadline: float, timeout: float | None
-    ) -> None:
-        self._mountpoints = mountpoints
-        self._timeout = timeout
-        self._began = 0.0
-        self._deadline = Deadline(deadline)
-        self.in_doubt = False
-        self.frozen = 0
-        self.thawed: int | None = None
-        self.seconds = 0.0
-        self.expired = False
-        self.held = False
-        self.report = ""
-        self.watched = False
-        self.confirmed = 0.0
-        self.ended = 0.0
-
-    def _freeze_flow(self) -> Flow[None]:
-        """Freeze."""
-        self._began = time.monotonic()
-        self._deadline = Deadline(self._deadline.seconds)
-        self.in_doubt = True
-        freeze = freezing.freeze(self._mountpoints, timeout=self._timeout)
-        try:
-            self.frozen = yield from within(self._deadline, freeze)
-            self.confirmed = time.monotonic()
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            # The flow has thawed, if there was anything to thaw. Otherwise the watchdog goes on.
-            self.in_doubt = freezing.in_doubt(error)
-            raise
-
-    def _remaining(self) -> float:
-        """The seconds until the deadline."""
-        return self._deadline.remaining()
-
-    def _thaw_flow(self) -> Flow[None]:
-        """Thaw, and judge; nothing if that is done."""
-        if not self.in_doubt:
-            return
-        self.report = "nobody has confirmed the thaw: the guest may still be frozen"
-        self.ended = self.ended or time.monotonic()
-        try:
-            found = yield from freezing.end(timeout=self._timeout)
-        finally:
-            self.seconds = time.monotonic() - self._began
-        self.in_doubt = False
-        self.thawed = found.thawed
-        self.held, self.report = self._judge(found)
-        if found.interrupt:
-            raise found.interrupt
-
-    def _expiry_flow(self) -> Flow[None]:
-        """Thaw, since the deadline has passed; nothing if it is thawed."""
-        self.expired = self.in_doubt
-        yield from self._thaw_flow()
-
-    def _judge(self, found: freezing.End) -> tuple[bool, str]:
-        frozen = _counted(self.frozen)
-        if self.frozen == 0:
-            return False, "no file system was frozen"
-        if self.expired:
-            limit = f"the deadline of {self._deadline.seconds:g} s passed"
-            return False, f"{limit}: {frozen} thawed after {self.seconds:.1f} s"
-        if found.state == FsfreezeState.THAWED:
-            return False, "somebody else thawed the guest before the end"
-        if found.thawed < self.frozen:
-            if found.repeated:
-                return False, "the thaw had to be repeated, so that nobody can tell"
-            return False, f"of {frozen} only {found.thawed} were still frozen at the end"
-        return True, f"{frozen} stayed frozen for {self.seconds:.1f} s"
-
-
-def _counted(number: int) -> str:
-    return f"{number} file system{'' if number == 1 else 's'}"
 
 
 @signals.uninterrupted  # one that nobody knows of could not be told when it is over
@@ -155,11 +56,16 @@ class Freeze(FreezeState):
         mountpoints: str | Sequence[str] | None,
         deadline: float,
         timeout: float | None,
+        *,
+        exclude: str | Sequence[str] = (),
+        on_lost: Callable[[str], object] | None = None,
     ) -> None:
-        super().__init__(mountpoints, deadline, timeout)
+        super().__init__(client, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
         self._client = client
         self._watch: Watch | None = None
         self._timer: threading.Timer | None = None
+        self._renewer: threading.Thread | None = None
+        self._over = threading.Event()
         self._thawing = threading.Lock()
         self._guarded = False
 
@@ -185,12 +91,25 @@ class Freeze(FreezeState):
         self.watched = self._watch is not None and self._watch.ready()
 
     def _freeze(self) -> None:
-        """Freeze, and have a timer thaw at the deadline."""
-        self._client.perform(self._freeze_flow())
+        """Freeze; have the lease renewed, if there is one, and a timer thaw at the deadline."""
+        try:
+            self._client.perform(self._freeze_flow())
+        finally:
+            if self._watch is not None and self.token:
+                self._watch.tell(self.token)
+        if self._pause() is not None:
+            self._renewer = threading.Thread(target=self._renew, name="qga lease", daemon=True)
+            self._renewer.start()
         if math.isfinite(self._deadline.seconds):
             self._timer = threading.Timer(self._remaining(), self._expire)
             self._timer.daemon = True
             self._timer.start()
+
+    def _renew(self) -> None:
+        """Renew the lease again and again; in a thread, which the block cannot hold up."""
+        pause = self._pause()
+        while pause is not None and not self._over.wait(pause):
+            pause = self._client.perform(self._renewal_flow())
 
     def thaw(self) -> None:
         """Thaw before the block ends, which then finds it done. From any thread.
@@ -204,8 +123,11 @@ class Freeze(FreezeState):
         """
         if self._timer is not None:
             self._timer.cancel()
+        self._over.set()
         with self._thawing:  # unless the timer is at it
             self._client.perform(self._thaw_flow())
+        if self._renewer is not None and self._renewer is not threading.current_thread():
+            self._renewer.join()
 
     @signals.uninterrupted
     def __exit__(
@@ -224,6 +146,7 @@ class Freeze(FreezeState):
                 signals.deliver()
 
     def _expire(self) -> None:
+        self._over.set()
         with self._thawing:
             try:
                 self._client.perform(self._expiry_flow())

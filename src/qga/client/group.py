@@ -18,7 +18,8 @@ from . import signals
 from .crew import Crew
 from .deadline import deadline as bounded
 from .flows import preparing
-from .frozen import Freeze, FreezeState
+from .freezestate import FreezeState
+from .frozen import Freeze
 from .sync import Client, connect
 from .watch import STARTING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from .deadline import Deadline
     from .facts import Freezable
+    from .flows.steps import Flow
     from .target import Target
     from .trace import Trace
 
@@ -48,7 +50,7 @@ C = TypeVar("C")
 class GroupFreezeFailed(QgaError):
     """Some guests of a group could not be frozen, or thawed.
 
-        >>> agent.blocked.add("guest-fsfreeze-freeze")
+        >>> agent.blocked |= {"guest-fsfreeze-freeze", "qga-fsfreeze-freeze"}
         >>> with qga.freeze_group([client]):
         ...     pass
         Traceback (most recent call last):
@@ -115,6 +117,7 @@ class GroupState(Generic[M, C]):
         targets: Sequence[str | Target | C],
         mountpoints: str | Sequence[str] | None,
         *,
+        exclude: str | Sequence[str],
         deadline: float,
         window: float,
         timeout: float | None,
@@ -122,6 +125,7 @@ class GroupState(Generic[M, C]):
     ) -> None:
         self._targets = list(targets)
         self._mountpoints = mountpoints
+        self._exclude = exclude
         self._deadline = deadline
         self._window = window
         self._timeout = timeout
@@ -132,6 +136,10 @@ class GroupState(Generic[M, C]):
         self.together = 0.0
         self.held = False
         self.report = ""
+
+    def _plan(self) -> Flow[list[Freezable]]:
+        """See that a guest could be frozen now."""
+        return preparing.prepare(self._mountpoints, self._exclude, timeout=self._timeout)
 
     def _names(self) -> list[str]:
         """What the guests are called in reports.
@@ -299,8 +307,10 @@ class GroupFreeze(GroupState[GroupMember, Client]):
                 over = self._over
             if over:  # nobody waits for it any more
                 client.close()
-        plan = client.perform(preparing.prepare(self._mountpoints, timeout=self._timeout))
-        member = GroupMember(client, self._mountpoints, self._deadline, self._timeout)
+        plan = client.perform(self._plan())
+        member = GroupMember(
+            client, self._mountpoints, self._deadline, self._timeout, exclude=self._exclude
+        )
         member.plan = plan
         return member
 
@@ -355,6 +365,7 @@ def freeze_group(
     targets: Sequence[str | Target | Client],
     *,
     mountpoints: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
     deadline: float = 60.0,
     window: float = 10.0,
     timeout: float | None = None,
@@ -378,7 +389,8 @@ def freeze_group(
 
     Args:
         targets: the guests, each reached in its own way; clients are used and left open.
-        mountpoints: of the file systems to freeze in each of them; all that can be if None.
+        mountpoints: what to freeze in each of them, as for `Client.frozen`.
+        exclude: what not, likewise.
         deadline: the most seconds that each may be frozen; `math.inf` for no limit.
         window: the most seconds from the first freeze until all are frozen.
         timeout: seconds for each call; the targets' own if None.
@@ -391,5 +403,6 @@ def freeze_group(
         GroupFreezeFailed: not all could be frozen, or thawed: `failures` tells which, and why.
     """
     return GroupFreeze(
-        targets, mountpoints, deadline=deadline, window=window, timeout=timeout, trace=trace
-    )
+        targets, mountpoints, exclude=exclude, deadline=deadline, window=window,
+        timeout=timeout, trace=trace,
+    )  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         facts,
         freezable,
         freezing,
+        leasing,
         overview,
         power,
         process,
@@ -33,7 +34,7 @@ else:
     clock, facts, freezing = map(Deferred, ("flows.clock", "flows.facts", "flows.freezing"))
     overview, vitals = map(Deferred, ("flows.overview", "flows.vitals"))
     cloudinit, power = map(Deferred, ("flows.cloudinit", "flows.power"))
-    freezable = Deferred("flows.freezable")
+    freezable, leasing = map(Deferred, ("flows.freezable", "flows.leasing"))
     process, readiness = map(Deferred, ("flows.process", "flows.readiness"))
     session, shell, transfer = map(Deferred, ("flows.session", "flows.shell", "flows.transfer"))
     aioprocess, processes, shells = map(Deferred, ("aioprocess", "process", "shell"))
@@ -98,5 +99,6 @@ class Operations(FactOperations, ReadinessOperations, PowerOperations, ProgramOp
     upload = operation(transfer.upload)
 
     fsfreeze_status = operation(freezing.status)
+    fsfreeze_report = operation(leasing.report)
     freezable = operation(freezable.freezable)
     thaw = operation(freezing.thaw)

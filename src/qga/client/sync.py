@@ -8,7 +8,7 @@ from qga.errors import AgentBusy, AgentTimeout, CommandError, QgaError, Transpor
 from qga.protocol.model import Command
 
 from . import channel, results
-from .deadline import TIMEOUT, Deadline, within
+from .deadline import TIMEOUT, Deadline, Paced
 from .flows.steps import MOST_LEFT, TIDYING, End, GetLimits, Leave, On, Series, Timeout, Wait
 from .operation import Blocking
 from .operations import Operations
@@ -88,7 +88,7 @@ def connect(
     return client
 
 
-class Client(Blocking, Operations):
+class Client(Blocking, Paced, Operations):
     """A connection to one guest agent. `connect` makes it from a target.
 
     Safe to use from several threads: their calls take turns, in the order in which they came. A
@@ -267,8 +267,10 @@ class Client(Blocking, Operations):
         self,
         mountpoints: str | Sequence[str] | None = None,
         *,
+        exclude: str | Sequence[str] = (),
         deadline: float = 60.0,
         timeout: float | None = None,
+        on_lost: Callable[[str], object] | None = None,
     ) -> Freeze:
         """Freeze the guest's file systems for a `with` block; they are thawed whatever happens.
 
@@ -284,15 +286,22 @@ class Client(Blocking, Operations):
         done. At the deadline a thread thaws, whatever the block is at. If this process is killed,
         another one thaws, for targets that can be opened again (`freeze.watched` tells).
 
+        Where the agent has leases, the guest is frozen for half a minute, again and again while the
+        block runs, and thaws by itself when nobody is left who says so; where it has none,
+        `freeze.unguarded` tells what is not guaranteed.
+
         Args:
-            mountpoints: of the file systems to freeze; all that can be if None. What is none is
-                ignored by agents: `freeze.frozen` is the number that were frozen.
+            mountpoints: of the file systems to freeze, or patterns such as "/srv/*", "type:xfs" or
+                "device:/dev/vd*"; all that can be if None. What cannot be frozen is an error with
+                leases; other agents ignore it: `freeze.frozen` is the number that were frozen.
+            exclude: mount points, or patterns, of what not to freeze.
             deadline: the most seconds that they may be frozen, the freeze itself included;
                 `math.inf` for no limit.
             timeout: seconds for the freeze, and for each attempt to thaw; the client's own if None.
+            on_lost: called, in another thread, when a freeze for a lease turns out to be over
+                before the block is, with the reason.
 
-        Returns: a context manager; its attributes `frozen`, `thawed`, `seconds`, `expired`,
-            `held`, `report` and `watched` are documented there.
+        Returns: a context manager; its attributes, as `held` and `report`, are documented there.
 
         Raises:
             CommandDisabled: freezing is not allowed, or somebody else's freeze lasts: that one is
@@ -304,7 +313,7 @@ class Client(Blocking, Operations):
         """
         from .frozen import Freeze
 
-        return Freeze(self, mountpoints, deadline, timeout)
+        return Freeze(self, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
 
     def open_channel(self) -> None:
         """Open the channel now, not at the first call.
@@ -340,15 +349,6 @@ class Client(Blocking, Operations):
 
             return elsewhere.block(step)
         return self._execute_all(step, deadline)
-
-    def _pace(self, pace: Timeout, otherwise: float) -> Deadline:
-        seconds = otherwise if pace.seconds is None else pace.seconds
-        if pace.despite:
-            return Deadline(seconds)
-        return within(seconds).or_by(pace.by)
-
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return within(self.timeout if timeout is None else timeout)
 
     def _execute(self, command: Command[R], deadline: Deadline) -> R:
         name, arguments, silent = results.request(command)

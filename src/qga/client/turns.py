@@ -30,7 +30,10 @@ class Turns:
                 return True
             ticket = allocate_lock()
             ticket.acquire()
-            self._waiting.append(ticket)
+            if deadline.urgent:
+                self._waiting.appendleft(ticket)
+            else:
+                self._waiting.append(ticket)
         try:
             if ticket.acquire(timeout=min(deadline.remaining(), TIMEOUT_MAX)):
                 return True

@@ -44,12 +44,20 @@ class Watch:
         poll.register(self._output, select.POLLIN)
         return bool(poll.poll(STARTING * 1000)) and self._output.read(1) == b"r"
 
+    def tell(self, token: str) -> None:
+        """Say that it is a freeze for a lease, and what it is called."""
+        try:
+            self._input.write(f"{token}\n".encode())
+            self._input.flush()
+        except OSError:
+            pass  # it has ended
+
     def end(self, *, over: bool) -> None:
         """Say that nobody is frozen any more; or, if it is not *over*, leave the guest to it."""
         process = self._process
         try:
             with self._input:
-                self._input.write(b"d" if over else b"")
+                self._input.write(b"over\n" if over else b"")
         except OSError:
             pass  # it has ended
         self._output.close()

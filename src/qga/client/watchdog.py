@@ -1,9 +1,10 @@
 """A process that thaws a guest when the one that froze it is gone: `python -m qga.client.watchdog`.
 
-`frozen` starts one for each freeze. It reads its standard input: the byte "d" says that the freeze
-is over, the end of the input that the other process has ended without saying so, as one does that
-is killed. Then it opens the channel, which is free by then where it takes one client only, and
-thaws. It does so too when the deadline is well over and nobody has said anything.
+`frozen` starts one for each freeze. It reads lines from its standard input: "over" says that the
+freeze is over, anything else is the token of one that has a lease. The end of the input says that
+the other process has ended without saying so, as one does that is killed. Then it opens the
+channel, which is free by then where it takes one client only, and thaws: what has that token, or
+what there is. It does so too when the deadline is well over and nobody has said anything.
 
 It says "r" on its standard output when it is ready.
 """
@@ -17,8 +18,8 @@ import time
 
 from qga.errors import CommandDisabled, CommandNotFound, QgaError
 
-from .flows import freezing
-from .sync import connect
+from .flows import freezing, leasing
+from .sync import Client, connect
 
 # How long after the deadline the other process is taken to be stuck, in seconds.
 GRACE = 5.0
@@ -36,11 +37,14 @@ class Other:
 
     Attributes:
         gone: whether it has ended.
+        token: what the freeze is called, if it has a lease.
     """
 
     def __init__(self, pid: int) -> None:
         # By its input alone its end might go unnoticed: other processes may have inherited that.
         self.gone = os.getppid() != pid
+        self.token = ""
+        self._said = b""
         self._descriptor = -1
         try:
             self._descriptor = os.pidfd_open(pid)
@@ -49,16 +53,36 @@ class Other:
 
     def says_done(self, seconds: float) -> bool:
         """Wait until it says that the freeze is over; False if it ends, or in *seconds*."""
-        if self.gone:
-            return False
-        poll = select.poll()
-        poll.register(sys.stdin.fileno(), select.POLLIN)
-        if self._descriptor >= 0:
-            poll.register(self._descriptor, select.POLLIN)
-        found = dict(poll.poll(None if seconds > 1e6 else seconds * 1000))
-        done = sys.stdin.fileno() in found and os.read(sys.stdin.fileno(), 1) == b"d"
-        self.gone = bool(found) and not done
-        return done
+        end = time.monotonic() + seconds
+        while not self.gone:
+            poll = select.poll()
+            poll.register(sys.stdin.fileno(), select.POLLIN)
+            if self._descriptor >= 0:
+                poll.register(self._descriptor, select.POLLIN)
+            left = max(0.0, end - time.monotonic())
+            found = dict(poll.poll(None if left > 1e6 else left * 1000))
+            if not found:
+                return False
+            if sys.stdin.fileno() in found:
+                data = os.read(sys.stdin.fileno(), 4096)
+                *lines, self._said = (self._said + data).split(b"\n")
+                if b"over" in lines:
+                    return True
+                self.token = lines[-1].decode() if lines else self.token
+                self.gone = not data
+            else:
+                self.gone = True
+        return False
+
+    def thaw(self, client: Client) -> None:
+        """Undo what it has done."""
+        if self.token:
+            try:
+                client.perform(leasing.thaw(self.token, attempts=1))
+                return
+            except leasing.NO_LEASES:
+                pass  # another agent has come in its place
+        client.perform(freezing.thaw(attempts=1))
 
 
 def main(words: list[str]) -> int:
@@ -81,7 +105,7 @@ def main(words: list[str]) -> int:
                 client.sync()
                 # It may have come to itself in the meantime.
                 if not other.says_done(0):
-                    client.perform(freezing.thaw(attempts=1))
+                    other.thaw(client)
                 return 0
         except (CommandDisabled, CommandNotFound) as error:
             failure = error

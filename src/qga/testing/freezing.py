@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Seconds, as a real agent's; upstream's have none, and thaw only when they are told to.
 LEASE = 600.0
 
-_END = "the freeze of token '{}' has ended: the lease ended, and nobody had thawed"
+_LATE = "the lease ended, and nobody had thawed"
 
 
 class Freezing:
@@ -71,6 +71,17 @@ class Freezing:
             protocol.QgaFsfreezeThaw: self._thaw_and_tell,
             protocol.QgaFsfreezeReport: lambda _: self._report(),
         }
+
+    def end_lease(self) -> None:
+        """Have the lease end now, as if nobody had renewed it in time.
+
+        >>> with client.frozen() as freeze:
+        ...     agent.freezing.end_lease()
+        >>> freeze.held, freeze.report
+        (False, 'the lease ended, and nobody had thawed')
+        """
+        self._deadline = 0.0
+        self.expire()
 
     def expire(self) -> None:
         """Thaw, if the lease has ended by now."""
@@ -126,6 +137,10 @@ class Freezing:
 
     def _freeze(self, command: protocol.QgaFsfreezeFreeze) -> FreezeReport:
         wanted, exclude = command.mountpoints, command.exclude or ()
+        mounted = {each.mountpoint for each in self._filesystems()}
+        for pattern in wanted or ():
+            if pattern.startswith("/") and not {*"*?"} & {*pattern} and pattern not in mounted:
+                raise CommandError(f"cannot freeze {pattern}: nothing is mounted there")
         if command.dry_run:
             return FreezeReport(
                 state=self.state,
@@ -140,7 +155,8 @@ class Freezing:
     def _renew(self, command: protocol.QgaFsfreezeRenew) -> FreezeLease:
         self._check(command.token)
         if self.state != FsfreezeState.FROZEN:
-            raise CommandError(_END.format(command.token))
+            why = _LATE if self._end == FreezeEnd.LEASE else "it was thawed"
+            raise CommandError(f"the freeze of token '{command.token}' has ended: {why}")
         self._deadline = time.monotonic() + command.deadline_ms / 1000
         return FreezeLease(token=command.token, deadline_ms=command.deadline_ms)
 
@@ -185,7 +201,7 @@ class Freezing:
             ended_monotonic=ended,
             held=self._end == FreezeEnd.THAWED if ended else None,
             end=self._end,
-            reason="the lease ended, and nobody had thawed" if late else None,
+            reason=_LATE if late else None,
             mounts=mounts,
         )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from qga.client.facts import Freezable
-from qga.errors import CommandError, Unsupported
-from qga.protocol import GetFsinfo
+from qga.errors import CommandDisabled, CommandError, CommandNotFound, Unsupported
+from qga.protocol import GetFsinfo, QgaFsfreezeFreeze
+from qga.protocol.fsfreeze import FreezeOutcome
 
 from .facts import text_of
 from .steps import Timeout
@@ -15,6 +18,7 @@ from .steps import Timeout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from qga.protocol.fsfreeze import FreezeMount, FreezeReport
     from qga.protocol.storage import FilesystemInfo
 
     from .steps import Flow
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 _CANNOT = frozenset(
     ("erofs", "exfat", "fuseblk", "hfs", "hfsplus", "iso9660", "msdos", "squashfs", "udf", "vfat")
 )
+
+# Patterns that begin so are compared with something else than the mount point.
+_KINDS = ("type:", "device:")
 
 # Why agents do not look at those that are on no disk. What is not here holds no data.
 _ELSEWHERE = {
@@ -42,24 +49,73 @@ _ELSEWHERE = {
 
 
 def freezable(
-    mountpoints: str | Sequence[str] | None = None, *, timeout: float | None = None
+    mountpoints: str | Sequence[str] | None = None,
+    *,
+    exclude: str | Sequence[str] = (),
+    timeout: float | None = None,
 ) -> Flow[list[Freezable]]:
-    """What `frozen` would freeze, and what not, as far as the agent and the kernel tell.
+    """What `frozen` would freeze, in that order, and what not and why.
 
-    Agents freeze what they list as file systems on disks; the others are told of where the guest's
-    mount table may be read.
+    Agents with leases tell what they would do. Others freeze what they list as file systems on
+    disks; what is not among those is told of where the guest's mount table may be read.
 
         >>> [each.mountpoint for each in client.freezable("/srv") if each.taken]
         ['/srv']
+        >>> [each.reason for each in client.freezable(exclude=["type:ext*"])]
+        ['excluded: type:ext*', 'excluded: type:ext*']
         >>> print(client.freezable("/nowhere")[-1].reason)
         no file system that could be frozen is mounted there
 
     Args:
         mountpoints: as for `frozen`.
+        exclude: as for `frozen`.
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    wanted = [mountpoints] if isinstance(mountpoints, str) else mountpoints
+    wanted, excluded = _several(mountpoints), _several(exclude) or []
+    try:
+        # Without what is wanted: an agent refuses to plan for what it cannot freeze.
+        report: FreezeReport = yield QgaFsfreezeFreeze(exclude=excluded or None, dry_run=True)
+    except (CommandDisabled, CommandNotFound, Unsupported):
+        found = _narrowed((yield from _by_lists()), None, excluded)
+    else:
+        found = [_told(mount) for mount in report.mounts]
+    found = _narrowed(found, wanted, [])
+    nothing = "no file system that could be frozen is mounted there"
+    found += [
+        Freezable(pattern, "", "", False, nothing)
+        for pattern in wanted or ()
+        if _is_path(pattern) and not any(_matches(pattern, each) for each in found)
+    ]
+    return found
+
+
+def chosen(
+    mountpoints: Sequence[str] | None, exclude: Sequence[str], *, timeout: float | None = None
+) -> Flow[Sequence[str] | None]:
+    """The mount points that an agent without leases is to freeze; None for all.
+
+    It takes no patterns, so these are compared here.
+    """
+    if not exclude and all(_is_path(each) for each in mountpoints or ()):
+        return mountpoints
+    yield Timeout(timeout)
+    found = _narrowed((yield from _by_lists()), None, exclude)
+    return [each.mountpoint for each in _narrowed(found, mountpoints, []) if each.taken]
+
+
+def _several(patterns: str | Sequence[str] | None) -> list[str] | None:
+    return None if patterns is None else [patterns] if isinstance(patterns, str) else [*patterns]
+
+
+def _told(mount: FreezeMount) -> Freezable:
+    taken = mount.outcome == FreezeOutcome.PLANNED
+    reason = "" if taken else mount.reason or ""
+    return Freezable(mount.path, mount.type, mount.device, taken, reason)
+
+
+def _by_lists() -> Flow[list[Freezable]]:
+    """All that there is, by the agent's list and the guest's mount table."""
     listed: list[FilesystemInfo] = yield GetFsinfo()
     try:
         table = list(_mounts((yield from text_of("/proc/self/mountinfo"))))
@@ -71,9 +127,7 @@ def freezable(
     for one in listed[::-1]:  # agents tell the last one first
         device = devices.get(one.mountpoint, one.mountpoint)
         reason = ""
-        if wanted is not None and one.mountpoint not in wanted:
-            reason = "it is not asked for"
-        elif one.type in _CANNOT:
+        if one.type in _CANNOT:
             reason = f"the kernel has no way to freeze {one.type}"
         elif device in seen:
             reason = f"it is the same as {seen[device]}"
@@ -86,13 +140,41 @@ def freezable(
         if why and mountpoint not in known:
             found.append(Freezable(mountpoint, kind, source, False, why))
             known.add(mountpoint)
-    nothing = "no file system that could be frozen is mounted there"
-    found += [
-        Freezable(mountpoint, "", "", False, nothing)
-        for mountpoint in wanted or ()
-        if mountpoint not in known
-    ]
     return found
+
+
+def _narrowed(
+    found: list[Freezable], wanted: Sequence[str] | None, exclude: Sequence[str]
+) -> list[Freezable]:
+    """*found*, of which only what is wanted and not excluded is taken."""
+
+    def narrowed(each: Freezable) -> Freezable:
+        if not each.taken:
+            return each
+        if wanted is not None and not any(_matches(pattern, each) for pattern in wanted):
+            return replace(each, taken=False, reason="it is not asked for")
+        for pattern in exclude:
+            if _matches(pattern, each):
+                return replace(each, taken=False, reason=f"excluded: {pattern}")
+        return each
+
+    return [narrowed(each) for each in found]
+
+
+def _is_path(pattern: str) -> bool:
+    return not any(each in pattern for each in "*?") and not pattern.startswith(_KINDS)
+
+
+def _matches(pattern: str, each: Freezable) -> bool:
+    """Whether agents with leases would say so: `*` is any text, `?` any character."""
+    kind, _, rest = pattern.partition(":")
+    texts = [each.mountpoint]
+    if pattern.startswith(_KINDS):
+        pattern = rest
+        # Lists have the names of devices, mount tables their paths.
+        texts = [each.type] if kind == "type" else [each.device, f"/dev/{each.device}"]
+    pattern = pattern.replace("[", "[[]")
+    return any(fnmatchcase(text, pattern) for text in texts)
 
 
 def _mounts(table: str) -> Iterator[tuple[str, str, str, str]]:

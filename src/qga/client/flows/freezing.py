@@ -18,6 +18,7 @@ from qga.errors import (
     GuestOSError,
     QgaError,
     TransportError,
+    Unsupported,
 )
 from qga.protocol import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, FsfreezeThaw
 from qga.protocol.fsfreeze import FsfreezeState
@@ -25,9 +26,15 @@ from qga.protocol.fsfreeze import FsfreezeState
 from .steps import Timeout, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from qga.protocol.fsfreeze import FreezeReport
+    from qga.protocol.model import Command
 
     from .steps import Flow
+
+    T = TypeVar("T")
 
 # Attempts to thaw before the caller is told that the guest may still be frozen, and the pause in
 # seconds between them where the channel is broken (a timeout has waited already).
@@ -72,23 +79,31 @@ def freeze(
         CommandError: the guest refused.
         AgentTimeout: no reply in time; the guest has been thawed.
     """
-    yield Timeout(timeout)
     if isinstance(mountpoints, str):
         mountpoints = [mountpoints]  # not its letters, of which "/" is one
+    command: Command[int] = FsfreezeFreeze()
+    if mountpoints is not None:
+        command = FsfreezeFreezeList(mountpoints=list(mountpoints))
+    count = yield from undone_if_it_fails(command, lambda: thaw(timeout=timeout), timeout)
+    return count
+
+
+def undone_if_it_fails(
+    command: Command[T], undo: Callable[[], Flow[object]], timeout: float | None
+) -> Flow[T]:
+    """Freeze by *command*; when that fails in a way that may leave something frozen, *undo* it."""
+    yield Timeout(timeout)
     try:
-        if mountpoints is None:
-            count: int = yield FsfreezeFreeze()
-        else:
-            count = yield FsfreezeFreezeList(mountpoints=list(mountpoints))
-        return count
-    except (CommandDisabled, CommandNotFound, AgentNotResponding, GeneratorExit):
+        result: T = yield command
+        return result
+    except (CommandDisabled, CommandNotFound, Unsupported, AgentNotResponding, GeneratorExit):
         raise  # not carried out: if anything is frozen, then by somebody else
     except CommandError as error:
         # By the protocol nothing is left frozen, but agents of 2011 could.
         try:
             state = yield FsfreezeStatus()
             if state != FsfreezeState.THAWED:
-                yield from thaw(timeout=timeout)
+                yield from undo()
         except QgaError as failure:
             _tell(error, failure)
         raise
@@ -97,7 +112,7 @@ def freeze(
             raise  # the channel could not be opened
         # Also an interrupt: the request is out, and the agent may freeze later than we gave up.
         try:
-            yield from thaw(timeout=timeout)
+            yield from undo()
         except QgaError as failure:
             _tell(error, failure)
         raise
@@ -137,26 +152,39 @@ def thaw(*, attempts: int = THAW_ATTEMPTS, timeout: float | None = None) -> Flow
         AgentTimeout, TransportError: nobody confirmed; the guest may still be frozen.
     """
     lost: list[BaseException] = []
-    count = yield from _thaw(attempts, timeout, lost)
-    for error in lost:
-        if isinstance(error, _interrupts()):
-            raise error
+    count = yield from confirmed(thaw_once, attempts, timeout, lost)
+    interrupt = interrupt_of(lost)
+    if interrupt is not None:
+        raise interrupt
     return count
 
 
-def _thaw(attempts: int, timeout: float | None, lost: list[BaseException]) -> Flow[int]:
-    """Thaw; what kept attempts from being confirmed goes to *lost*."""
+def thaw_once() -> Flow[int]:
+    """One attempt to thaw."""
+    count: int = yield FsfreezeThaw()
+    if count < 0:  # how agents of 2011 tell a failure
+        number = errno.EIO if count == -1 else -count
+        raise GuestOSError(f"failed to thaw: {os.strerror(number)}", number)
+    return count
+
+
+def interrupt_of(lost: list[BaseException]) -> BaseException | None:
+    """What of *lost* came from outside."""
+    return next((error for error in reversed(lost) if isinstance(error, interrupts())), None)
+
+
+def confirmed(
+    thaw: Callable[[], Flow[T]], attempts: int, timeout: float | None, lost: list[BaseException]
+) -> Flow[T]:
+    """Do *thaw* until it is confirmed; what kept attempts from being so goes to *lost*."""
     yield Timeout(timeout, despite=True)
     interrupt: BaseException | None = None
     for attempt in range(1, attempts + 1):
         try:
-            count: int = yield FsfreezeThaw()
-            if count < 0:  # how agents of 2011 tell a failure
-                number = errno.EIO if count == -1 else -count
-                raise GuestOSError(f"failed to thaw: {os.strerror(number)}", number)
-        except (CommandDisabled, CommandNotFound):
+            result = yield from thaw()
+        except (CommandDisabled, CommandNotFound, Unsupported):
             raise
-        except _interrupts() as error:
+        except interrupts() as error:
             lost.append(error)
             interrupt = error
         except QgaError as error:
@@ -167,7 +195,7 @@ def _thaw(attempts: int, timeout: float | None, lost: list[BaseException]) -> Fl
             if not isinstance(error, AgentTimeout):
                 yield Wait(THAW_PAUSE)
         else:
-            return count
+            return result
     # The last attempt was interrupted, as earlier ones may have been.
     raise interrupt or AgentTimeout(DOUBT)
 
@@ -181,12 +209,16 @@ class End:
         thawed: the number of file systems that the thaw has thawed.
         repeated: whether it was tried more than once, so that the number may be too small.
         interrupt: what tried to interrupt it, and is to be raised.
+        report: what the agent told of the freeze; None from agents without leases.
+        failure: what went wrong after the thaw, or with that report.
     """
 
     state: FsfreezeState | None
     thawed: int
     repeated: bool
     interrupt: BaseException | None
+    report: FreezeReport | None = None
+    failure: QgaError | None = None
 
 
 def end(*, timeout: float | None = None) -> Flow[End]:
@@ -195,25 +227,34 @@ def end(*, timeout: float | None = None) -> Flow[End]:
     Args:
         timeout: seconds for each attempt to thaw; the client's own if None.
 
-    Raises: as `thaw`.
+    Raises: as `thaw`; an interrupt is told instead.
     """
-    state: FsfreezeState | None = None
-    interrupt: BaseException | None = None
+    asked: list[BaseException] = []
+    lost: list[BaseException] = []
+    state = yield from before_the_thaw(FsfreezeStatus(), timeout, asked)
+    thawed = yield from confirmed(thaw_once, THAW_ATTEMPTS, timeout, lost)
+    return End(state, thawed, bool(lost), interrupt_of(asked + lost))
+
+
+def before_the_thaw(
+    command: Command[T], timeout: float | None, lost: list[BaseException]
+) -> Flow[T | None]:
+    """What the agent says to *command*; None if it does not, for the thaw matters more.
+
+    An interrupt goes to *lost*.
+    """
     yield Timeout(ASKING if timeout is None else min(ASKING, timeout), despite=True)
     try:
-        state = yield FsfreezeStatus()
-    except _interrupts() as error:
-        interrupt = error
+        answer: T = yield command
+        return answer
+    except interrupts() as error:
+        lost.append(error)
     except QgaError:
-        pass  # the thaw matters more
-    lost: list[BaseException] = []
-    thawed = yield from _thaw(THAW_ATTEMPTS, timeout, lost)
-    for failure in lost:
-        interrupt = failure if isinstance(failure, _interrupts()) else interrupt
-    return End(state, thawed, bool(lost), interrupt)
+        pass
+    return None
 
 
-def _interrupts() -> tuple[type[BaseException], ...]:
+def interrupts() -> tuple[type[BaseException], ...]:
     """What ends a program or a task from outside."""
     found: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit)
     # Not imported for this: who has not loaded it has no tasks to cancel.

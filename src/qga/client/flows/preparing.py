@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qga.errors import AgentFrozen, CommandDisabled, CommandError, QgaError, Unsupported
-from qga.protocol import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, Info
+from qga.protocol import (
+    FsfreezeFreeze,
+    FsfreezeFreezeList,
+    FsfreezeStatus,
+    Info,
+    QgaFsfreezeFreeze,
+)
 from qga.protocol.fsfreeze import FsfreezeState
 
 from .freezable import freezable
@@ -23,12 +29,15 @@ NOTHING = "there is no file system that could be frozen"
 
 
 def prepare(
-    mountpoints: str | Sequence[str] | None, *, timeout: float | None = None
+    mountpoints: str | Sequence[str] | None,
+    exclude: str | Sequence[str] = (),
+    *,
+    timeout: float | None = None,
 ) -> Flow[list[Freezable]]:
     """See that the guest could be frozen now: what can be known of that without doing it.
 
     Args:
-        mountpoints: as for `frozen`.
+        mountpoints, exclude: as for `frozen`.
         timeout: seconds for each call; the client's own if None.
 
     Returns: what would be frozen, and what not; nothing if the agent does not tell.
@@ -43,11 +52,12 @@ def prepare(
     if state != FsfreezeState.THAWED:
         raise AgentFrozen("its file systems are frozen already")
     info: AgentInfo = yield Info()
-    name = (FsfreezeFreeze if mountpoints is None else FsfreezeFreezeList).NAME
-    if any(each.name == name and not each.enabled for each in info.supported_commands):
+    name = (FsfreezeFreeze if mountpoints is None and not exclude else FsfreezeFreezeList).NAME
+    enabled = {each.name: each.enabled for each in info.supported_commands}
+    if not enabled.get(name, True) and not enabled.get(QgaFsfreezeFreeze.NAME):
         raise CommandDisabled.named(name)
     try:
-        plan = yield from freezable(mountpoints, timeout=timeout)
+        plan = yield from freezable(mountpoints, exclude=exclude, timeout=timeout)
     except (CommandError, Unsupported):
         return []  # agents before 2.2, and those that may not tell
     if not any(each.taken for each in plan):
