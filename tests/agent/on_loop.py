@@ -20,21 +20,19 @@ from qga.agent.system.linux.storage import LinuxStorage
 from qga.agent.system.mounts import Mount, Survey
 from tests.agent.harness import call, call_later, later, make_agent, refusal, until
 
-FITHAW = 0xC0045878
-
 WATCHDOG_SECONDS = 20
 
 # Thaws the file system when nobody holds the other end of the pipe any more, or in time.
-WATCHDOG = f"""
+WATCHDOG = """
 import fcntl, os, select, sys
-mount, reader, ready = map(int, sys.argv[1:])
+mount, reader, ready, seconds = map(int, sys.argv[1:])
 os.setsid()
 os.write(ready, b"x")
 os.close(ready)
-select.select([reader], [], [], {WATCHDOG_SECONDS})
+select.select([reader], [], [], seconds)
 try:
     while True:
-        fcntl.ioctl(mount, {FITHAW}, 0)
+        fcntl.ioctl(mount, 0xC0045878, 0)  # FITHAW
 except OSError:
     pass
 """
@@ -93,13 +91,13 @@ def mounted(image: Path, folder: Path) -> OwnFreezer:
     return OwnFreezer(device)
 
 
-def start_watchdog(folder: Path) -> int:
+def start_watchdog(folder: Path, seconds: int = WATCHDOG_SECONDS) -> int:
     """Return the descriptor that keeps the watchdog waiting; it ends with this process."""
     reader, writer = os.pipe()
     ready, tell = os.pipe()
     mount = os.open(folder, os.O_RDONLY)
     given = [mount, reader, tell]
-    command = [sys.executable, "-I", "-c", WATCHDOG, *map(str, given)]
+    command = [sys.executable, "-I", "-c", WATCHDOG, *map(str, [*given, seconds])]
     subprocess.Popen(command, pass_fds=given)
     for fd in given:
         os.close(fd)

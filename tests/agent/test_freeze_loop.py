@@ -27,3 +27,11 @@ def test_no_end_of_an_agent_leaves_a_file_system_frozen(tmp_path: Path) -> None:
     print("seed:", seed)
     arguments = ["200", seed, str(tmp_path), *map(str, images)]
     in_namespace("tests.agent.on_kills", tmp_path, *arguments)
+
+
+def test_a_thousand_rounds_while_programs_write(tmp_path: Path) -> None:
+    images = [tmp_path / f"image-{number}" for number in range(4)]
+    for image in images:
+        make_image(image, 16)
+    arguments = ["1000", str(tmp_path), *map(str, images)]
+    in_namespace("tests.agent.on_rounds", tmp_path, *arguments)

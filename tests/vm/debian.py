@@ -24,14 +24,14 @@ STOCK_PACKAGE = "/var/cache/stock/qemu-guest-agent.deb"
 # fmt: off
 INCLUDED = (
     "systemd-sysv", "udev", "dbus", "libpam-systemd", "python3", "kmod", "iproute2", "procps",
-    "util-linux-extra", "dosfstools", "lvm2", "btrfs-progs", "xfsprogs",
+    "util-linux-extra", "dosfstools", "lvm2", "mdadm", "btrfs-progs", "xfsprogs",
     # what the stock agent is linked with
     "libglib2.0-0", "liburing2", "libnuma1", "libudev1",
 )
 MODULES = (
     "virtio_console", "virtio_blk", "virtio_pci", "virtio_net", "virtio_scsi", "sd_mod", "loop",
-    "vsock_loopback", "vmw_vsock_virtio_transport", "dm_mod", "xfs", "btrfs", "vfat", "nls_ascii",
-    "nls_cp437", "autofs4", "overlay",
+    "vsock_loopback", "vmw_vsock_virtio_transport", "dm_mod", "raid1", "xfs", "btrfs", "vfat",
+    "nls_ascii", "nls_cp437", "autofs4", "overlay",
 )
 UNWANTED = ("usr/share/man", "usr/share/doc", "usr/share/locale", "usr/share/info")
 # What the tests do not need is not started, for the boot's sake.

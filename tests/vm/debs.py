@@ -32,10 +32,10 @@ USERLAND = (
     "passwd", "libpam0g", "libpam-modules", "libaudit1", "libcap-ng0", "libgssapi-krb5-2",
     "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libnsl2", "libselinux1",
     "libsemanage2", "libsepol2", "libtirpc3",
-    # volumes and btrfs
+    # volumes, btrfs and XFS
     "lvm2", "dmsetup", "libdevmapper1.02.1", "libdevmapper-event1.02.1", "libaio1", "libedit2",
     "libbsd0", "libmd0", "libtinfo6", "libsystemd0", "libcap2", "libgcrypt20", "libgpg-error0",
-    "liblz4-1", "libzstd1", "btrfs-progs", "liblzo2-2",
+    "liblz4-1", "libzstd1", "btrfs-progs", "liblzo2-2", "xfsprogs", "libinih1", "liburcu8",
     # sshd, the judge of SSH keys, and ssh to try them
     "openssh-server", "openssh-client", "libwrap0",
 )

@@ -31,6 +31,7 @@ ROOT_MODULES = (
     "sd_mod",
     "dm_mod",
     "btrfs",
+    "xfs",
     "dummy",
     "ip6_tunnel",
     "ipip",

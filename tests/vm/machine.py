@@ -14,6 +14,8 @@ QEMU = "qemu-system-x86_64"
 AGENT_PORT_DEVICE = (
     "virtserialport,id=agent,bus=ports.0,nr=1,chardev=agent,name=org.qemu.guest_agent.0"
 )
+# For disks that are plugged in while the guest runs.
+PLUGGED = ("-device", "virtio-scsi-pci,id=plugged")
 CONTROL_PORT_DEVICE = (
     "virtserialport,bus=ports.0,nr=2,chardev=control,name=org.qemu.guest_agent.control"
 )
@@ -108,4 +110,5 @@ def command_line(
         *disk("data"),
         *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
         *machine.options,
+        *PLUGGED,
     ]

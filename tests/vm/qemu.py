@@ -71,6 +71,7 @@ class Guest:
         self.agent_socket = directory / "agent.sock"
         self.serial_socket = directory / "serial.sock"
         self._agent: int | None = None
+        self._plugged = 0
         self._at_end = ExitStack()
         self._at_end.callback(shutil.rmtree, directory, ignore_errors=True)
         # Gone with this process, however that ends.
@@ -288,6 +289,38 @@ class Guest:
                 return
             time.sleep(0.02)
         raise TimeoutError(f"{AGENT_PORT} did not appear")
+
+    def plug_disk(self, name: str, image: Path, *, read_only: bool = False) -> str:
+        """Give the guest a raw *image* as a SCSI disk; its device file, when that is there."""
+        self._plugged += 1
+        # A controller's 255 addresses are not looked at one by one.
+        self.sh("modprobe scsi_mod scan=manual; modprobe virtio_scsi; modprobe sd_mod")
+        self.qmp.execute(
+            "blockdev-add",
+            driver="raw",
+            node_name=name,
+            read_only=read_only,
+            discard="unmap",
+            cache={"no-flush": True},  # the guest ends before this machine does
+            file={"driver": "file", "filename": str(image)},
+        )
+        device: dict[str, Any] = {"id": name, "drive": name, "scsi-id": self._plugged}
+        self.qmp.execute("device_add", driver="scsi-hd", bus="plugged.0", **device)
+        find = (
+            f"cd /sys/bus/virtio/drivers/virtio_scsi/virtio*/host*; set - scsi_host/*/scan;"
+            f"echo 0 {self._plugged} 0 > $1; ls target*:{self._plugged}/*:0/block"
+        )
+        for _ in range(1000):
+            if device_name := self.sh(find).out.strip():
+                return f"/dev/{device_name}"
+            time.sleep(0.02)
+        raise TimeoutError(f"the disk {name} did not appear")
+
+    def unplug_disk(self, name: str) -> None:
+        """Take a disk away that `plug_disk` gave it; return when it is gone."""
+        self.qmp.execute("device_del", id=name)
+        self.qmp.wait_event("DEVICE_DELETED")
+        self.qmp.execute("blockdev-del", node_name=name)
 
     def _connect_monitor(self) -> Qmp:
         path = self.directory / "qmp.sock"

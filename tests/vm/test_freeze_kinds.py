@@ -24,14 +24,16 @@ STOCK = ("/usr/lib/control-agent/control-agent", *CHANNEL, "-t", "/run", "-l", "
 
 SET_UP = """
 set -e
-for module in loop dm_mod xfs btrfs vfat overlay; do modprobe $module; done
+for module in loop dm_mod raid1 xfs btrfs vfat overlay; do modprobe $module; done
 cd /dev/shm
-for kind in xfs:320 btrfs:128 lvm:64 ro:16 vfat:16; do truncate -s ${kind#*:}M ${kind%:*}; done
+for image in xfs:320 btrfs:128 lvm:64 md1:32 md2:32 ro:16 vfat:16; do
+  truncate -s ${image#*:}M ${image%:*}
+done
 mkfs.xfs -q xfs
 mkfs.btrfs -q btrfs
 mke2fs -q -t ext4 ro
 mkfs.vfat vfat > /dev/null
-mkdir -p /k/xfs /k/btrfs /k/sub /k/lvm /k/loop /k/nested /k/overlay /k/bind /k/tmpfs /k/ro /k/vfat
+for name in xfs btrfs sub lvm md loop nested overlay bind tmpfs ro vfat; do mkdir -p /k/$name; done
 mount -o loop xfs /k/xfs
 mount -o loop btrfs /k/btrfs
 btrfs -q subvolume create /k/btrfs/sub
@@ -41,6 +43,10 @@ vgcreate -q group $disk > /dev/null 2>&1
 lvcreate -q -y -l 100%FREE -n volume group > /dev/null 2>&1
 mke2fs -q -t ext4 /dev/group/volume
 mount /dev/group/volume /k/lvm
+mdadm -q --create /dev/md/mirror --run --level=1 --metadata=1.2 --raid-devices=2 \
+  $(losetup --show -f md1) $(losetup --show -f md2)
+mke2fs -q -t ext4 /dev/md/mirror
+mount /dev/md/mirror /k/md
 mkdir /mnt/data/bound
 mount --bind /mnt/data/bound /k/bind  # before the loop device, or it would hang qemu-ga 7.2
 truncate -s 40M /mnt/data/image
@@ -62,7 +68,8 @@ umount /k/bind; umount -l /mnt/data && mount /dev/vdb /mnt/data
 {WRITE_MORE}
 """
 
-FROZEN = ("/", "/mnt/data", "/k/xfs", "/k/btrfs", "/k/lvm", "/k/loop", "/k/nested", "/k/ro")
+FROZEN = ("/", "/mnt/data", "/k/xfs", "/k/btrfs", "/k/lvm", "/k/md", "/k/loop", "/k/nested",
+          "/k/ro")  # fmt: skip
 SKIPPED = {
     "/k/sub": "the same file system as /k/btrfs",
     "/k/overlay": "it has no device: frozen with the file systems of its layers",
@@ -71,8 +78,8 @@ SKIPPED = {
     "/k/vfat": "its type does not support freezing",
 }
 # Where writers wait, also by other names; and where they do not.
-STILL = ("/root", "/mnt/data", "/k/xfs", "/k/btrfs", "/k/sub", "/k/lvm", "/k/loop", "/k/nested",
-         "/k/overlay", "/k/bind")  # fmt: skip
+STILL = ("/root", "/mnt/data", "/k/xfs", "/k/btrfs", "/k/sub", "/k/lvm", "/k/md", "/k/loop",
+         "/k/nested", "/k/overlay", "/k/bind")  # fmt: skip
 MOVING = ("/k/tmpfs", "/k/vfat")
 
 
@@ -171,10 +178,10 @@ def test_what_ours_tells_of_it(ours: Guest) -> None:
         # Some only.
         some = {"mountpoints": ["/k/*"], "exclude": ["type:xfs", "device:/dev/mapper/*"]}
         frozen, skipped = outcomes(client.call("qga-fsfreeze-freeze", some))
-        assert set(frozen) == {"/k/btrfs", "/k/loop", "/k/nested", "/k/ro"}
+        assert set(frozen) == {"/k/btrfs", "/k/md", "/k/loop", "/k/nested", "/k/ro"}
         assert skipped["/k/xfs"] == "excluded: type:xfs"
         assert skipped["/k/lvm"] == "excluded: device:/dev/mapper/*"
-        assert client.thaw() == 4
+        assert client.thaw() == 5
 
 
 def test_a_disk_that_was_mounted_after_what_is_in_its_file(ours: Guest) -> None:
