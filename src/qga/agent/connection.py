@@ -11,6 +11,7 @@ import os
 from qga.wire.splitter import Splitter
 
 from .dispatch import Deferred
+from .known import LONGEST_KNOWN, Row
 from .loop import EDGE, HANGUP, READ, WRITE, hung_up
 from .pages import PAGE, TAKEN, Pages
 
@@ -28,13 +29,6 @@ _LITTLE, _LARGE = 448, 128 * 1024
 
 # Requests answered before the next client has its turn.
 _TURN = 256
-
-# More than the name of any command and what is around it.
-_LONGEST_KNOWN = 80
-
-_SPACE = b" \t\r\n"
-# As many are skipped before and behind a known request; more are left to the splitter.
-_BLANKS = 4
 
 # Replies are gathered up to this many bytes for one system call.
 _GATHER = 64 * 1024
@@ -235,7 +229,7 @@ class Connection:
         if not self._splitter.idle:
             # A row of small requests that was cut in two by the end of a read: the one that has
             # begun may end here, and those behind it may be known.
-            end = data.find(b"}", 0, _LONGEST_KNOWN) + 1
+            end = data.find(b"}", 0, LONGEST_KNOWN) + 1
         elif (after := self._answer_known(left)) < left:
             return after
         self._ahead = b""
@@ -253,37 +247,14 @@ class Connection:
         The short way of what hosts ask all the time. It makes no difference but for the time: a
         message begins here, and what is known is a whole one.
         """
-        data, at, end = self._ahead, 0, len(self._ahead)
-        known, out = self._dispatcher.known.whole, self._out
-        answer = self._dispatcher.answer_known
-        later = None
+        row = Row(self._ahead, left)
         try:
-            while left and later is None:
-                blanks = min(at + _BLANKS, end)
-                while at < blanks and data[at] in _SPACE:
-                    at += 1
-                brace = data.find(b"}", at, at + _LONGEST_KNOWN) + 1
-                found = known.get(data[at:brace])
-                if found is None:
-                    break
-                following = brace
-                blanks = min(brace + _BLANKS, end)
-                while following < blanks and data[following] in _SPACE:
-                    following += 1
-                request = data[at:following]
-                while left and later is None and data.startswith(request, at):  # again and again
-                    left -= 1
-                    at += len(request)
-                    reply = answer(*found)
-                    if isinstance(reply, list):
-                        out += reply
-                    else:
-                        later = reply
+            later = row.answer(self._dispatcher, self._out)
         finally:
-            self._ahead = data[at:]
+            self._ahead = row.data[row.at :]
         if later is not None:
             self._enqueue(later)
-        return left
+        return row.left
 
     def _must_wait(self) -> bool:
         """Whether the next reply has to wait for the end of one that is under way."""
