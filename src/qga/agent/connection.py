@@ -2,7 +2,8 @@
 
 Reads what is there, has the messages answered one after the other, and writes the replies in
 order. It stops reading while a reply is under way, whether it waits for a program or for a client
-that does not read: so a client costs bounded memory, and never holds up another.
+that does not read: so a client costs bounded memory, and never holds up another. Only behind a
+freeze it looks ahead (`impatience`).
 """
 
 import errno
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .dispatch import Dispatcher, Reply
+    from .impatience import Impatience
     from .loop import Loop, Timer
 
 # Most requests are little, and Python has memory for little at hand. When more comes, there is room
@@ -75,6 +77,7 @@ class Connection:
         self._out: list[bytes | memoryview] = []
         self._stream: Iterator[bytes] | None = None
         self._waiting = False  # for the result of a Deferred
+        self._impatience: Impatience | None = None  # it is one that may be given up
         self._ended = False  # the client sends no more
         self._gone = False  # nor does it read
         self._scheduled = False  # `_take_turn` is to be called
@@ -106,6 +109,8 @@ class Connection:
             return  # with a turn to come, which is the one that goes on
         if events & WRITE and self._out:
             self._flush()
+        elif self._impatience is not None:
+            self._overhear(self._impatience)
         elif self._events & READ and not self._inbox:
             self._receive()
         elif not (self._is_port and events & HANGUP):
@@ -266,13 +271,39 @@ class Connection:
         elif isinstance(reply, Deferred):
             self._waiting = True
             reply.when_done(self._on_done)
+            if reply.give_up is not None and self._waiting:
+                self._look_behind(reply.give_up)
         else:
             self._stream = reply
 
+    def _look_behind(self, give_up: "Callable[[], None]") -> None:
+        """The reply may be given up: see what has come behind its request, and what will come."""
+        from .impatience import Impatience
+
+        self._impatience = Impatience(self._loop, give_up)
+        behind, self._ahead = self._split(self._ahead), b""
+        self._inbox[:0] = reversed(behind)
+        self._impatience.consider(self._inbox)
+
+    def _overhear(self, impatience: "Impatience") -> None:
+        heard = self._split(impatience.read(self._fd))
+        self._ended = impatience.at_end and not self._is_port
+        self._inbox[:0] = reversed(heard)
+        impatience.consider(heard)
+        self._settle()
+
     def _on_done(self, reply: "list[bytes]") -> None:
         self._waiting = False
+        if self._look_no_longer():
+            self._watch(EDGE)  # so that the loop will tell of what is there already
         self._out += reply
         self._attempt(self._flush)
+
+    def _look_no_longer(self) -> bool:
+        impatience, self._impatience = self._impatience, None
+        if impatience is not None:
+            impatience.end()
+        return impatience is not None
 
     # Sending.
 
@@ -328,7 +359,7 @@ class Connection:
             self._watch(WRITE)
         elif self._waiting:
             # A hang-up is always reported; as a change, once.
-            self._watch(EDGE)
+            self._watch(EDGE if self._impatience is None else READ | EDGE)
         elif self._inbox or self._ahead:
             self._watch(EDGE)
             self._schedule()
@@ -365,6 +396,7 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        self._look_no_longer()
         self._loop.forget(self._fd)
         os.close(self._fd)
         self._inbox.clear()

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from .hold import Hold
     from .system.asked import Freezer
 
-# How long a client waits for a thaw, and the agent for one at its end.
+# How long a client waits for a thaw; for one that the kernel is still freezing, which it may do for
+# ever; and the agent for a thaw at its end.
 _PATIENCE = 30.0
+_IN_FREEZE = 2.0
 _AT_END = 5.0
 
 _SECOND = 1_000_000_000
@@ -114,16 +116,23 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
         return True
 
     def wait_no_longer() -> None:
-        late = hold.state.positions(record.IN_FREEZE, record.IS_FROZEN, record.MAYBE)
-        reason = f"it takes longer than {_PATIENCE:g} s"
-        _fail([f"{hold.path(each)}: {reason}" for each in late] or [reason], 0)
+        state = hold.state
+        late = dict.fromkeys(
+            state.positions(record.IS_FROZEN, record.MAYBE), f"it takes longer than {limit:g} s"
+        )
+        late |= dict.fromkeys(
+            state.positions(record.IN_FREEZE), "it is being frozen still, and thawed right after"
+        )
+        reasons = [f"{hold.path(each)}: {reason}" for each, reason in late.items()]
+        _fail(reasons or [f"it takes longer than {limit:g} s"], 0)
 
     def _fail(reasons: list[str], number: int) -> None:
         desc = "failed to thaw " + "; ".join(reasons)
         freeze.log.error(desc)
         pending.resolve(raising(GuestOSError(desc, number)))
 
-    patience = freeze.loop.later(_PATIENCE, wait_no_longer)
+    limit = _IN_FREEZE if hold.state.positions(record.IN_FREEZE) else _PATIENCE
+    patience = freeze.loop.later(limit, wait_no_longer)
     freeze.wait_for(heard)
     hold.tell("thaw")
     return pending

@@ -23,7 +23,7 @@ def load_for_freeze() -> None:
     # Each topic registers its handlers; what is large goes to a mapping, and may be base64.
     import mmap  # noqa: F401
 
-    from qga.agent import apart, guardian, hold, takeover, thawing  # noqa: F401
+    from qga.agent import apart, guardian, hold, impatience, takeover, thawing  # noqa: F401
     from qga.wire import base64
 
     from . import fsfreeze, session  # noqa: F401
