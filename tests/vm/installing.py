@@ -46,6 +46,6 @@ def succeeded(result: Result) -> str:
     return result.out
 
 
-def shown(guest: Guest, name: str) -> str:
-    """A property of the agent's unit."""
-    return succeeded(guest.sh(f"systemctl show -P {name} {UNIT}")).strip()
+def shown(guest: Guest, name: str, unit: str = UNIT) -> str:
+    """A property of a *unit*, by default the agent's."""
+    return succeeded(guest.sh(f"systemctl show -P {name} {unit}")).strip()

@@ -156,6 +156,32 @@ class Writer:
         assert self._guest.read(self.path) == self._guest.read("/etc/hostname")
 
 
+class Delay:
+    """How long after the end of its lease a frozen guest goes on; for the docs, not asserted.
+
+    A program for each disk waits to write, and notes when it has: the thaw, and a write after it.
+    Started while frozen, past the agent under test.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        write = 'dd if=/etc/hostname of="$0/delay" conv=fsync bs=1 2> /dev/null; '
+        note = 'cut -d " " -f 1 /proc/uptime > "/run/delay-$1"'
+        self._pids = [
+            guest.control.start(["/bin/sh", "-c", write + note, disk, str(number)])
+            for number, disk in enumerate(DISKS)
+        ]
+
+    def after(self, report: Any, lease: int) -> float:
+        """Seconds; the *report* is of the freeze, its *lease* in milliseconds."""
+        for pid in self._pids:
+            assert self._guest.control.wait(pid, PATIENCE).code == 0
+        times = [float(self._guest.read(f"/run/delay-{n}")) for n in range(len(self._pids))]
+        late = max(times) - report["began-monotonic"] / 1e9 - lease / 1000
+        print(f"going on {late:.2f} s after the end of the lease")
+        return float(late)
+
+
 @contextmanager
 def blocked_writers(guest: Guest) -> Iterator[list[Writer]]:
     """A program for each disk that cannot write, since it is frozen; in the end all have written.

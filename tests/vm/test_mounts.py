@@ -1,9 +1,11 @@
 """Which file systems of a real guest are frozen, and in which order."""
 
 import gzip
+import time
 
 import pytest
 
+import qga
 from tests.vm.debs import packages
 from tests.vm.disk import make_file_system
 from tests.vm.observe import (
@@ -97,6 +99,35 @@ def test_a_file_system_that_does_not_freeze(guest: Guest, image: bytes) -> None:
         wait_until(lambda: client.fsfreeze_status() == "thawed", "the rest")
     for directory in ("/mnt/data", "/mnt/inner"):
         Writer(guest, directory).finish()
+    assert guest.sh(f"test -e {MARKER}").code == 1
+    wait_until(lambda: agents(guest) == [guest.agent_pid()], "no guardian")
+
+
+def test_a_host_that_has_lost_patience(guest: Guest, image: bytes) -> None:
+    """It has one channel, and is served there while the kernel freezes, for as long as it may."""
+    mount_loop(guest, image, "/mnt/data/image", "/mnt/inner")
+    for ask in ("thaw", "synchronise"):
+        guest.sh("dd if=/dev/urandom of=/mnt/inner/big bs=64k count=16")
+        freeze_by_hand(guest, "/mnt/data")
+        with connect(guest) as client:
+            with pytest.raises(qga.AgentTimeout):
+                client.call("guest-fsfreeze-freeze", timeout=3)
+            if ask == "synchronise":
+                began = time.monotonic()
+                assert client.fsfreeze_status() != "thawed"
+                assert client.call("qga-fsfreeze-report")["mounts"][0]["outcome"] == "hanging"
+                Writer(guest, "/root").finish()
+                print("served after", time.monotonic() - began, "s")
+                thaw_by_hand(guest, "/mnt/data")
+            # Also what somebody else has frozen, and what waits for that.
+            began = time.monotonic()
+            client.thaw()
+            print("thawed after", time.monotonic() - began, "s")
+            assert client.fsfreeze_status() == "thawed"
+            report = client.call("qga-fsfreeze-report")
+            assert (report["held"], report["reason"]) == (False, "thawed before all was frozen")
+        for directory in ("/root", "/mnt/data", "/mnt/inner"):
+            Writer(guest, directory).finish()
     assert guest.sh(f"test -e {MARKER}").code == 1
     wait_until(lambda: agents(guest) == [guest.agent_pid()], "no guardian")
 

@@ -2,7 +2,8 @@
 
 Reads what is there, has the messages answered one after the other, and writes the replies in
 order. It stops reading while a reply is under way, whether it waits for a program or for a client
-that does not read: so a client costs bounded memory, and never holds up another.
+that does not read: so a client costs bounded memory, and never holds up another. Only behind a
+freeze it looks ahead (`impatience`).
 """
 
 import errno
@@ -11,6 +12,7 @@ import os
 from qga.wire.splitter import Splitter
 
 from .dispatch import Deferred
+from .known import LONGEST_KNOWN, Row
 from .loop import EDGE, HANGUP, READ, WRITE, hung_up
 from .pages import TAKEN
 from .receiving import Receiving
@@ -21,17 +23,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .dispatch import Dispatcher, Reply
+    from .impatience import Impatience
     from .loop import Loop, Timer
 
 # Requests answered before the next client has its turn.
 _TURN = 256
-
-# More than the name of any command and what is around it.
-_LONGEST_KNOWN = 80
-
-_SPACE = b" \t\r\n"
-# As many are skipped before and behind a known request; more are left to the splitter.
-_BLANKS = 4
 
 # Replies are gathered up to this many bytes for one system call.
 _GATHER = 64 * 1024
@@ -77,6 +73,7 @@ class Connection:
         self._out: list[bytes | memoryview] = []
         self._stream: Iterator[bytes] | None = None
         self._waiting = False  # for the result of a Deferred
+        self._impatience: Impatience | None = None  # it is one that may be given up
         self._ended = False  # the client sends no more
         self._gone = False  # nor does it read
         self._scheduled = False  # `_take_turn` is to be called
@@ -108,6 +105,8 @@ class Connection:
             return  # with a turn to come, which is the one that goes on
         if events & WRITE and self._out:
             self._flush()
+        elif self._impatience is not None:
+            self._overhear(self._impatience)
         elif self._events & READ and not self._inbox:
             self._receive()
         elif not (self._is_port and events & HANGUP):
@@ -215,7 +214,7 @@ class Connection:
         if not self._splitter.idle:
             # A row of small requests that was cut in two by the end of a read: the one that has
             # begun may end here, and those behind it may be known.
-            end = data.find(b"}", 0, _LONGEST_KNOWN) + 1
+            end = data.find(b"}", 0, LONGEST_KNOWN) + 1
         elif (after := self._answer_known(left)) < left:
             return after
         self._ahead = b""
@@ -233,37 +232,14 @@ class Connection:
         The short way of what hosts ask all the time. It makes no difference but for the time: a
         message begins here, and what is known is a whole one.
         """
-        data, at, end = self._ahead, 0, len(self._ahead)
-        known, out = self._dispatcher.known.whole, self._out
-        answer = self._dispatcher.answer_known
-        later = None
+        row = Row(self._ahead, left)
         try:
-            while left and later is None:
-                blanks = min(at + _BLANKS, end)
-                while at < blanks and data[at] in _SPACE:
-                    at += 1
-                brace = data.find(b"}", at, at + _LONGEST_KNOWN) + 1
-                found = known.get(data[at:brace])
-                if found is None:
-                    break
-                following = brace
-                blanks = min(brace + _BLANKS, end)
-                while following < blanks and data[following] in _SPACE:
-                    following += 1
-                request = data[at:following]
-                while left and later is None and data.startswith(request, at):  # again and again
-                    left -= 1
-                    at += len(request)
-                    reply = answer(*found)
-                    if isinstance(reply, list):
-                        out += reply
-                    else:
-                        later = reply
+            later = row.answer(self._dispatcher, self._out)
         finally:
-            self._ahead = data[at:]
+            self._ahead = row.data[row.at :]
         if later is not None:
             self._enqueue(later)
-        return left
+        return row.left
 
     def _must_wait(self) -> bool:
         """Whether the next reply has to wait for the end of one that is under way."""
@@ -275,13 +251,39 @@ class Connection:
         elif isinstance(reply, Deferred):
             self._waiting = True
             reply.when_done(self._on_done)
+            if reply.give_up is not None and self._waiting:
+                self._look_behind(reply.give_up)
         else:
             self._stream = reply
 
+    def _look_behind(self, give_up: "Callable[[], None]") -> None:
+        """The reply may be given up: see what has come behind its request, and what will come."""
+        from .impatience import Impatience
+
+        self._impatience = Impatience(self._loop, give_up)
+        behind, self._ahead = self._split(self._ahead), b""
+        self._inbox[:0] = reversed(behind)
+        self._impatience.consider(self._inbox)
+
+    def _overhear(self, impatience: "Impatience") -> None:
+        heard = self._split(impatience.read(self._fd))
+        self._ended = impatience.at_end and not self._is_port
+        self._inbox[:0] = reversed(heard)
+        impatience.consider(heard)
+        self._settle()
+
     def _on_done(self, reply: "list[bytes]") -> None:
         self._waiting = False
+        if self._look_no_longer():
+            self._watch(EDGE)  # so that the loop will tell of what is there already
         self._out += reply
         self._attempt(self._flush)
+
+    def _look_no_longer(self) -> bool:
+        impatience, self._impatience = self._impatience, None
+        if impatience is not None:
+            impatience.end()
+        return impatience is not None
 
     # Sending.
 
@@ -337,7 +339,7 @@ class Connection:
             self._watch(WRITE)
         elif self._waiting:
             # A hang-up is always reported; as a change, once.
-            self._watch(EDGE)
+            self._watch(EDGE if self._impatience is None else READ | EDGE)
         elif self._inbox or self._ahead:
             self._watch(EDGE)
             self._schedule()
@@ -374,6 +376,7 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        self._look_no_longer()
         self._loop.forget(self._fd)
         os.close(self._fd)
         self._inbox.clear()

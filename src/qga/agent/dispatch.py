@@ -48,11 +48,16 @@ _DELIMITER = b"\xff"
 
 
 class Deferred:
-    """A reply that comes later."""
+    """A reply that comes later.
+
+    Attributes:
+        give_up: what has it come now, as an error; None if it has to be waited for.
+    """
 
     def __init__(self, pending: "Pending[Any]", reply: "Callable[[], Reply]") -> None:
         self._pending = pending
         self._reply = reply
+        self.give_up = pending.give_up
 
     def when_done(self, listener: "Callable[[Reply], None]") -> None:
         """Call *listener* with the reply when it is there."""

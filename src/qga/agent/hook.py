@@ -186,6 +186,14 @@ class Hook:
         thawed.listen(lambda: self._thawed(thawed, pending))
         return pending
 
+    def give_up(self) -> None:
+        """End the freeze that is under way; who has asked for it, waits no longer."""
+        hold = self._freeze.hold
+        if hold is not None:
+            self.thaw(hold.record.token)
+        elif self._made is not None and self._made.freezing:
+            self._made.stop("the guest is to be thawed")
+
     def _thawed(self, thawed: "Pending[int]", pending: "Pending[int]") -> None:
         try:
             count = thawed.result()

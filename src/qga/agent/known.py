@@ -8,10 +8,10 @@ from qga.protocol.codec import of_one_integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-    from .dispatch import Entry
+    from .dispatch import Deferred, Dispatcher, Entry, Reply
 
     Found = tuple[Entry, Any]
 
@@ -32,6 +32,13 @@ _REPEATED = frozenset(("guest-file-open", "guest-file-read", "guest-file-seek"))
 
 # Longer ones may be too large.
 _LONGEST = 18
+
+# More than the name of any command and what is around it.
+LONGEST_KNOWN = 80
+
+_SPACE = b" \t\r\n"
+# As many are skipped before and behind a known request; more are left to the splitter.
+_BLANKS = 4
 
 
 class Known:
@@ -90,3 +97,60 @@ class Known:
             entry, make = found
             return entry, digits if make is None else make(int(digits))
         return None
+
+
+class Row:
+    """Requests in a row, as they were received.
+
+    Args:
+        data: the row.
+        left: how many of them may be answered.
+
+    Attributes:
+        at: how far they have been.
+    """
+
+    __slots__ = ("at", "data", "left")
+
+    def __init__(self, data: bytes, left: int) -> None:
+        self.data = data
+        self.left = left
+        self.at = 0
+
+    def answer(
+        self, dispatcher: "Dispatcher", out: "list[bytes | memoryview]"
+    ) -> "Deferred | Iterator[bytes] | None":
+        """Answer those that are known, up to one that is not; return a reply that is no text.
+
+        Args:
+            dispatcher: answers.
+            out: gets the replies.
+        """
+        data, at, left, end = self.data, 0, self.left, len(self.data)
+        known, reply_to = dispatcher.known.whole, dispatcher.answer_known
+        later: Deferred | Iterator[bytes] | None = None
+        try:
+            while left and later is None:
+                blanks = min(at + _BLANKS, end)
+                while at < blanks and data[at] in _SPACE:
+                    at += 1
+                brace = data.find(b"}", at, at + LONGEST_KNOWN) + 1
+                found = known.get(data[at:brace])
+                if found is None:
+                    break
+                following = brace
+                blanks = min(brace + _BLANKS, end)
+                while following < blanks and data[following] in _SPACE:
+                    following += 1
+                request = data[at:following]
+                while left and later is None and data.startswith(request, at):  # again and again
+                    left -= 1
+                    at += len(request)
+                    reply: Reply | Deferred | Iterator[bytes] = reply_to(*found)
+                    if isinstance(reply, list):
+                        out += reply
+                    else:
+                        later = reply
+        finally:
+            self.at, self.left = at, left
+        return later

@@ -20,9 +20,15 @@ else:
 
 
 class Pending(Later[R]):
-    """A result that comes with an event; until then the connection's next requests wait."""
+    """A result that comes with an event; until then the connection's next requests wait.
+
+    Attributes:
+        give_up: what brings it about, as an error, for a client that does not want to wait longer;
+            None if that has to.
+    """
 
     def __init__(self) -> None:
+        self.give_up: Callable[[], None] | None = None
         self._outcome: Callable[[], R] | None = None
         self._listener: Callable[[], None] | None = None
 
@@ -32,7 +38,9 @@ class Pending(Later[R]):
         return self._outcome is not None
 
     def resolve(self, outcome: "Callable[[], R]") -> None:
-        """The event has come: *outcome* returns the result, or raises."""
+        """The event has come: *outcome* returns the result, or raises. Another one is ignored."""
+        if self._outcome is not None:
+            return
         self._outcome = outcome
         if self._listener is not None:
             self._listener()

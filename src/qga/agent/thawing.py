@@ -11,12 +11,16 @@ from .workers import thaw_fully
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .freeze import Freeze
     from .hold import Hold
     from .system.asked import Freezer
 
-# How long a client waits for a thaw, and the agent for one at its end.
+# How long a client waits for a thaw; for one that the kernel is still freezing, which it may do for
+# ever; and the agent for a thaw at its end.
 _PATIENCE = 30.0
+_IN_FREEZE = 2.0
 _AT_END = 5.0
 
 _SECOND = 1_000_000_000
@@ -93,6 +97,11 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
         raise RuntimeError("there is no freeze")
     pending: Pending[int] = Pending()
     before = set(hold.state.positions(record.THAWED))
+    # What is being frozen still, may wait for what somebody else has frozen.
+    in_the_way: Pending[int] | None = None
+    if others and hold.state.positions(record.IN_FREEZE):
+        own = hold.state.positions(record.IN_FREEZE, record.IS_FROZEN, record.MAYBE)
+        in_the_way = _sweep(freeze, [], 0, spared={hold.held[each][0] for each in own})
 
     def heard(state: record.State) -> bool:
         if pending.ended:
@@ -101,7 +110,11 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
         if state.phase == record.DONE:
             freeze.loop.cancel(patience)
             count = len(set(state.positions(record.THAWED)) - before)
-            if others:
+            if in_the_way is not None:
+                in_the_way.listen(
+                    lambda: _pass_on(_sweep(freeze, [], count + _number(in_the_way)), pending)
+                )
+            elif others:
                 _pass_on(_sweep(freeze, [], count), pending)
             else:
                 pending.resolve(lambda: count)
@@ -114,16 +127,23 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
         return True
 
     def wait_no_longer() -> None:
-        late = hold.state.positions(record.IN_FREEZE, record.IS_FROZEN, record.MAYBE)
-        reason = f"it takes longer than {_PATIENCE:g} s"
-        _fail([f"{hold.path(each)}: {reason}" for each in late] or [reason], 0)
+        state = hold.state
+        late = dict.fromkeys(
+            state.positions(record.IS_FROZEN, record.MAYBE), f"it takes longer than {limit:g} s"
+        )
+        late |= dict.fromkeys(
+            state.positions(record.IN_FREEZE), "it is being frozen still, and thawed right after"
+        )
+        reasons = [f"{hold.path(each)}: {reason}" for each, reason in late.items()]
+        _fail(reasons or [f"it takes longer than {limit:g} s"], 0)
 
     def _fail(reasons: list[str], number: int) -> None:
         desc = "failed to thaw " + "; ".join(reasons)
         freeze.log.error(desc)
         pending.resolve(raising(GuestOSError(desc, number)))
 
-    patience = freeze.loop.later(_PATIENCE, wait_no_longer)
+    limit = _IN_FREEZE if hold.state.positions(record.IN_FREEZE) else _PATIENCE
+    patience = freeze.loop.later(limit, wait_no_longer)
     freeze.wait_for(heard)
     hold.tell("thaw")
     return pending
@@ -157,18 +177,29 @@ def _pass_on(result: "Pending[int]", to: "Pending[int]", add: int = 0) -> None:
     result.listen(lambda: to.resolve(lambda: result.result() + add))
 
 
-def _sweep(freeze: "Freeze", stuck: "list[str]", count: int) -> "Pending[int]":
+def _number(thawed: "Pending[int]") -> int:
+    """Its result; 0 if it has failed, of which the next sweep will tell."""
+    try:
+        return thawed.result()
+    except CommandError:
+        return 0
+
+
+def _sweep(
+    freeze: "Freeze", stuck: "list[str]", count: int, *, spared: "Collection[str]" = ()
+) -> "Pending[int]":
     """Thaw what is frozen, by whomever, in a process of its own: any of it may hang.
 
     Args:
         freeze: whose platform it is.
         stuck: mount points that are known to be frozen.
         count: what else was thawed; the result is that and more.
+        spared: mount points that are left alone.
     """
     freezer = freeze.freezer
 
     def work() -> bytes:
-        return _thaw_all(freezer, set(stuck))
+        return _thaw_all(freezer, set(stuck), spared)
 
     def understand(said: bytes) -> int:
         thawed, _, failures = said.partition(b"\n")
@@ -180,7 +211,7 @@ def _sweep(freeze: "Freeze", stuck: "list[str]", count: int) -> "Pending[int]":
     return apart.run(freeze.loop, work, understand)
 
 
-def _thaw_all(freezer: "Freezer", stuck: "set[str]") -> bytes:
+def _thaw_all(freezer: "Freezer", stuck: "set[str]", spared: "Collection[str]") -> bytes:
     """How many were frozen; and then the first error's number, and what could not be thawed."""
     thawed, failures, codes = 0, [], []
     try:
@@ -188,6 +219,8 @@ def _thaw_all(freezer: "Freezer", stuck: "set[str]") -> bytes:
     except OSError:
         mounts = []  # what is held is thawed all the same
     for mount in mounts:
+        if mount.path in spared:
+            continue
         known = mount.path in stuck
         try:
             fd = freezer.open(mount)

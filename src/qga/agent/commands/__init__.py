@@ -29,6 +29,7 @@ def load_for_freeze() -> None:
         guardian,
         hold,
         hookfiles,
+        impatience,
         takeover,
         thawing,
     )

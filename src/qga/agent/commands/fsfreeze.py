@@ -1,7 +1,9 @@
 """Handlers of `qga.protocol.fsfreeze`."""
 
+import errno
+
 from qga.agent import commands
-from qga.agent.later import made_of
+from qga.agent.later import made_of, raising
 from qga.errors import CommandError, GuestOSError
 from qga.protocol.fsfreeze import (
     FreezeLease,
@@ -19,9 +21,13 @@ from qga.protocol.fsfreeze import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from qga.agent.app import Agent
     from qga.agent.later import Pending
     from qga.agent.plan import Wanted
+
+    R = TypeVar("R")
 
 # The longest lease, and the longest token.
 _DAY = 86_400_000
@@ -49,7 +55,20 @@ def _freeze_as_upstream(agent: "Agent", paths: "list[str] | None") -> "Pending[i
     commands.load_for_freeze()
     from qga.agent.plan import Wanted
 
-    return made_of(agent.hook.freeze(Wanted(paths)), lambda report: report.count)
+    frozen: Pending[int] = made_of(agent.hook.freeze(Wanted(paths)), lambda report: report.count)
+    return _may_be_given_up(agent, frozen)
+
+
+def _may_be_given_up(agent: "Agent", frozen: "Pending[R]") -> "Pending[R]":
+    """The same; given up, it fails at once, whatever the kernel does."""
+
+    def give_up() -> None:
+        desc = "failed to freeze: given up, for another request on this channel"
+        frozen.resolve(raising(GuestOSError(desc, errno.ECANCELED)))
+        agent.hook.give_up()
+
+    frozen.give_up = give_up
+    return frozen
 
 
 @FsfreezeThaw.handler
@@ -84,7 +103,7 @@ def freeze_for(
     if command.dry_run:
         return _dry_run(agent, wanted, token)
     seconds = None if milliseconds is None else milliseconds / 1000
-    return agent.hook.freeze(wanted, seconds, token)
+    return _may_be_given_up(agent, agent.hook.freeze(wanted, seconds, token))
 
 
 def _dry_run(agent: "Agent", wanted: "Wanted", token: "str | None") -> FreezeReport:
