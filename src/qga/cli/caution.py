@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 # So many names are told of the guests that are meant.
 _TOLD = 10
 
-yes_option = click.option("--yes", is_flag=True, help="Do not ask, where several guests are meant.")
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask, where several guests are meant."
+)
 _dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, and whether the agent allows it."
 )

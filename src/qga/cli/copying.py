@@ -62,7 +62,7 @@ def _octal(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     return mode
 
 
-@click.command(epilog=EPILOG)
+@click.command(short_help="Copy files to guests, from guests, and between guests.", epilog=EPILOG)
 @with_settings
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories with all in them.")
 @click.option(
