@@ -7,42 +7,26 @@ It needs no program in the guest, and so also works where the agent may not star
 
 import argparse
 import sys
-import time
-from collections.abc import Iterator
 
 import qga
-
-
-def follow(guest: qga.Client, path: str, pause: float = 1.0) -> Iterator[bytes]:
-    """What is written to a file, from its present end on."""
-    file = guest.open(path)
-    try:
-        position = file.seek(0, 2)
-        while True:
-            data = file.read(1 << 16)
-            if data:
-                position += len(data)
-                yield data
-                continue
-            time.sleep(pause)
-            # A file that has become shorter was emptied, or is a new one.
-            with guest.open(path) as now:
-                if now.seek(0, 2) >= position:
-                    continue
-            file.close()
-            file, position = guest.open(path), 0
-    finally:
-        file.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Follow a file of a guest.")
     parser.add_argument("target")
     parser.add_argument("path")
+    parser.add_argument("--lines", type=int, default=0, help="so many of its last lines first")
     options = parser.parse_args()
+
+    def told(change: str) -> None:
+        print(f"{options.path}: {change}", file=sys.stderr)
+
     try:
-        with qga.connect(options.target) as guest:
-            for data in follow(guest, options.path):
+        with (
+            qga.connect(options.target) as guest,
+            guest.files.follow(options.path, lines=options.lines, on_change=told) as log,
+        ):
+            for data in log:
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
     except KeyboardInterrupt:

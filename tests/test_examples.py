@@ -5,13 +5,15 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -157,21 +159,40 @@ def test_run_live(qga_agent: AgentProcess) -> None:
     assert "/no/such" in run("run_live", qga_agent.target, "--", "/no/such", code=1)
 
 
-def test_tail_log(fake_agent: FakeAgent, target: str) -> None:
-    fake_agent.files["/var/log/syslog"] = b"old\n"
-    words = command("tail_log", target, "/var/log/syslog")
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+@contextmanager
+def tailing(*words: object) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The example at work: its output and its errors. An interrupt ends it without a word."""
+    with subprocess.Popen(
+        command("tail_log", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
-        while not fake_agent.asked(protocol.FileRead):
-            time.sleep(0.01)
+        assert process.stderr is not None
+        try:
+            yield process.stdout, process.stderr
+            process.send_signal(signal.SIGINT)
+            assert process.wait() == 0
+            assert process.stderr.read() == b""
+        finally:
+            process.kill()
+
+
+def test_tail_log(fake_agent: FakeAgent, target: str) -> None:
+    fake_agent.files["/var/log/syslog"] = b"one\ntwo\n"
+    with tailing(target, "/var/log/syslog", "--lines", 1) as (out, errors):
+        assert out.readline() == b"two\n"
         with fake_agent.connect() as guest:
-            guest.write_file("/var/log/syslog", b"new\n", append=True)
-            assert process.stdout.readline() == b"new\n"
+            guest.write_file("/var/log/syslog", b"three\n", append=True)
+            assert out.readline() == b"three\n"
             fake_agent.files["/var/log/syslog"] = b"0\n"
-            assert process.stdout.readline() == b"0\n"
-        process.send_signal(2)
-        assert process.wait() == 0
-    assert "No such file" in run("tail_log", target, "/no/such", code=1)
+            assert out.readline() == b"0\n"
+            assert errors.readline() == b"/var/log/syslog: replaced\n"
+    with tailing(target, "/var/log/later") as (out, errors):
+        assert errors.readline() == b"/var/log/later: gone\n"
+        fake_agent.files["/var/log/later"] = b"begun\n"
+        assert out.readline() == b"begun\n"
+        assert errors.readline() == b"/var/log/later: appeared\n"
+    fake_agent.blocked = {"guest-file-open"}
+    assert "guest-file-open" in run("tail_log", target, "/var/log/syslog", code=1)
 
 
 def test_disk_alert(fake_agent: FakeAgent, target: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 import qga
-from qga.protocol import COMMANDS
+from qga.protocol import COMMANDS, pages
 from qga.testing import HARMLESS, agent_process
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def _commands(console: Console, info: AgentInfo) -> None:
         if command.NAME not in enabled:
             continue  # of another platform
         allowed = "[green]yes" if enabled[command.NAME] else "[red]blocked"
-        summary = (command.__doc__ or "").partition("\n")[0].rstrip(".")
-        table.add_row(command.NAME, allowed, summary)
+        table.add_row(command.NAME, allowed, pages.summary(command))
     console.print(table)
 
 

@@ -68,6 +68,20 @@ def test_the_first_option_that_ends_the_program_counts(tmp_path: Path) -> None:
     assert run(tmp_path, "-x", "-h").code == 1
 
 
+@pytest.mark.parametrize("option", ["--help", "--version", "-b?", "-D"])
+def test_a_reader_that_goes_away(option: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-m", "qga.agent", "-c", os.devnull, option],
+            stdout=writing, stderr=subprocess.PIPE, check=False, timeout=PATIENCE,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_dump_leaves_the_pid_file_of_a_running_daemon(tmp_path: Path) -> None:
     """Which upstream's removes."""
     (tmp_path / "pid").write_text("1\n", encoding="ascii")

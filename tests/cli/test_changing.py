@@ -4,10 +4,12 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from qga.testing import FakeAgent
 from tests.support.stock import RunningAgent
 
 from .command import Run
@@ -21,6 +23,12 @@ def top(exec_agent: RunningAgent, monkeypatch: pytest.MonkeyPatch) -> Path:
     top = exec_agent.directory / "top"
     top.mkdir()
     return top
+
+
+@pytest.fixture
+def target(fake_agent: FakeAgent) -> Iterator[str]:
+    with fake_agent.serve() as target:
+        yield target
 
 
 def mode(path: Path) -> int:
@@ -86,6 +94,43 @@ def test_ln(qga_command: Run, top: Path) -> None:
     found = qga_command("ln", "-sfn", "dir2", f":{top}/current", "-o", "json").json
     assert found == [{"path": f"{top}/current", "target": "dir2"}]
     assert os.readlink(top / "current") == "dir2"  # noqa: PTH115
+
+
+def test_ln_that_is_only_told(qga_command: Run, top: Path) -> None:
+    (top / "link").symlink_to("old")
+    words = ["ln", "--dry-run", "new", f":{top}/link", f":{top}/other"]
+    done = qga_command(*words, "-s")
+    assert done.text == f"would link {top}/other to new\n"
+    assert (done.code, done.err) == (1, f"qga: cannot make {top}/link: File exists\n")
+    done = qga_command(*words, "-sf")
+    assert done.text.splitlines() == [
+        f"would link {top}/link to new, in place of what is there",
+        f"would link {top}/other to new",
+    ]
+    assert [path.name for path in top.iterdir()] == ["link"]
+    assert os.readlink(top / "link") == "old"  # noqa: PTH115
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["chmod", "600"], "set permissions in 2 guests (web1, web2)? --yes says"),
+        (["chown", "-R", "root"], "set owners in 2 guests (web1, web2)? --yes says"),
+        (["mv", ":/etc/hostname"], "move files of 2 guests (web1, web2)? --yes says"),
+    ],
+)
+def test_several_guests_are_asked_about(
+    qga_command: Run, two: FakeAgent, command: list[str], told: str
+) -> None:
+    words = [*command, ":/etc/hostname", "-l", "web*"]
+    done = qga_command(*words)
+    assert (done.code, told in done.err) == (2, True)
+    assert not two.requests
+    # These do not ask.
+    for option in ("--yes", "--dry-run"):
+        two.requests.clear()
+        assert "? --yes says" not in qga_command(*words, option, lines=None).err
+        assert two.requests
 
 
 def test_mv(qga_command: Run, top: Path) -> None:

@@ -136,7 +136,7 @@ def test_what_cannot_be_copied(qga_command: Run, guest: Guest, here: Path) -> No
         (2, ["--owner", ":", "file", guest.path], "USER:GROUP"),
         (2, ["-r", "--owner", "nobody", "tree", guest.path], "takes numbers"),
         (2, ["-r", "--resume", "tree", guest.path], "for single files"),
-        (2, ["-l", "web*", "-", ":/x"], "no SRC is -"),
+        (2, ["-l", "web*", "-", ":/x"], "none is -"),
         (2, ["--all", "file", f"{guest.path}/x"], "DST is :PATH"),
     ):
         done = qga_command("cp", *words)

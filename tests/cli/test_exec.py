@@ -310,7 +310,7 @@ def test_names_that_are_none(qga_command: Run, exec_agent: RunningAgent, words: 
 
 def test_help_shows_examples(qga_command: Run) -> None:
     for verb in ("exec", "shell"):
-        assert "EXAMPLES" in qga_command(verb, "--help").text
+        assert "Examples:" in qga_command(verb, "--help").text
 
 
 @OURS

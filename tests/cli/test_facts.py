@@ -286,6 +286,7 @@ def test_cpus_and_memory(qga_command: Run, fake: FakeAgent) -> None:
 
 def test_version_and_commands(qga_command: Run, fake: FakeAgent) -> None:
     fake.version = "5.2"
+    fake.blocked = {"guest-exec-status"}  # by whose words it would be known
     assert qga_command("version").text == (
         f"agent 5.2\nqga {qga.__version__} (protocol of QEMU {UPSTREAM_VERSION})\n"
     )

@@ -1,5 +1,6 @@
 """`qga help`: pages of the protocol's commands, lists of them, and the help of qga's own."""
 
+import re
 import sys
 
 import pytest
@@ -47,6 +48,16 @@ def test_lists(qga_command: Run) -> None:
     }
     assert shown[0]["since"] == "5.2"
     assert shown[0]["summary"] == "List the public keys in a user's .ssh/authorized_keys"
+
+
+@pytest.mark.parametrize("name", ["ls", "rm", "cp", "freeze", "shutdown"])
+def test_the_options_of_a_command_come_before_those_of_all(qga_command: Run, name: str) -> None:
+    options = re.findall(r"^  (?:-\w, )*(-[\w-]+)", qga_command(name, "--help").text, re.MULTILINE)
+    shared = options.index("--limit")
+    assert set(options[shared:]) <= {
+        *("--limit", "--all", "--exclude", "--forks", "--fail-fast"),
+        *("--output", "--no-color", "--debug", "--timeout", "--help"),
+    }
 
 
 def test_a_topic(qga_command: Run) -> None:

@@ -41,9 +41,13 @@ def examples(name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_help_and_examples_that_are_right(name: str) -> None:
+def test_every_command_has_help_and_examples_that_are_right(qga_command: Run, name: str) -> None:
     command = command_of(name)
-    assert re.match(r"[A-Z].*\.$", command.get_short_help_str(200))
+    short = command.get_short_help_str(200)
+    assert re.match(r"[A-Z].*\.$", short)
+    # None is cut short in the list of all, on a terminal of 80 columns.
+    assert len(short) <= 80 - len("  completion  ") - 1
+    assert "\n  Examples:\n    " in qga_command(name, "--help").text
     for param in command.params:
         if isinstance(param, click.Option):
             assert param.help, param.opts

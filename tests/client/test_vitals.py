@@ -17,7 +17,7 @@ from qga.protocol import COMMANDS, FileClose, FileOpen, FileRead, GetLoad, Info
 from qga.protocol.files import FileChunk
 from qga.protocol.fsfreeze import FsfreezeState
 from qga.testing import FakeAgent
-from tests.support.stock import RunningAgent
+from tests.support.stock import BLOCKED, RunningAgent, either
 
 from .driven import Driven
 
@@ -269,6 +269,29 @@ def test_real_agents(agent: RunningAgent) -> None:
 )
 def test_what_the_agent_is_called(cmdline: str, name: str | None) -> None:
     assert program_name(cmdline) == name
+
+
+@pytest.mark.parametrize(
+    ("which", "name"),
+    [("ours", "qga-agent"), pytest.param("stock", "qemu-ga", marks=pytest.mark.interop)],
+)
+def test_what_an_agent_is_that_may_not_read_files(which: str, name: str) -> None:
+    with (
+        either(which, [*BLOCKED, "guest-file-open"]) as agent,
+        qga.connect(agent.target) as client,
+    ):
+        assert client.overview().agent == name
+        assert client.perform(overview.identity())[0] == name
+
+
+def test_what_an_agent_is_that_tells_little(fake: FakeAgent) -> None:
+    with fake.connect() as client:
+        assert client.overview().agent == "qga-agent"  # which has commands of its own
+        fake.version = "5.2"
+        fake.blocked = {"guest-exec-status"}
+        assert client.overview().agent is None
+        fake.files["/proc/uptime"] = b"no number"
+        assert client.overview().uptime is None
 
 
 def test_time_zones() -> None:

@@ -256,8 +256,9 @@ def test_a_libvirt_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert libvirtlocal.connections() == []
     with pytest.raises(qga.InvalidTarget, match="no libvirt listens here"):
         qga.connect("web")
-    with pytest.raises(qga.NoChannel, match="no connection to libvirt at qemu:///session"):
+    with pytest.raises(qga.NoChannel, match="no connection to libvirt at qemu:///session") as seen:
         libvirt.domains(where)
+    assert "does libvirt run there" in str(seen.value)
     agent.close()
 
 

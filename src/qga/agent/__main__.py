@@ -39,7 +39,7 @@ def main(arguments: "list[str] | None" = None) -> int:
             print(f"{program}: {warning}", file=sys.stderr)
         if ("dump-conf", "") in options:
             # As bytes: the paths of the command line need not be UTF-8.
-            sys.stdout.buffer.write(os.fsencode(config.dump()))
+            _show(os.fsencode(config.dump()))
             return 0
         return _run(config, program)
     except UsageError as error:
@@ -113,26 +113,24 @@ def _print_help(program: str) -> None:
     from .options import HELP
 
     defaults = Config()
-    print(
-        HELP.format(
-            program=program,
-            virtio=VIRTIO_PATH,
-            isa=ISA_PATH,
-            hook=HOOK_PATH,
-            statedir=defaults.statedir,
-            pidfile=defaults.pidfile,
-            config=CONFIG_PATH,
-            timeout=defaults.fsfreeze_timeout,
-        ),
-        end="",
+    text = HELP.format(
+        program=program,
+        virtio=VIRTIO_PATH,
+        isa=ISA_PATH,
+        hook=HOOK_PATH,
+        statedir=defaults.statedir,
+        pidfile=defaults.pidfile,
+        config=CONFIG_PATH,
+        timeout=defaults.fsfreeze_timeout,
     )
+    _show(text.encode())
 
 
 def _print_version(_: str) -> None:
     from qga._version import VERSION
     from qga.protocol import UPSTREAM_VERSION
 
-    print(f"QEMU Guest Agent {UPSTREAM_VERSION} (qga {VERSION})")
+    _show(f"QEMU Guest Agent {UPSTREAM_VERSION} (qga {VERSION})\n".encode())
 
 
 # Options after which nothing else counts.
@@ -142,9 +140,16 @@ _ENDS = {"help": _print_help, "version": _print_version}
 def _print_commands() -> None:
     from qga.protocol import PLACES, PLATFORMS
 
-    for name in PLACES:
-        if name not in PLATFORMS:
-            print(name)
+    _show("".join(f"{name}\n" for name in PLACES if name not in PLATFORMS).encode())
+
+
+def _show(text: bytes) -> None:
+    """Print *text*, as far as somebody reads it."""
+    try:
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the rest goes in the end
 
 
 if __name__ == "__main__":

@@ -43,11 +43,12 @@ def ping(settings: Settings, target: Target) -> Shown:
 
 
 @click.command(
+    short_help="Show whether the guest's file systems are frozen.",
     epilog="""\b
 Examples:
   qga status web1
   qga status --all -o jsonl
-"""
+""",
 )
 @each_guest
 def status(settings: Settings, target: Target) -> Shown:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 # So many names are told of the guests that are meant.
 _TOLD = 10
 
-_yes = click.option("--yes", is_flag=True, help="Do not ask, where several guests are meant.")
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask, where several guests are meant."
+)
 _dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, and whether the agent allows it."
 )
@@ -30,7 +32,7 @@ _dry_run = click.option(
 
 def cautious(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--yes` and `--dry-run`; `agreed` and `rehearsed` make something of them."""
-    return _yes(_dry_run(function))
+    return yes_option(_dry_run(function))
 
 
 def changes_guests(

@@ -12,7 +12,7 @@ import click
 from qga.client.target import names_guest_file, split_path
 from qga.errors import GuestOSError
 
-from . import places
+from . import caution, places
 from .ending import printable
 from .output import Shown
 
@@ -21,12 +21,35 @@ if TYPE_CHECKING:
 
     from qga.client import Client
 
+    from .fleet import Guests
     from .options import Settings
     from .places import Place
 
 _OCTAL = re.compile("[0-7]{1,4}")
 
 dry_run = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+
+
+def _each_place_asked(
+    what: str, *, fewest: int = 1
+) -> Callable[[Callable[..., Shown]], Callable[..., Any]]:
+    """As `places.each_place`, for a command that does *what* ("move files of") to guests.
+
+    It asks first where several are meant. It gets `dry_run`, and *fewest* paths of each.
+    """
+
+    def first(guests: Guests, paths: dict[str, list[str]], named: dict[str, Any]) -> None:
+        if min(map(len, paths.values())) < fewest:
+            raise click.UsageError(
+                "what is to go where? Both are files of one guest; to another guest it is `qga cp`"
+            )
+        if guests.many and named.get("interactive"):
+            raise click.UsageError("-i asks about one guest, not about several")
+        yes = named.pop("yes")
+        if not named["dry_run"]:
+            caution.agreed(guests, what, yes=yes)
+
+    return lambda function: places.each_place(caution.yes_option(dry_run(function)), first=first)
 
 
 @click.command(
@@ -94,6 +117,7 @@ Examples:
 @click.option("-s", "--symbolic", is_flag=True, help="Symbolic links; there are no others.")
 @click.option("-f", "--force", is_flag=True, help="In place of files that are there.")
 @click.option("-n", "-T", "--no-dereference", is_flag=True, help="Never into a directory.")
+@dry_run
 def ln(
     settings: Settings,
     place: Place,
@@ -102,6 +126,7 @@ def ln(
     symbolic: bool,
     force: bool,
     no_dereference: bool,
+    dry_run: bool,
 ) -> Shown:
     """Make symbolic links in the guest, which lead to GOAL.
 
@@ -118,16 +143,22 @@ def ln(
     def link(path: str) -> dict[str, Any]:
         if not no_dereference and client.files.is_dir(path):
             path = posixpath.join(path, posixpath.basename(goal.rstrip("/")))
-        if force:
-            found = _there(client, path)
-            if found is not None and not found.is_dir():
+        found = _there(client, path) if force or dry_run else None
+        replaced = force and found is not None and not found.is_dir()
+        if dry_run:
+            if found is not None and not replaced:
+                raise GuestOSError(f"cannot make {printable(path)}: File exists", errno.EEXIST)
+            told.append(f"would link {path} to {goal}{', in place of what is there' * replaced}")
+        else:
+            if replaced:
                 client.files.remove(path)
-        client.files.symlink(goal, path)
+            client.files.symlink(goal, path)
         return {**places.fields("path", path), **places.fields("target", goal)}
 
+    told: list[str] = []
     with settings.connect(place.target) as client:
         made, code = place.each(link)
-    return Shown(made, "", code)
+    return Shown(made, place.people(told), code)
 
 
 def _there(client: Client, path: str) -> Any:
@@ -149,13 +180,12 @@ Examples:
   QGA_TARGET=web1 qga mv -n :/tmp/a :/tmp/b :/srv/
 """,
 )
-@places.each_place
+@_each_place_asked("move files of", fewest=2)
 @click.option("-n", "--no-clobber", is_flag=True, help="Leave what is there.")
 @click.option("-f", "--force", is_flag=True, help="Replace what is there, which is the default.")
 @click.option("-i", "--interactive", is_flag=True, help="Ask before something is replaced.")
 @click.option("-T", "--no-target-directory", is_flag=True, help="Never into a directory.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell what is moved.")
-@dry_run
 def mv(
     settings: Settings,
     place: Place,
@@ -169,14 +199,9 @@ def mv(
 ) -> Shown:
     """Move files within the guest: the last PATH is the new name, or the directory to go to.
 
-    To another guest it is `qga cp`.
+    To another guest it is `qga cp`. For several guests, each with files of these names, it asks, or
+    needs --yes.
     """
-    if len(place.paths) < 2:
-        raise click.UsageError(
-            "what is to go where? Both are files of one guest; to another guest it is `qga cp`"
-        )
-    if interactive and not place.alone:
-        raise click.UsageError("-i asks about one guest, not about several")
     *sources, destination = place.paths
 
     def move(source: str) -> dict[str, Any] | None:
@@ -215,15 +240,17 @@ def mv(
 Examples:
   qga chmod 640 web1:/etc/app.conf
   qga chmod -R u+rwX,go= web1:/srv/secret
-  qga chmod +x -l 'web*' :/usr/local/bin/check
+  qga chmod +x --yes -l 'web*' :/usr/local/bin/check
 """,
 )
 @click.argument("mode")
-@places.each_place
+@_each_place_asked("set permissions in")
 @click.option("-R", "--recursive", is_flag=True, help="Of all below directories, too.")
-@dry_run
 def chmod(settings: Settings, place: Place, mode: str, *, recursive: bool, dry_run: bool) -> Shown:
-    """Set the permissions of files of the guest: MODE is as 644, or as u+x,go-w."""
+    """Set the permissions of files of the guest: MODE is as 644, or as u+x,go-w.
+
+    For several guests it asks, or needs --yes.
+    """
     wanted = _mode(mode)
     return _each_changed(
         settings,
@@ -252,15 +279,14 @@ def _mode(text: str) -> int | str:
 \b
 Examples:
   qga chown www-data:www-data web1:/srv/www/index.html
-  qga chown -R app: web1:/srv/app
-  qga chown :adm -l 'web*' :/var/log/app.log
+  qga chown -R app:app web1:/srv/app
+  qga chown :adm --yes -l 'web*' :/var/log/app.log
 """,
 )
 @click.argument("owner", metavar="[USER][:GROUP]")
-@places.each_place
+@_each_place_asked("set owners in")
 @click.option("-R", "--recursive", is_flag=True, help="Of all below directories, too.")
 @click.option("-h", "--no-dereference", is_flag=True, help="Of symlinks themselves.")
-@dry_run
 def chown(
     settings: Settings,
     place: Place,
@@ -270,7 +296,10 @@ def chown(
     no_dereference: bool,
     dry_run: bool,
 ) -> Shown:
-    """Set the owner of files of the guest, the group, or both; by names or numbers."""
+    """Set the owner of files of the guest, the group, or both; by names or numbers.
+
+    For several guests it asks, or needs --yes.
+    """
     user, colon, group = owner.partition(":")
     if not (user or group) or (colon and not group) or ":" in group:
         raise click.UsageError(f"{owner!r} is no owner: give USER, USER:GROUP or :GROUP")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -49,6 +51,7 @@ Examples:
   tar c . | qga cp - web1:/tmp/all.tar     # - is standard input, or output
   qga cp --resume disk.img web1:/srv/      # go on where a broken copy has stopped
   qga cp -l 'web*' motd :/etc/motd         # to many guests
+  qga cp -l 'web*' :/var/log/syslog logs   # from many: logs/web1/syslog, logs/web2/syslog ...
 """
 
 
@@ -62,7 +65,7 @@ def _octal(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     return mode
 
 
-@click.command(epilog=EPILOG)
+@click.command(short_help="Copy files to guests, from guests, and between guests.", epilog=EPILOG)
 @with_settings
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Copy directories with all in them.")
 @click.option(
@@ -106,6 +109,9 @@ def cp(
     SRC and DST are files of this machine, TARGET:PATH, or - for standard input or output. Into a
     directory that is there, each SRC comes under its own name; SRC/. is what is in a directory. A
     file is replaced when the new content is there as a whole.
+
+    With --limit or --all, either DST is :PATH, or each SRC is; then DST is a directory of this
+    machine, in which each guest gets one of its name.
     """
     if len(words) < 2:
         raise click.UsageError("Missing argument 'DST'")
@@ -113,33 +119,76 @@ def cp(
     copy = functools.partial(
         _copy,
         settings,
-        [Side.of(word) for word in words[:-1]],
         ways=ways,
         recursive=recursive,
         dry_run=dry_run,
     )
     many = bool(limit) or all_guests
-    if many and (not words[-1].startswith(":") or "-" in words):
-        raise click.UsageError("with --limit and --all, DST is :PATH, and no SRC is -")
+    collect = words[0].startswith(":")
+    # Words of many guests are no files of one.
+    sources = [] if many and collect else [Side.of(word) for word in words[:-1]]
+    if many and (
+        any(word.startswith(":") != collect for word in words[:-1])
+        or words[-1].startswith(":") == collect
+        or not {"-", ":"}.isdisjoint(words)
+    ):
+        raise click.UsageError("with --limit and --all, DST is :PATH, or each SRC; none is -")
     with _ended_by_signals():
         if many:
             guests = replace(fleet.chosen((), limit, all_guests=all_guests), forks=forks)
-            return _copy_to_many(settings, guests, words[-1][1:], copy)
+            if collect:
+                paths = [word[1:] for word in words[:-1]]
+                each = functools.partial(_collect, copy, paths, words[-1], dry_run=dry_run)
+            else:
+                each = functools.partial(_distribute, copy, sources, words[-1][1:])
+            return _copy_of_many(settings, guests, each)
         try:
-            shown = copy(Side.of(words[-1]))
+            shown = copy(sources, Side.of(words[-1]))
         except KeyboardInterrupt:
             return ending.tell("interrupted", ending.INTERRUPTED)
         return shown.code if words[-1] == "-" else settings.show(shown)
 
 
-def _copy_to_many(
-    settings: Settings, guests: fleet.Guests, path: str, copy: Callable[..., Shown]
+def _distribute(
+    copy: Callable[..., Shown], sources: list[Side], path: str, target: Target, halt: Halt
+) -> Shown:
+    """Copy *sources* to *path* of one of the guests."""
+    return copy(sources, Side(f"{target.text}:{path}", path, target), halt=halt)
+
+
+def _collect(
+    copy: Callable[..., Shown],
+    paths: list[str],
+    folder: str,
+    target: Target,
+    halt: Halt,
+    *,
+    dry_run: bool,
+) -> Shown:
+    """Copy *paths* of one of the guests into the directory of its name in *folder*."""
+    name = quote(target.text, safe=" :@+,=~")
+    own = Path(folder, "%2E" * len(name) if name in {".", ".."} else name)
+    made = not dry_run and not own.is_dir()
+    if made:
+        own.mkdir(parents=True)
+    sources = [Side(f"{target.text}:{path}", path, target) for path in paths]
+    try:
+        return copy(sources, Side(str(own), str(own)), halt=halt, into=True)
+    finally:
+        if made:
+            with suppress(OSError):  # unless there is something in it
+                own.rmdir()
+
+
+def _copy_of_many(
+    settings: Settings, guests: fleet.Guests, each: Callable[[Target, Halt], Shown]
 ) -> int:
+    """Do *each* copy, and have them tidy up when they are interrupted."""
     halt = Halt()
 
     def action(target: Target) -> Shown:
         with halt:
-            return copy(Side(f"{target.text}:{path}", path, target), halt=halt)
+            return each(target, halt)
 
     code = ending.INTERRUPTED
     try:
@@ -207,12 +256,16 @@ def _copy(
     recursive: bool,
     dry_run: bool,
     halt: Halt | None = None,
+    into: bool = False,
 ) -> Shown:
-    """Copy, and tell of it. With *halt* others are at it at the same time, until it ends all."""
+    """Copy, and tell of it. With *halt* others are at it at the same time, until it ends all.
+
+    With *into*, *destination* is, or would be, a directory.
+    """
     _check(sources, destination, ways)
     began = time.perf_counter()
     with Machines(settings) as machines:
-        jobs = machines.plan(sources, destination, recursive=recursive)
+        jobs = machines.plan(sources, destination, recursive=recursive, into=into)
         if any(job.tree for job in jobs):
             if ways.resume:
                 raise click.UsageError("--resume is for single files")

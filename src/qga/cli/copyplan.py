@@ -194,8 +194,16 @@ class Machines:
             return Found("absent")  # or not to be seen; who copies is told why
         return Found(_kind(status.mode), status.size, status.mtime)
 
-    def plan(self, sources: list[Side], destination: Side, *, recursive: bool) -> list[Job]:
+    def plan(
+        self, sources: list[Side], destination: Side, *, recursive: bool, into: bool = False
+    ) -> list[Job]:
         """What to do.
+
+        Args:
+            sources: what is copied.
+            destination: where to.
+            recursive: whether directories may be among them.
+            into: whether *destination* is to be a directory, although it may not be there yet.
 
         Raises:
             OSError, GuestOSError: it cannot be done.
@@ -204,14 +212,17 @@ class Machines:
             if source.target is None and not source.is_stream:
                 Path(source.path).stat()  # what is not there is told before a channel is opened
         there = self.look(destination)
-        into = there.kind == "directory" or destination.path.endswith("/")
-        if into and there.kind not in {"directory", "unknown"}:
+        fits = {"directory", "unknown"} | ({"absent"} if into else set())
+        into = into or there.kind == "directory" or destination.path.endswith("/")
+        if into and there.kind not in fits:
             raise wrong(destination, f"{destination.text!r} is no directory")
         if len(sources) > 1 and not into:
             if there.kind != "unknown":
                 text = f"{destination.text!r} is no directory: it cannot hold several files"
                 raise wrong(destination, text)
             into = True
+        if into:
+            _distinct(sources, destination)
         return [
             self._job(source, destination, there, into=into, recursive=recursive)
             for source in sources
@@ -235,6 +246,18 @@ class Machines:
         return Job(source, to, there, tree, size or None)  # those of /proc say that they have none
 
 
+def _distinct(sources: list[Side], destination: Side) -> None:
+    """See that no source takes the place of another one in the directory *destination*."""
+    taken: dict[str, Side] = {}
+    for source in sources:
+        if source.contents:
+            continue
+        first = taken.setdefault(source.name, source)
+        if not _same(first, source):
+            text = f"{first.text!r} and {source.text!r} have the same name: both cannot be in"
+            raise wrong(destination, f"{text} {destination.text!r}")
+
+
 def _look_here(path: str) -> Found:
     try:
         status = Path(path).stat()
@@ -255,9 +278,12 @@ def wrong(side: Side, text: str) -> OSError | GuestOSError:
 
 
 def same_file(one: Side, other: Side) -> bool:
-    """Whether both are certainly one file, which would be lost."""
-    if one.target is None or other.target is None:
-        return False
-    return one.target.full == other.target.full and os.path.normpath(one.path) == os.path.normpath(
-        other.path
-    )
+    """Whether both are certainly one file of a guest, which would be lost."""
+    return one.target is not None and _same(one, other)
+
+
+def _same(one: Side, other: Side) -> bool:
+    """Whether both are certainly one file."""
+    machines = [side.target and side.target.full for side in (one, other)]
+    names = [os.path.normpath(side.path) for side in (one, other)]
+    return machines[0] == machines[1] and names[0] == names[1]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qga.client import Client
     from qga.client.flows.trees import TreeTransferred
 
-    from .copyplan import Job, Machines, Side
+    from .copyplan import Job, Machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +132,21 @@ class Copying:
                 )
             )
         if source.is_stream:
-            return self._pour(client, sys.stdin.buffer, to)
+            return self._pour(client, sys.stdin.buffer, job)
         if not Path(source.path).is_file() or not to.path.startswith("/"):
             with Path(source.path).open("rb", buffering=0) as file:
-                return self._pour(client, file, to)
+                return self._pour(client, file, job)
         done = client.files.upload(
             source.path, to.path, resume=ways.resume, progress=self._report, **self._attributes(job)
         )
         return Copied(done.size, verified=done.verified)
 
-    def _pour(self, client: Client, file: BinaryIO, to: Side) -> Copied:
+    def _pour(self, client: Client, file: BinaryIO, job: Job) -> Copied:
         """Write what has no length that could be known: what was there is lost if it breaks."""
+        to = job.destination
+        if job.there.kind == "absent":  # agents make files that everybody may write
+            first = 0o644 if self._ways.mode is None else self._ways.mode & 0o700
+            client.files.write(to.path, b"", mode=first)
         count = client.upload(to.path, _pieces(file), progress=self._count)
         if self._ways.mode is not None:
             client.files.chmod(to.path, self._ways.mode)

@@ -27,7 +27,7 @@ from qga.errors import AgentTimeout, QgaError
 from . import ending
 from .ending import Failed
 from .hanging import Watch, WatchedTarget
-from .options import EACH_ANSWER, Settings, meant, with_settings
+from .options import EACH_ANSWER, Settings, meant, shared, with_settings
 from .output import Shown, counted, structured, text_of
 from .rows import Rows
 
@@ -88,14 +88,8 @@ def guests_options(
     Args:
         limit: the names of `--limit`, where the command has a use of its own for `-l`.
     """
-    for option in (
-        click.option(
-            "--fail-fast",
-            is_flag=True,
-            expose_value=False,
-            callback=_kept,
-            help="Begin with no further guest after one has failed.",
-        ),
+    return shared(
+        choosing_options(function, limit=limit),
         click.option(
             "--forks",
             type=click.IntRange(min=1),
@@ -103,16 +97,29 @@ def guests_options(
             show_default=True,
             help="How many guests are worked at at once.",
         ),
-    ):
-        function = option(function)
-    return choosing_options(function, limit=limit)
+        click.option(
+            "--fail-fast",
+            is_flag=True,
+            expose_value=False,
+            callback=_kept,
+            help="Begin with no further guest after one has failed.",
+        ),
+    )
 
 
 def choosing_options(
     function: Callable[..., Any], *, limit: Sequence[str] = ("-l", "--limit")
 ) -> Callable[..., Any]:
     """Add `-l`, `--all` and `--exclude` alone, for what is at work at all guests at once."""
-    for option in (
+    return shared(
+        function,
+        click.option(
+            *limit,
+            multiple=True,
+            metavar="PATTERN",
+            help="The guests whose names match, as 'web*'; several, or PATTERN,PATTERN.",
+        ),
+        click.option("--all", "all_guests", is_flag=True, help="All guests: see `qga targets`."),
         click.option(
             "--exclude",
             multiple=True,
@@ -121,16 +128,7 @@ def choosing_options(
             callback=_kept,
             help="But not those whose names match; also as '!PATTERN' among the others.",
         ),
-        click.option("--all", "all_guests", is_flag=True, help="All guests: see `qga targets`."),
-        click.option(
-            *limit,
-            multiple=True,
-            metavar="PATTERN",
-            help="The guests whose names match, as 'web*'; several, or PATTERN,PATTERN.",
-        ),
-    ):
-        function = option(function)
-    return function
+    )
 
 
 def _kept(context: click.Context, option: click.Parameter, value: Any) -> None:

@@ -60,13 +60,25 @@ def unopened(target: Target) -> Client:
     return Client(target.open, timeout=timeout, target=str(target))
 
 
+def shared(
+    function: Callable[..., Any], *options: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Add *options*, in this order; `--help` tells them behind those that are the command's own."""
+    own = list(getattr(function, "__click_params__", ()))
+    for option in reversed(options):
+        function = option(function)
+    params = function.__click_params__  # type: ignore[attr-defined]
+    params[:] = [*params[len(own) :], *own]  # click turns them round
+    return function
+
+
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-o` and `--no-color`; pass them on as `look`. And `--debug`, which `app` looks at."""
 
     def wrapper(*arguments: Any, output: str, no_color: bool, debug: bool, **named: Any) -> Any:  # noqa: ARG001
         return function(*arguments, look=Look(output, False if no_color else None), **named)
 
-    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
+    return shared(update_wrapper(wrapper, function), _output, _no_color, _debug)
 
 
 _output = click.option(
@@ -115,7 +127,7 @@ def with_settings(
         function: the command.
         timeout: the option of that name, where it means something else.
     """
-    return timeout(with_settings_but_timeout(function))
+    return shared(with_settings_but_timeout(function), timeout)
 
 
 def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,7 +145,7 @@ def with_settings_but_timeout(function: Callable[..., Any]) -> Callable[..., Any
         result = function(settings, **arguments)
         return result if result is None or isinstance(result, int) else settings.show(result)
 
-    return _output(_no_color(_debug(update_wrapper(wrapper, function))))
+    return shared(update_wrapper(wrapper, function), _output, _no_color, _debug)
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:

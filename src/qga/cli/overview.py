@@ -156,7 +156,8 @@ def version(settings: Settings, target: Target) -> Shown:
     from qga.protocol import UPSTREAM_VERSION
 
     with settings.connect(target) as client:
-        program, number = client.perform(identity())
+        program, found = client.perform(identity())
+    number = found.version
     value = {"agent": number, "program": program, "qga": VERSION, "protocol": UPSTREAM_VERSION}
     agent = " ".join(filter(None, (program, number)))
     return Shown(

@@ -137,6 +137,7 @@ def each_place(
     limit: Sequence[str] = ("-l", "--limit"),
     absolute: bool = True,
     bare: bool = False,
+    first: Callable[[Guests, dict[str, list[str]], dict[str, Any]], None] | None = None,
 ) -> Callable[..., Any]:
     """Make *function*, which is called with `Settings`, a `Place` and options, one for many.
 
@@ -146,9 +147,11 @@ def each_place(
         limit: the names of `--limit`, where the command has a use of its own for `-l`.
         absolute: whether paths have to begin with a slash.
         bare: whether a target without a path will do, and none at all.
+        first: called with the guests, the paths of each and the options before anything is done; it
+            may take some of these away.
     """
     if function is None:
-        return partial(each_place, limit=limit, absolute=absolute, bare=bare)
+        return partial(each_place, limit=limit, absolute=absolute, bare=bare, first=first)
     wanted = function
 
     def command(
@@ -163,6 +166,8 @@ def each_place(
         guests, paths = meant(words, limit, all_guests=all_guests, bare=bare)
         if absolute:
             check(path for found in paths.values() for path in found)
+        if first is not None:
+            first(guests, paths, named)
         return run(
             settings, replace(guests, forks=forks), paths, lambda p: wanted(settings, p, **named)
         )

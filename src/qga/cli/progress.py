@@ -9,17 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import ending
+from .output import amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
 
     from rich.console import Console
     from rich.progress import Progress, TaskID
-
-    from qga.client.flows.moving import TransferProgress
-
-    Report: TypeAlias = Callable[[TransferProgress], object]
 
 # A terminal is drawn to so often in a second. What comes in between is only noted.
 _FRAMES = 10
@@ -49,10 +45,6 @@ class Bar:
         text = os.path.basename(path.rstrip("/")) or path  # noqa: PTH119 - of either machine
         self._progress.update(self._task, description=escape(ending.printable(text)))
 
-    def report(self, moment: TransferProgress) -> None:
-        """Show how far it has come."""
-        self.count(moment.done)
-
     def count(self, done: int) -> None:
         """Show that *done* bytes of this file have been copied."""
         self._now = done
@@ -67,19 +59,28 @@ class Bar:
         self._progress.update(self._task, completed=done, total=done)
 
 
-def drawn(console: Console, *, keep: bool = False) -> Progress:
-    """What draws a bar on *console*; with *keep* it stays there at the end."""
+def drawn(console: Console) -> Progress:
+    """What draws a bar on *console*; it is gone at the end."""
     from rich import progress
+    from rich.text import Text
+
+    class Rate(progress.ProgressColumn):
+        """Bytes per second, in the units that the bytes have."""
+
+        def render(self, task: progress.Task) -> Text:
+            rate = task.finished_speed or task.speed
+            text = "" if rate is None else f"{amount(rate)}/s"
+            return Text(text, style="progress.data.speed")
 
     return progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.TaskProgressColumn(),
         progress.DownloadColumn(binary_units=True),
-        progress.TransferSpeedColumn(),
+        Rate(),
         progress.TimeRemainingColumn(),
         console=console,
-        transient=not keep,
+        transient=True,
         refresh_per_second=_FRAMES,
     )
 

@@ -56,7 +56,7 @@ Examples:
 @click.option("-d", "--dir", "empty", is_flag=True, help="Directories that are empty, too.")
 @click.option("-g", "--glob", "wildcards", is_flag=True, help="Those that fit *, ?, [...].")
 @click.option("-v", "--verbose", is_flag=True, help="Tell what is removed.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask about several guests.")
+@caution.yes_option
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 def rm(
     settings: Settings,

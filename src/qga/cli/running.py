@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-EXAMPLES
+Examples:
   qga exec web -- uptime
   qga exec web -u postgres -w /var/lib/postgresql -- psql -l
   qga exec web -- sh -c 'tar -C /etc -c . | gzip' > etc.tar.gz

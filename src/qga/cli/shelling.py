@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 \b
-EXAMPLES
+Examples:
   qga shell web
   qga shell web -u postgres
   qga shell web 'cd /etc && vi hosts'

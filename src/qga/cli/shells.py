@@ -38,7 +38,7 @@ FILES = {"bash": "qga.bash", "zsh": "_qga", "fish": "qga.fish"}
 
 @click.command(
     short_help="Print what makes a shell complete the words of qga.",
-    epilog="""\\b
+    epilog="""\b
 Examples:
   source <(qga completion bash)
   qga completion zsh > ~/.zfunc/_qga

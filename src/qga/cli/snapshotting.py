@@ -35,6 +35,7 @@ def _disks(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dic
 
 
 @click.command(
+    short_help="Take a snapshot of the disks of a frozen libvirt domain.",
     epilog="""\b
 Examples:
   qga snapshot web1

@@ -37,11 +37,12 @@ def _bytes(_: click.Context, __: click.Parameter, text: str) -> int:
 
 
 @click.command(
+    short_help="Give back to the host what file systems do not use.",
     epilog="""\b
 Examples:
   qga trim web1
   qga trim --minimum 1M --all
-"""
+""",
 )
 @click.option(
     "--minimum",

@@ -80,6 +80,8 @@ def opening(target: str, error: BaseException | None) -> str:
             return "nobody listens on it: has the virtual machine, or the agent, ended?"
     elif scheme == "vsock":
         return "does the guest run with this CID, and does its agent listen on this port?"
+    elif scheme == "fd" and number == errno.EBADF:
+        return "what starts this program has to leave it open"
     return ""
 
 

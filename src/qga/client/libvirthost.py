@@ -172,7 +172,9 @@ class Connections:
             return loaded.open(self.uri)
         except loaded.error as error:
             where = f"libvirt at {self.uri}" if self.uri else "libvirt"
-            raise NoChannel(f"no connection to {where}: {error}") from error
+            failure = NoChannel(f"no connection to {where}: {error}")
+            failure.hint = "does libvirt run there, and may this user reach it?"
+            raise failure from error
 
 
 _shared: dict[str | None, Connections] = {}

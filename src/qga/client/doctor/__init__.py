@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qga.client.deadline import Deadline
+from qga.client.flows.overview import identity
 from qga.client.sync import Client
 from qga.client.target import Target, from_environment
 from qga.errors import (
@@ -163,8 +164,8 @@ class _Examination:
             yield finding
 
         def info() -> Iterator[Finding]:
-            found = client.info()
-            yield agents.version(found, kind_of(client))
+            program, found = client.perform(identity())
+            yield agents.version(found, program)
             if not frozen:  # which has it refuse nearly all
                 yield from agents.commands(found)
 
@@ -209,19 +210,3 @@ def silent(error: QgaError) -> Finding:
     if isinstance(error, ProtocolError):
         return problem(_STEP, f"what answers is no guest agent: {error.text}", error.hint)
     return problem(_STEP, error.text, error.hint)
-
-
-def kind_of(client: Client) -> str:
-    """Which program the agent is, "qga-agent" or "qemu-ga"; empty if it cannot be told.
-
-    They word one error differently: that no program has a number which none can have.
-    """
-    try:
-        client.call("guest-exec-status", {"pid": -1})
-    except QgaError as error:
-        if isinstance(error, CommandError):
-            if error.desc == "PID -1 does not exist":
-                return "qga-agent"
-            if error.desc in {"Invalid parameter 'pid'", "PID ld does not exist"}:
-                return "qemu-ga"
-    return ""

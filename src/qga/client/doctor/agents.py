@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qga.protocol import OWN
 from qga.protocol.fsfreeze import FsfreezeState
 
 from .finding import note, ok, problem
@@ -45,13 +46,15 @@ _CONFIGURED = (
 _SLOW, _WRONG = 0.5, 5.0
 
 
-def version(info: AgentInfo, kind: str) -> Finding:
-    """Which agent it is; *kind* is "qga-agent", "qemu-ga" or empty."""
-    name = kind or "the agent"
-    count = len(info.supported_commands)
+def version(info: AgentInfo, program: str | None) -> Finding:
+    """Which agent it is; *program* is its name, as "qemu-ga", if that is known."""
+    name = program or "the agent"
+    count = sum(not command.name.startswith(OWN) for command in info.supported_commands)
     text = f"{name}, version {info.version}, with {count} commands"
-    if kind == "qga-agent":
+    if program == "qga-agent":
         text = f"{name}, with the {count} commands of qemu-ga {info.version}"
+        if own := len(info.supported_commands) - count:
+            text += f" and {own} of its own"
     return ok("version", text)
 
 

@@ -9,6 +9,8 @@ from qga.client.overview import Overview, program_name, zone_name
 from qga.client.vitals import Load, loadavg, meminfo
 from qga.errors import CommandError, QgaError, Unsupported
 from qga.protocol import (
+    OWN,
+    ExecGetStatus,
     FsfreezeStatus,
     GetFsinfo,
     GetHostName,
@@ -25,13 +27,14 @@ from qga.protocol.fsfreeze import FsfreezeState
 
 from . import clock, facts
 from .snapshot import snapshot
-from .steps import Timeout
+from .steps import Timeout, Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
     from qga.protocol.model import Command
+    from qga.protocol.session import AgentInfo
 
     from .steps import Flow
 
@@ -39,6 +42,13 @@ if TYPE_CHECKING:
 
 _UPTIME, _MEMINFO, _LOADAVG = "/proc/uptime", "/proc/meminfo", "/proc/loadavg"
 _SELF = "/proc/self/cmdline"  # of the agent, who reads it
+
+# How agents word that no program has the number -1, which none can have.
+_WORDED = {
+    "PID -1 does not exist": "qga-agent",
+    "Invalid parameter 'pid'": "qemu-ga",
+    "PID ld does not exist": "qemu-ga",
+}
 
 _ASKED = (
     Info, FsfreezeStatus, GetHostName, GetOsInfo, GetInterfaces, GetRoute, GetFsinfo, GetUsers,
@@ -88,10 +98,11 @@ def overview(*, timeout: float | None = None) -> Flow[Overview]:
             offset = yield from clock.time_offset(samples=2, timeout=timeout)
         except (CommandError, Unsupported):
             pass  # left unknown
+    program = yield from _program(held.get(_SELF, ""), info)
     load = of(GetLoad, lambda one: Load(one.load1m, one.load5m, one.load15m))
     return Overview(
         version=info.version if info else None,
-        agent=program_name(held.get(_SELF, "")),
+        agent=program,
         allowed=tuple(sorted(one.name for one in listed if one.enabled)),
         disabled=tuple(sorted(one.name for one in listed if not one.enabled)),
         state=of(FsfreezeStatus, str),
@@ -113,13 +124,26 @@ def overview(*, timeout: float | None = None) -> Flow[Overview]:
 
 
 def _seconds(uptime: str) -> float | None:
-    return float(uptime.split(maxsplit=1)[0]) if uptime.strip() else None
+    try:
+        return float(uptime.split(maxsplit=1)[0])
+    except (ValueError, IndexError):
+        return None
 
 
-def identity(*, timeout: float | None = None) -> Flow[tuple[str | None, str]]:
-    """The name of the agent's program, if it can be known, and its version."""
+def identity(*, timeout: float | None = None) -> Flow[tuple[str | None, AgentInfo]]:
+    """The name of the agent's program, if it can be known, and what the agent tells of itself."""
     yield Timeout(timeout)
     (info,), held = yield from snapshot([Info()], [_SELF])
     if isinstance(info, QgaError):
         raise info
-    return program_name(held.get(_SELF, "")), info.version
+    return (yield from _program(held.get(_SELF, ""), info)), info
+
+
+def _program(cmdline: str, info: AgentInfo | None) -> Flow[str | None]:
+    """The agent's program: by its own command line, or else by what only one of them has."""
+    if name := program_name(cmdline):
+        return name
+    if info and any(command.name.startswith(OWN) for command in info.supported_commands):
+        return "qga-agent"
+    (refusal,) = yield Together([ExecGetStatus(pid=-1)], optional=True)
+    return _WORDED.get(refusal.desc) if isinstance(refusal, CommandError) else None

@@ -102,7 +102,7 @@ def write(
             agent's user.
         group: its group; likewise.
         atomic: replace the file at once. False writes to the file itself, which needs no
-            guest-exec unless something else does.
+            guest-exec unless something else does; agents make a new one with 0o666.
         verify: True to compare checksums made at both ends, or fail; None to compare sizes where
             the guest cannot make one; False for sizes alone.
         timeout: seconds for each command; the client's own if None.
@@ -126,7 +126,8 @@ def append(
 ) -> Flow[int]:
     r"""Add *data* to the end of a file of the guest, which is made if need be; return its length.
 
-    If it fails, a part of the data may have been added.
+    If it fails, a part of the data may have been added. Agents make a new file with the permissions
+    0o666: with `touch` before, it has others.
 
         >>> guest.files.append(f"{folder}/log", b"one\n")
         4
