@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from qga.agent.system.fake import FakePower
@@ -32,7 +33,10 @@ class FileFreezer:
         return os.open(mount.path, os.O_RDWR | os.O_CLOEXEC)
 
     def freeze(self, fd: int) -> None:
-        while os.path.exists(os.readlink(f"/proc/self/fd/{fd}") + "-hangs"):  # noqa: PTH110, PTH115
+        hangs = Path(os.readlink(f"/proc/self/fd/{fd}") + "-hangs")  # noqa: PTH115
+        while hangs.exists():
+            with suppress(FileNotFoundError), hangs.open("r+b") as file:
+                file.write(b"now")
             time.sleep(0.01)
         os.pwrite(fd, b"frozen", 0)
 
@@ -47,7 +51,10 @@ class FileFreezer:
         return [name for name in ("a", "b") if (self.folder / name).read_bytes()]
 
     def hang(self, name: str) -> Path:
-        """Have freezing that one hang for as long as the returned file is there."""
+        """Have freezing that one hang for as long as the returned file is there.
+
+        It has text as soon as it hangs.
+        """
         path = self.folder / f"{name}-hangs"
         path.touch()
         return path

@@ -92,6 +92,9 @@ class Freeze:
     """Whether something that an earlier agent has frozen was out of reach when it was to be thawed.
     """
 
+    sweeps = 0
+    """How many processes thaw whatever is frozen, by whomever."""
+
     def report(self) -> "FreezeReport":
         """The freeze that lasts, or the last one."""
         from . import record
@@ -191,6 +194,8 @@ class Freeze:
             raise CommandError(f"{name} is still under way: freeze when it has ended")
         if self.frozen:
             raise CommandError("file systems are frozen already")
+        if self.sweeps:  # whose thaw may be of a client that has gone
+            raise CommandError("a thaw is still under way: freeze when it has ended")
 
     def _open_all(self, mounts: "list[Mount]") -> "tuple[list[tuple[str, int]], dict[int, str]]":
         """Their descriptors; and which are missing, by position, and why."""

@@ -208,7 +208,16 @@ def _sweep(
             raise GuestOSError("failed to thaw " + os.fsdecode(reasons), int(number))
         return count + int(thawed)
 
-    return apart.run(freeze.loop, work, understand)
+    swept = apart.run(freeze.loop, work, understand)
+    freeze.sweeps += 1
+    result: Pending[int] = Pending()
+
+    def ended() -> None:
+        freeze.sweeps -= 1
+        result.resolve(swept.result)
+
+    swept.listen(ended)
+    return result
 
 
 def _thaw_all(freezer: "Freezer", stuck: "set[str]", spared: "Collection[str]") -> bytes:
