@@ -8,7 +8,7 @@ import pytest
 
 import qga
 from qga.client.flows import moving
-from qga.client.flows.moving import TransferProgress
+
 from qga.client.flows.steps import CHUNK
 from tests.support.stock import RunningAgent
 
@@ -22,7 +22,7 @@ def test_they_are_longer_where_they_take_little_time(
     content = os.urandom(10 * CHUNK + 1)
     here, there, back = tmp_path / "here", str(agent.directory / "there"), tmp_path / "back"
     here.write_bytes(content)
-    made: list[TransferProgress] = []
+    made: list[moving.TransferProgress] = []
     with qga.connect(agent.target) as client:
         client.files.upload(here, there, atomic=False, progress=made.append)
         sent = len(made)
