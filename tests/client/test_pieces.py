@@ -8,7 +8,6 @@ import pytest
 
 import qga
 from qga.client.flows import moving
-
 from qga.client.flows.steps import CHUNK
 from tests.support.stock import RunningAgent
 
