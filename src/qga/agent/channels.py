@@ -24,6 +24,10 @@ _RETRY = 5.0
 
 _BACKLOG = 128
 
+# How much of a reply a unix socket is to hold, if the system allows as much: a piece of a file as a
+# whole, so that the agent and its client take turns less often. Others grow by themselves.
+_BUFFER = 1 << 20
+
 # The first descriptor that systemd hands over.
 _LISTEN_FDS_START = 3
 
@@ -177,6 +181,10 @@ class Listener:
             self._loop.later(1.0, self._accept_again)
             return
         os.set_blocking(fd, False)
+        if self._listening.family == socket.AF_UNIX:
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            client.detach()
         self._clients.add(Connection(self._loop, fd, self._dispatcher, self._on_end))
         self._log.info("client connected")
 

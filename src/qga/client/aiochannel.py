@@ -61,7 +61,7 @@ def opened(transport: AsyncTransport | AsyncRequestTransport) -> AsyncChannel:
 class AsyncStreamChannel:
     """A channel over a byte stream."""
 
-    limits = Limits()
+    limits = Limits(doubled=True)
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport

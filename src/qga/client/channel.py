@@ -69,7 +69,7 @@ def opened(transport: Transport | RequestTransport) -> Channel:
 class StreamChannel:
     """A channel over a byte stream."""
 
-    limits = Limits()
+    limits = Limits(doubled=True)
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

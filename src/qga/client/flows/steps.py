@@ -60,12 +60,14 @@ class Limits(Struct):
         write: the most bytes of a file that one guest-file-write should carry.
         input: the most bytes of input for a program that one guest-exec should carry.
         commands: the names of the commands that it can carry; None for all.
+        doubled: whether twice as much of a file is welcome where that takes little time.
     """
 
     read: int = CHUNK
     write: int = CHUNK
     input: int = INPUT
     commands: frozenset[str] | None = None
+    doubled: bool = False
 
 
 class Wait:
