@@ -16,11 +16,13 @@ from qga import protocol
 from qga.client import lease
 from qga.errors import CommandError
 from qga.protocol.fsfreeze import (
+    FreezeHook,
     FreezeLease,
     FreezeMount,
     FreezeOutcome,
     FreezeReport,
     FsfreezeState,
+    HookAction,
 )
 from qga.testing import FakeAgent
 from tests.support.pretended import Pretended, pretending
@@ -72,7 +74,7 @@ def test_standard_output_is_the_commands(pretended: Pretended) -> None:
     assert done.stdout == "hello"
     summary = json.loads(done.stderr)
     assert summary.keys() == {
-        "frozen", "thawed", "seconds", "held", "report", "lease", "unguarded", "mounts",
+        "frozen", "thawed", "seconds", "held", "report", "lease", "unguarded", "mounts", "hooks",
         "exit_code",
     }  # fmt: skip
     assert (summary["lease"], summary["mounts"]) == (False, [])
@@ -241,6 +243,41 @@ def test_with_a_lease(qga_command: Run, fake_agent: FakeAgent) -> None:
         assert [one["outcome"] for one in summary["mounts"]] == ["thawed", "thawed"]
 
 
+def test_hooks_that_failed_are_told(qga_command: Run, fake_agent: FakeAgent) -> None:
+    runs = [
+        FreezeHook(name="a", action=HookAction.FREEZE, ok=True, required=True, milliseconds=2),
+        FreezeHook(
+            name="b\x1b[2J", action=HookAction.FREEZE, ok=False, required=False, milliseconds=1500,
+            exit_code=1, reason="exit status 1", output="no room\n",
+        ),
+        FreezeHook(name="b", action=HookAction.THAW, ok=False, required=False, milliseconds=100),
+    ]  # fmt: skip
+
+    def answer(command: protocol.QgaFsfreezeFreeze | protocol.QgaFsfreezeThaw) -> FreezeReport:
+        report: FreezeReport = fake_agent.freezing.answers()[type(command)](command)
+        until_now = runs[:2] if isinstance(command, protocol.QgaFsfreezeFreeze) else runs
+        return FreezeReport(**{**vars(report), "hooks": until_now})
+
+    fake_agent.reply(protocol.QgaFsfreezeFreeze, answer)
+    fake_agent.reply(protocol.QgaFsfreezeThaw, answer)
+    failed = r"the hook b\x1b[2J failed after 1.5 s when told to freeze: exit status 1"
+    with fake_agent.serve() as target:
+        lines = qga_command("freeze", target, "--", "true").err.splitlines()
+        assert lines[1] == f"qga: {failed}"
+        assert lines[3:] == [
+            "qga: the hook b failed after 0.1 s when told to thaw: no reason is known"
+        ]
+        done = qga_command("freeze", target, "-o", "json", "--", "true", lines=None)
+        shown = json.loads(done.err)["hooks"]
+        assert [each["ok"] for each in shown] == [True, False, False]
+        assert shown[1] == {
+            "name": "b\x1b[2J", "action": "freeze", "ok": False, "required": False,
+            "milliseconds": 1500, "reason": "exit status 1", "output": "no room\n",
+        }  # fmt: skip
+        done = qga_command("freeze", "--group", target, "--", "true")
+        assert done.err.splitlines()[1] == f"qga: {target}: {failed}"
+
+
 def test_a_lease_that_ends_is_told_at_once(
     qga_command: Run, fake_agent: FakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,7 +373,8 @@ def test_a_group_for_programs(qga_command: Run, three: dict[str, FakeAgent]) -> 
     assert (summary["held"], summary["exit_code"]) == (True, 7)
     assert [each["guest"] for each in summary["guests"]] == ["db", "app"]
     assert summary["guests"][0].keys() == {
-        "guest", "frozen", "thawed", "seconds", "held", "report",
+        "guest", "frozen", "thawed", "seconds", "held", "report", "lease", "unguarded", "mounts",
+        "hooks",
     }  # fmt: skip
     assert three["web"].asked(protocol.FsfreezeStatus) == []
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qga.errors import InvalidTarget, QgaError
+from qga.protocol.fsfreeze import HookAction
 
 from . import ending, fleet, output
 from .caution import allows
@@ -26,7 +27,7 @@ from .output import Shown
 if TYPE_CHECKING:
     from qga.client.freezestate import FreezeState
     from qga.client.target import Target
-    from qga.protocol.fsfreeze import FreezeMount
+    from qga.protocol.fsfreeze import FreezeHook, FreezeMount
 
 # As other programs that run a command: not confused with the exit codes that commands choose.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
@@ -197,6 +198,8 @@ def freeze(
                 _say(f"{output.counted(frozen.frozen, 'file system')} frozen")
                 if frozen.unguarded:
                     _say(frozen.unguarded)
+                for text in of_hooks(frozen, HookAction.FREEZE):
+                    _say(text)
             code = _run(command)
     except QgaError as error:
         raise ending.Failed(error, FAILED) from error
@@ -208,7 +211,20 @@ def freeze(
         what = output.counted(frozen.thawed or 0, "file system")
         held = "it held" if frozen.held else f"it did not hold: {frozen.report}"
         _say(f"{what} thawed after {frozen.seconds:.1f} s: {held}")
+        for text in of_hooks(frozen, HookAction.THAW):
+            _say(text)
     return code
+
+
+def of_hooks(frozen: FreezeState, action: HookAction) -> list[str]:
+    """What people are told of the guest's hooks: of those that failed, when told of *action*."""
+    hooks = (frozen.details and frozen.details.hooks) or []
+    return [
+        f"the hook {one.name} failed after {one.milliseconds / 1000:.1f} s when told to"
+        f" {action}: {one.reason or 'no reason is known'}"
+        for one in hooks
+        if one.action == action and not one.ok
+    ]
 
 
 def told(frozen: FreezeState) -> dict[str, object]:
@@ -223,6 +239,19 @@ def told(frozen: FreezeState) -> dict[str, object]:
         "lease": frozen.lease,
         "unguarded": frozen.unguarded or None,
         "mounts": [mount(each) for each in mounts],
+        "hooks": [_hook(each) for each in (frozen.details and frozen.details.hooks) or ()],
+    }
+
+
+def _hook(one: FreezeHook) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "action": str(one.action),
+        "ok": one.ok,
+        "required": one.required,
+        "milliseconds": one.milliseconds,
+        "reason": one.reason,
+        "output": one.output,
     }
 
 

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from qga.client.group import freeze_group
+from qga.protocol.fsfreeze import HookAction
 
-from . import ending
+from . import ending, freezing
 from .output import counted
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ def run(
         if not settings.json:
             for one in group.members:
                 _tell(one, f"{counted(one.frozen, 'file system')} frozen")
+                if one.unguarded:
+                    _tell(one, one.unguarded)
+                for text in freezing.of_hooks(one, HookAction.FREEZE):
+                    _tell(one, text)
             _say(f"all {len(group.members)} frozen within {group.took:.1f} s")
         code = command()
     if not group.held and not code:
@@ -79,22 +84,14 @@ def run(
         what = counted(one.thawed or 0, "file system")
         held = "it held" if one.held else f"it did not hold: {one.report}"
         _tell(one, f"{what} thawed after {one.seconds:.1f} s: {held}")
+        for text in freezing.of_hooks(one, HookAction.THAW):
+            _tell(one, text)
     _say(group.report if group.held else "not all stayed frozen until the end")
     return code
 
 
 def _summary(group: GroupFreeze, code: int) -> dict[str, object]:
-    guests = [
-        {
-            "guest": one.name,
-            "frozen": one.frozen,
-            "thawed": one.thawed or 0,
-            "seconds": round(one.seconds, 3),
-            "held": one.held,
-            "report": one.report,
-        }
-        for one in group.members
-    ]
+    guests = [{"guest": one.name, **freezing.told(one)} for one in group.members]
     return {
         "guests": guests,
         "took": round(group.took, 3),
