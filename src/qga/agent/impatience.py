@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 _ROOM = 64 * 1024
 
 # These may have been sent in a row with the freeze, by who waits for no reply: a freeze that takes
-# no longer than this is completed.
-_PATIENCE = 1.0
+# no longer than this, in seconds, is completed. libvirt waits for 5 seconds until it gives up.
+_PATIENCE = 2.0
+_SYNCS = ("guest-sync-delimited", "guest-sync")
 _THAWS = ("guest-fsfreeze-thaw", "qga-fsfreeze-thaw")
 
 
@@ -62,11 +63,7 @@ class Impatience:
 
     def consider(self, requests: "Iterable[Any]") -> None:
         """Take note of *requests* behind the freeze, whatever they are."""
-        found = [patience for each in requests if (patience := _patience(each)) is not None]
-        if 0.0 in found:
-            self.end()
-            self._give_up()
-        elif found and self._timer is None:
+        if self._timer is None and any(_is_impatient(each) for each in requests):
             self._timer = self._loop.later(_PATIENCE, self._give_up)
 
     def end(self) -> None:
@@ -75,12 +72,8 @@ class Impatience:
             self._loop.cancel(self._timer)
 
 
-def _patience(request: "Any") -> "float | None":
-    """How long *request* waits for the freeze, in seconds; None for as long as it takes."""
+def _is_impatient(request: "Any") -> bool:
+    """Whether who sends this *request* behind a freeze has given it up, unless it is quick."""
     name = request.get("execute") if type(request) is dict else None
-    if name == "guest-sync-delimited":  # whatever was before is to be forgotten
-        return 0.0
     # A thaw that names a freeze may mean another one.
-    if name == "guest-sync" or (name in _THAWS and not request.get("arguments")):
-        return _PATIENCE
-    return None
+    return name in _SYNCS or (name in _THAWS and not request.get("arguments"))
