@@ -153,7 +153,8 @@ def test_it_takes_longer_than_the_freeze(host: Host, qga_command: Run) -> None:
     found = snapshot("libvirt:web", deadline=0.3)
     assert not found.consistent
     assert "may not be consistent: the deadline of 0.3 s passed" in found.report
-    assert found.begun < found.ended < found.made
+    # The guest has thawed by itself, and is told to a moment later.
+    assert found.begun < min(found.ended, found.made)
     done = qga_command("snapshot", "libvirt:web", "--deadline", "0.3", lines=0)
     assert done.code == 1
     assert "the snapshot may not be consistent" in done.text
