@@ -17,7 +17,7 @@ from pathlib import Path
 
 from qga.agent import commands
 from tests.agent.harness import call, make_agent, until
-from tests.agent.on_loop import WATCHDOG_SECONDS, OwnSystem, mounted, start_watchdog
+from tests.agent.on_loop import WATCHDOG_SECONDS, OwnSystem, in_lanes, mounted, start_watchdog
 
 LEASE = 0.3
 LONGEST = WATCHDOG_SECONDS / 2
@@ -86,8 +86,8 @@ class Lane:
             time.sleep(0.002)
 
 
-def run_lane(folder: Path, image: Path, seed: str, rounds: int) -> int:
-    """In a process of its own; its exit code."""
+def run_lane(folder: Path, image: Path, seed: str, rounds: int) -> None:
+    """In a process of its own."""
     keep = -1
     try:
         lane = Lane(folder, image, seed)
@@ -99,29 +99,15 @@ def run_lane(folder: Path, image: Path, seed: str, rounds: int) -> int:
             f"of one at the latest (lease {LEASE} s)",
             file=sys.stderr,
         )
-        return 0
     finally:
         if keep >= 0:
             os.close(keep)
 
 
 def main(rounds: int, seed: str, folder: Path, images: list[Path]) -> None:
-    lanes = []
-    for image in images:
-        lane = os.fork()
-        if lane == 0:
-            code = 1
-            try:
-                code = run_lane(folder, image, f"{seed} {image.name}", rounds // len(images))
-            except BaseException:  # noqa: BLE001 - nobody else would tell
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        lanes.append(lane)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(lane, 0)[1]) for lane in lanes]
-    if not any(codes):
-        print("done")
+    in_lanes(
+        images, lambda image: run_lane(folder, image, f"{seed} {image.name}", rounds // len(images))
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,27 @@ def mounted(image: Path, folder: Path) -> OwnFreezer:
     assert backing.read_text(encoding="utf-8").strip() == str(image)
     assert number != folder.parent.stat().st_dev
     return OwnFreezer(device)
+
+
+def in_lanes(images: list[Path], run: Callable[[Path], None]) -> None:
+    """Call *run* for each image, in a process of its own; print "done" if none has raised."""
+    lanes = []
+    for image in images:
+        lane = os.fork()
+        if lane == 0:
+            code = 1
+            try:
+                run(image)
+                code = 0
+            except BaseException:  # noqa: BLE001 - nobody else would tell
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        lanes.append(lane)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(lane, 0)[1]) for lane in lanes]
+    if not any(codes):
+        print("done")
 
 
 def start_watchdog(folder: Path, seconds: int = WATCHDOG_SECONDS) -> int:

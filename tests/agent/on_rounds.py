@@ -10,11 +10,10 @@ import shutil
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 
 from tests.agent.harness import call_later, later, make_agent, until
-from tests.agent.on_loop import OwnSystem, mounted, start_watchdog
+from tests.agent.on_loop import OwnSystem, in_lanes, mounted, start_watchdog
 
 WRITERS = 2
 WARM_UP = 50  # rounds, until memory and descriptors are as they stay
@@ -115,24 +114,12 @@ def main(rounds: int, folder: Path, images: list[Path]) -> None:
     memory = folder / "memory"
     memory.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(memory)], check=True)
-    lanes = []
-    for image in images:
+
+    def run(image: Path) -> None:
         shutil.copy(image, memory)
-        lane = os.fork()
-        if lane == 0:
-            code = 1
-            try:
-                run_lane(folder, memory / image.name, rounds // len(images))
-                code = 0
-            except BaseException:  # noqa: BLE001 - nobody else would tell
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        lanes.append(lane)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(lane, 0)[1]) for lane in lanes]
-    if not any(codes):
-        print("done")
+        run_lane(folder, memory / image.name, rounds // len(images))
+
+    in_lanes(images, run)
 
 
 if __name__ == "__main__":
