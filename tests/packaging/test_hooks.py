@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,15 +47,23 @@ def running(command: list[str | Path], *, user: int | None = None) -> Iterator[i
         process.wait(PATIENCE)
 
 
+def stopped(process: int) -> bool:
+    """Whether it runs no more: a signal to stop is only on its way when it has been sent."""
+    stat = Path(f"/proc/{process}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] in "TZ"
+
+
 def snapshot(server: int, data: Path, copy: Path) -> None:
     """Copy *data* while the *server* and its processes write nothing."""
     processes = [server]
-    os.kill(server, signal.SIGSTOP)  # it starts no more of them, and none vanishes
+    os.kill(server, signal.SIGSTOP)
     try:
+        until(lambda: stopped(server))  # from then on it starts no more of them, and reaps none
         children = Path(f"/proc/{server}/task/{server}/children").read_text()
-        for child in children.split():
-            os.kill(int(child), signal.SIGSTOP)
-            processes.append(int(child))
+        for child in map(int, children.split()):
+            os.kill(child, signal.SIGSTOP)
+            processes.append(child)
+            until(partial(stopped, child))
         shutil.copytree(data, copy, ignore=shutil.ignore_patterns("postmaster.pid"))
     finally:
         for number in processes:
