@@ -78,7 +78,7 @@ def test_the_default_mode_reads(agent: Agent, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"text")
     handle = call(agent, "guest-file-open", path=str(tmp_path / "file"))
     assert read(agent, handle) == (b"text", True)
-    assert BAD_FD in refusal(agent, "guest-file-write", handle=handle, buf_b64="")
+    assert BAD_FD in refusal(agent, "guest-file-write", handle=handle, buf_b64="YQ==")
 
 
 @pytest.mark.parametrize(

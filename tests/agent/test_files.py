@@ -124,6 +124,14 @@ def test_what_is_written_is_there_at_once(agent: Agent, tmp_path: Path) -> None:
     assert call(agent, "guest-file-flush", handle=handle) == {}
 
 
+def test_nothing_can_be_written_to_a_file_open_for_reading(agent: Agent, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"text")
+    handle = call(agent, "guest-file-open", path=str(tmp_path / "file"))
+    nothing = {"count": 0, "eof": False}
+    assert call(agent, "guest-file-write", handle=handle, buf_b64="") == nothing
+    assert call(agent, "guest-file-write", handle=handle, buf_b64="YWJj", count=0) == nothing
+
+
 def test_count_limits_what_is_written(agent: Agent, tmp_path: Path) -> None:
     handle = opened(agent, tmp_path / "file", "w")
     assert write(agent, handle, b"abcdef", count=2) == 2

@@ -17,15 +17,19 @@ DIFFERENCES: tuple[Difference, ...] = (
             "a word with a capital inside",
             "Python's True",
             "NaN",
+            "minus infinity",
             "a comment",
             "a sign to attract attention",
             "a leading zero",
+            "a leading zero after another mistake",
             "a leading plus",
             "a leading point",
             "a tabulator in a string",
             "a newline in a string",
             "a control character in a string",
             "an escape character",
+            "0xFF inside a string, and more on the line",
+            "0xFF before a name, and more on the line",
         ),
     ),
     Difference(
@@ -70,6 +74,11 @@ DIFFERENCES: tuple[Difference, ...] = (
             "id: 1e400",
             "id: -1e400",
         ),
+    ),
+    Difference(
+        "A zero with an exponent",
+        "It is a number by RFC 8259; to QEMU it is a zero, and a word that does not belong there.",
+        ("id: 0e0",),
     ),
     Difference(
         "All of Unicode",
@@ -125,6 +134,16 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("write bad base64 to an unknown handle",),
     ),
     Difference(
+        "The first of several mistakes",
+        "Of members that do not belong into a request, or into its arguments, qemu-ga reports that "
+        "which it meets first in its hash table. Here it is the first one in the request.",
+        (
+            "two unknown members",
+            "an unknown member and a bad one",
+            "sync with much more than an id",
+        ),
+    ),
+    Difference(
         "Writes are not buffered",
         "qemu-ga keeps what is written until a flush, a seek or the close, and reports there, or "
         "not at all, that it could not be written. Here every write has reached the kernel "
@@ -144,6 +163,18 @@ DIFFERENCES: tuple[Difference, ...] = (
         "resource is unavailable, and what it has read is gone. Here the reply has what is there; "
         "the error comes when there is nothing.",
         ("fifo: read more than is there",),
+    ),
+    Difference(
+        "Nothing is read ahead",
+        "qemu-ga reads 4096 bytes at least, and returns from its buffer what has been cut off or "
+        "overwritten in the file meanwhile. Here each read is one of the file as it is.",
+        ("emptied: read on", "emptied: tell"),
+    ),
+    Difference(
+        "A pipe is read and written in turns",
+        "Between a read and a write with one handle qemu-ga seeks, which a pipe or a terminal "
+        "cannot do: it refuses to write after a read.",
+        ("fifo: write after a read",),
     ),
     Difference(
         "Positions are the kernel's",

@@ -380,9 +380,12 @@ class Splitter:
         return at + 1
 
     def _ignore_line_after(self, byte: int) -> None:
-        """What is wrong once is not reported again: a run of 0xFF, or the rest of the line."""
+        """What is wrong once is not reported again: the rest of the line, or more of a run of 0xFF.
+
+        What follows 0xFF may be the rest of a request, too, and must not begin a string.
+        """
         self._cleared = byte == _RESET
-        self._skipping = not self._cleared
+        self._skipping = True
         self.idle = False
 
     def _finish(self) -> None:

@@ -34,6 +34,9 @@ STRAY_LIMIT = 80
 
 _STRING, _NUMBER, _WORD = '"', "0", "a"
 
+# In place of the container of what stands where a key should.
+_NOT_A_KEY = object()
+
 
 def parse_error(what: str) -> CommandError:
     """The error reply for input that is not JSON."""
@@ -62,6 +65,16 @@ def parse(text: str) -> "Any":
         CommandError: with QAPI's text for what is wrong.
     """
     tokens = _tokens(text)
+    try:
+        return _value(text, tokens)
+    except CommandError:
+        # What is no token is reported first, wherever it is.
+        for _ in tokens:
+            pass
+        raise
+
+
+def _value(text: str, tokens: "Iterator[tuple[str, Any]]") -> "Any":
     stack: list[tuple[Any, str]] = []  # the containers around, each with its pending key
     container: Any = None
     key = ""
@@ -73,8 +86,7 @@ def parse(text: str) -> "Any":
             token = _next(tokens)
             if token[0] != "}":
                 stack.append((container, key))
-                container = {}
-                key, token = _key(token, tokens)
+                key, token, container = _key(text, token, tokens, {}, stack)
                 continue
             value = {}
         elif kind == "[":
@@ -84,12 +96,16 @@ def parse(text: str) -> "Any":
                 container = []
                 continue
             value = []
+        elif kind == _STRING:
+            value = _string(text, *value)
         elif kind == _WORD:
             value = _keyword(value)
-        elif kind not in (_STRING, _NUMBER):
+        elif kind != _NUMBER:
             raise parse_error("expecting value")
         # The value is complete: put it into its container, and close what ends after it.
         while container is not None:
+            if container is _NOT_A_KEY:
+                raise parse_error("key is not a string in object")
             if isinstance(container, dict):
                 if key in container:
                     raise parse_error("duplicate key")
@@ -109,21 +125,28 @@ def parse(text: str) -> "Any":
             return value
         token = _next(tokens)
         if isinstance(container, dict):
-            key, token = _key(token, tokens)
+            key, token, container = _key(text, token, tokens, container, stack)
 
 
 def _key(
-    token: "tuple[str, Any]", tokens: "Iterator[tuple[str, Any]]"
-) -> "tuple[str, tuple[str, Any]]":
-    kind, key = token
+    text: str,
+    token: "tuple[str, Any]",
+    tokens: "Iterator[tuple[str, Any]]",
+    container: "dict[str, Any]",
+    stack: "list[tuple[Any, str]]",
+) -> "tuple[str, tuple[str, Any], Any]":
+    """The key that *token* is, the token after the colon, and the container of the value there.
+
+    What is no string is taken for a value, in which another mistake may come first.
+    """
+    kind, value = token
     if kind != _STRING:
-        if kind == _WORD:
-            _keyword(key)
-        known = kind in ("{", "[", _NUMBER, _WORD)
-        raise parse_error("key is not a string in object" if known else "expecting value")
+        stack.append((container, ""))
+        return "", token, _NOT_A_KEY
+    key = _string(text, *value)
     if _next(tokens)[0] != ":":
         raise parse_error("missing : in object pair")
-    return key, _next(tokens)
+    return key, _next(tokens), container
 
 
 def _keyword(word: str) -> "bool | None":
@@ -139,7 +162,10 @@ def _next(tokens: "Iterator[tuple[str, Any]]") -> "tuple[str, Any]":
 
 
 def _tokens(text: str) -> "Iterator[tuple[str, Any]]":
-    """Yield (kind, value): a structural character, `_STRING`, `_NUMBER` or `_WORD`."""
+    """Yield (kind, value): a structural character, `_STRING`, `_NUMBER` or `_WORD`.
+
+    Of a string where it begins and ends, quotes included.
+    """
     at, end = 0, len(text)
     while at < end:
         char = text[at]
@@ -149,8 +175,8 @@ def _tokens(text: str) -> "Iterator[tuple[str, Any]]":
             yield char, None
             at += 1
         elif char in "\"'":
-            value, at = _string(text, at)
-            yield _STRING, value
+            start, at = at, _string_end(text, at)
+            yield _STRING, (start, at)
         elif char in _LETTERS:
             start = at
             while at < end and text[at] in _LETTERS:
@@ -195,9 +221,9 @@ def _number(text: str, start: int) -> "tuple[int | float, int]":
     return float(literal), at
 
 
-def _string(text: str, start: int) -> "tuple[str, int]":
+def _string_end(text: str, start: int) -> int:
+    """Where the string that begins at *start* ends; what no string may hold is refused."""
     quote = text[start]
-    out: list[str] = []
     at = start + 1
     end = -1
     while True:
@@ -208,21 +234,30 @@ def _string(text: str, start: int) -> "tuple[str, int]":
         backslash = text.find("\\", at, end)
         plain = text[at : end if backslash < 0 else backslash]
         if not plain.isprintable():
-            _check(plain.replace(_NUL, ""), quote)
+            for place, char in enumerate(plain, at):
+                if char < " ":
+                    raise stray(_replaced(text[start : place + 1]))
+        if backslash < 0:
+            return end + 1
+        at = backslash + 2
+
+
+def _string(text: str, start: int, stop: int) -> str:
+    """The string between its quotes at *start* and before *stop*."""
+    out: list[str] = []
+    at, end = start + 1, stop - 1
+    while True:
+        backslash = text.find("\\", at, end)
+        plain = text[at : end if backslash < 0 else backslash]
+        if not plain.isprintable():
             plain = plain.replace(_NUL, "\0")
+            if any("\udc80" <= char <= "\udcff" for char in plain):
+                raise parse_error("invalid UTF-8 sequence in string")
         out.append(plain)
         if backslash < 0:
-            return "".join(out), end + 1
+            return "".join(out)
         escaped, at = _escape(text, backslash, end)
         out.append(escaped)
-
-
-def _check(plain: str, quote: str) -> None:
-    for at, char in enumerate(plain):
-        if char < " ":
-            raise stray(quote + _replaced(plain[: at + 1]))
-        if "\udc80" <= char <= "\udcff":
-            raise parse_error("invalid UTF-8 sequence in string")
 
 
 def _escape(text: str, at: int, end: int) -> "tuple[str, int]":
@@ -250,5 +285,6 @@ def _hex(text: str, at: int, end: int) -> int:
 
 
 def _not_a_character(text: str, at: int, end: int) -> CommandError:
-    shown = text[at : min(at + 6, end + 1)]
-    return parse_error(f"{_replaced(shown)} is not a valid Unicode character")
+    # As many bytes as the escape should have, though a character may be cut in two.
+    shown = text[at : min(at + 6, end + 1)].encode("utf-8", "surrogateescape")[:6]
+    return parse_error(f"{printable(shown)} is not a valid Unicode character")

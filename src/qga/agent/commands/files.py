@@ -233,10 +233,9 @@ def write(agent: "Agent", command: FileWrite) -> Text[FileWritten]:
         data = memoryview(data)[: command.count]
     written = 0
     try:
-        # Also for no bytes: a handle that is not open for writing says so.
-        written = os.write(file.fd, data)
+        # Nothing can be written anywhere, also to a file that is open for reading.
         while written < len(data):
-            written += os.write(file.fd, memoryview(data)[written:])
+            written += os.write(file.fd, memoryview(data)[written:] if written else data)
     except OSError as error:
         # A pipe that is full has taken what the count says, and none of the rest is lost. Any other
         # error is reported although some bytes were written: few clients look at the count.
