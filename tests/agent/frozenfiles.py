@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,13 @@ class FileFreezer:
     def survey(self) -> Survey:
         return Survey(self.mounts())
 
+    def is_current(self, survey: Survey) -> bool:
+        return len(survey.mounts) == len(self.mounts())
+
+    def are_all(self, fds: Iterable[int]) -> bool:
+        paths = {os.readlink(f"/proc/self/fd/{fd}") for fd in fds}  # noqa: PTH115
+        return {mount.path for mount in self.mounts()} <= paths
+
     def open(self, mount: Mount) -> int:
         return os.open(mount.path, os.O_RDWR | os.O_CLOEXEC)
 
@@ -43,6 +51,8 @@ class FileFreezer:
     def thaw(self, fd: int) -> bool:
         if (self.folder / "broken").exists():
             raise OSError(errno.EIO, "Input/output error")
+        while (self.folder / "thaws-wait").exists():
+            time.sleep(0.01)
         was = os.fstat(fd).st_size > 0
         os.ftruncate(fd, 0)
         return was
@@ -56,6 +66,12 @@ class FileFreezer:
         It has text as soon as it hangs.
         """
         path = self.folder / f"{name}-hangs"
+        path.touch()
+        return path
+
+    def hold_up_thaws(self) -> Path:
+        """Have no thaw end while the returned file is there."""
+        path = self.folder / "thaws-wait"
         path.touch()
         return path
 

@@ -286,6 +286,12 @@ class RunningAgent:
             self.process.stdout.close()
 
 
+def children(pid: int) -> list[int]:
+    """The processes that *pid* has started and not waited for."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(number) for number in text.split()]
+
+
 def spins(agent: RunningAgent) -> bool:
     """Whether the agent uses the processor for most of half a second."""
     before = agent.cpu_seconds()

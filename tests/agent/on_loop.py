@@ -10,18 +10,19 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from qga.agent.hookfiles import Manner
 from qga.agent.system.fake import FakePower
 from qga.agent.system.linux.freezer import LinuxFreezer, parse_mountinfo
 from qga.agent.system.linux.storage import LinuxStorage
 from qga.agent.system.mounts import Mount, Survey
-from tests.agent.harness import call, call_later, later, make_agent, refusal, until
+from tests.agent.harness import call, call_later, children, later, make_agent, refusal, until
 
-WATCHDOG_SECONDS = 20
+WATCHDOG_SECONDS = 60
 
 # Thaws the file system when nobody holds the other end of the pipe any more, or in time.
 WATCHDOG = """
@@ -49,15 +50,21 @@ class OwnFreezer(LinuxFreezer):
         return [mount for mount in super().mounts() if mount.device == self.device]
 
     def survey(self) -> Survey:
-        return Survey(self.mounts())
+        return Survey(self.mounts(), table=super().survey().table)
+
+    def are_all(self, fds: Iterable[int]) -> bool:
+        return {self.device} == {_device(os.fstat(fd)) for fd in fds}
 
     def freeze(self, fd: int) -> None:
         self.check(fd)
         super().freeze(fd)
 
     def check(self, fd: int) -> None:
-        device = os.fstat(fd).st_dev
-        assert (os.major(device), os.minor(device)) == self.device
+        assert _device(os.fstat(fd)) == self.device
+
+
+def _device(status: os.stat_result) -> tuple[int, int]:
+    return os.major(status.st_dev), os.minor(status.st_dev)
 
 
 class OwnStorage(LinuxStorage):
@@ -84,11 +91,10 @@ class OwnSystem:
 def mounted(image: Path, folder: Path) -> OwnFreezer:
     """Mount *image* at *folder*, and make sure that this is what is there."""
     subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
-    number = folder.stat().st_dev
-    device = os.major(number), os.minor(number)
+    device = _device(folder.stat())
     backing = Path(f"/sys/dev/block/{device[0]}:{device[1]}/loop/backing_file")
     assert backing.read_text(encoding="utf-8").strip() == str(image)
-    assert number != folder.parent.stat().st_dev
+    assert device != _device(folder.parent.stat())
     return OwnFreezer(device)
 
 
@@ -213,6 +219,48 @@ def hooks(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     made.close()
 
 
+def stuck_hook(freezer: OwnFreezer, folder: Path, state: Path) -> None:
+    """It cannot be ended, since it writes to a file system that somebody has frozen."""
+    programs = state.parent / "hooks.d"
+    programs.mkdir()
+    hook = programs / "writes"
+    hook.write_text(f'#!/bin/sh\n[ $1 = thaw ] || echo "$$" > "{folder}/pid"\n', encoding="utf-8")
+    hook.chmod(0o700)
+    required = Manner()
+    required.timeout, required.required = 0.5, True
+    made = make_agent(
+        state, OwnSystem(freezer), fsfreeze_hook_dir=str(programs), hooks={"writes": required}
+    )
+    made.loop.on_signal(signal.SIGCHLD, made.programs.on_child_ended)
+    (mount,) = freezer.mounts()
+    fd = freezer.open(mount)
+    freezer.freeze(fd)
+    late = refusal(made, "qga-fsfreeze-freeze")
+    (pid,) = (pid for pid in children(os.getpid()) if name_of(pid) == "writes")
+    why = f"it waits in the kernel (/proc/{pid}/stack tells for what)"
+    what = "child process has failed to execute fsfreeze hook writes: "
+    late_too = f"it has not finished after 0.5 s; killed, its process {pid} does not end: {why}"
+    assert late == what + late_too
+    report = call(made, "qga-fsfreeze-report")
+    told = [(run["action"], run["ok"], run.get("reason")) for run in report["hooks"]]
+    assert told == [("freeze", False, late_too), ("thaw", True, None)]
+    # The next freeze need not wait for it.
+    again = refusal(made, "guest-fsfreeze-freeze")
+    assert again == f"{what}process {pid} of an earlier run has not ended: {why}"
+    # It has ended as soon as the file system is thawed.
+    assert freezer.thaw(fd)
+    later(made, lambda: pid not in children(os.getpid()), "the hook to end")
+    required.timeout = 60
+    assert call(made, "qga-fsfreeze-freeze")["count"] == 1
+    assert call(made, "qga-fsfreeze-thaw")["held"] is True
+    os.close(fd)
+    made.close()
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+
+
 def bind_mount(freezer: OwnFreezer, folder: Path, state: Path) -> None:
     (folder / "inner").mkdir()
     other = state / "bind here"
@@ -276,7 +324,7 @@ def trim(freezer: OwnFreezer, folder: Path, state: Path) -> None:
 
 CASES: dict[str, Callable[[OwnFreezer, Path, Path], None]] = {
     case.__name__: case
-    for case in (linux_freezer, agent, guardian, hooks, bind_mount, watchdog, trim)
+    for case in (linux_freezer, agent, guardian, hooks, stuck_hook, bind_mount, watchdog, trim)
 }
 
 

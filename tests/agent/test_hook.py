@@ -11,7 +11,7 @@ import pytest
 
 from tests.agent.conftest import Starter
 from tests.agent.frozenfiles import FileFreezer, on_files
-from tests.agent.harness import RunningAgent, until
+from tests.agent.harness import RunningAgent, children, until
 from tests.agent.logdaemon import LogDaemon, directed
 from tests.support.stock import BLOCKED
 
@@ -203,11 +203,6 @@ def test_what_it_starts_may_stay(hooked: Hooked) -> None:
 HANG = 'if [ "$1" = freeze ]; then sleep 600 & sleep 600; fi'
 
 
-def children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(number) for number in text.split()]
-
-
 def hangs(hooked: Hooked, agent: RunningAgent) -> int:
     """Wait until the hook hangs; its process."""
     until(hooked.events, "the hook to be called")
@@ -265,6 +260,22 @@ def test_a_thaw_ends_a_freeze_that_hangs_in_it(hooked: Hooked) -> None:
     assert desc(client.reply()) == f"{FAILED}the guest is to be thawed"
     assert hooked.events() == ["freeze 0", "thaw 0"]
     assert not hooked.freezer.frozen()
+
+
+def test_a_thaw_that_takes_longer_than_that_tells_it_once(hooked: Hooked) -> None:
+    hooked.write(HANG)
+    agent = hooked.start()
+    client, other = agent.connect(), agent.connect()
+    client.send(b'{"execute": "guest-fsfreeze-freeze"}\n')
+    hangs(hooked, agent)
+    go_on = hooked.freezer.hold_up_thaws()
+    other.send(b'{"execute": "guest-fsfreeze-thaw"}\n')
+    assert desc(client.reply()) == f"{FAILED}the guest is to be thawed"
+    assert hooked.events() == ["freeze 0", "thaw 0"]
+    assert len(children(agent.process.pid)) == 1  # which thaws
+    go_on.unlink()
+    assert other.reply() == {"return": 0}
+    assert hooked.events() == ["freeze 0", "thaw 0"]
 
 
 def test_one_run_will_do_for_two_thaws(hooked: Hooked) -> None:

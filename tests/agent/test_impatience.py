@@ -8,7 +8,7 @@ import pytest
 
 from tests.agent.conftest import Starter
 from tests.agent.frozenfiles import FileFreezer, on_files
-from tests.agent.harness import Peer, RunningAgent, request, until
+from tests.agent.harness import Peer, RunningAgent, children, request, until
 from tests.support.stock import BLOCKED
 
 GIVEN_UP = "failed to freeze: given up, for another request on this channel"
@@ -241,6 +241,8 @@ def test_a_hook_that_hangs(start: Starter, freezer: FileFreezer) -> None:
             assert peer.reply() == {"return": 0}
         until(lambda n=number: told(events).count("thaw") >= n, "the hook")  # type: ignore[misc]
         until(lambda: peer.call("guest-fsfreeze-status") == "thawed", "the end")
+        # Else the next freeze might be refused, for the hook that has noted the thaw.
+        until(lambda: not children(agent.process.pid), "the hook to have ended")
     assert freezer.frozen() == []
 
 

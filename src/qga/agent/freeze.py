@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .policy import Policy
     from .record import Record, State
     from .system.asked import Freezer
-    from .system.mounts import Mount
+    from .system.mounts import Mount, Survey
 
 # How long clients wait for the thaw of a freeze that was given up.
 _GRACE = 2.0
@@ -67,7 +67,7 @@ class Freeze:
         self._children: list[Hold] = []  # whose guardians are children that may not have ended
         self._when_thawed: list[Callable[[], None]] = []
         self._freezing: Pending[FreezeReport] | None = None
-        self._wanted: Wanted | None = None
+        self._planned: tuple[Wanted, Survey] | None = None  # the freeze that is under way
         self._timer: Timer | None = None
         # Who waits for what the guardian tells; each returns whether that was it.
         self._waiting: list[Callable[[State], bool]] = []
@@ -125,14 +125,19 @@ class Freeze:
         Raises:
             CommandError: what is wanted by name cannot be frozen, or the mount table not be read.
         """
-        from . import plan
+        return self._plan(wanted, self._survey())
 
+    def _survey(self) -> "Survey":
         try:
-            survey = self.freezer.survey()
+            return self.freezer.survey()
         except OSError as error:
             raise GuestOSError(
                 f"failed to read the mount table: {error.strerror}", error.errno
             ) from None
+
+    def _plan(self, wanted: "Wanted", survey: "Survey") -> "Plan":
+        from . import plan
+
         return plan.make(survey, wanted, self.settings().configured())
 
     def freeze(
@@ -157,7 +162,8 @@ class Freeze:
         from .hold import Hold
 
         self.check()
-        made = self.plan(wanted)
+        survey = self._survey()
+        made = self._plan(wanted, survey)
         identity = os.urandom(8).hex()
         settings = self.settings()
         held, missing = self._open_all(made.mounts)
@@ -174,7 +180,7 @@ class Freeze:
         pending: Pending[FreezeReport] = Pending()
         if held:
             self._arm(hold)
-            self._freezing, self._wanted = pending, wanted
+            self._freezing, self._planned = pending, (wanted, survey)
             hold.tell("go")
         else:
             hold.state.phase, hold.state.cause = record.DONE, record.NOTHING
@@ -264,12 +270,14 @@ class Freeze:
     def _complete(self) -> None:
         """All is frozen."""
         pending, self._freezing = self._freezing, None
-        hold, wanted = self.hold, self._wanted
-        if pending is None or hold is None or wanted is None:
+        hold, planned = self.hold, self._planned
+        if pending is None or hold is None or planned is None:
             return
+        wanted, survey = planned
         try:
-            hold.record.add_newcomers(self.plan(wanted))
-        except CommandError:
+            if not self.freezer.is_current(survey):
+                hold.record.add_newcomers(self.plan(wanted))
+        except (CommandError, OSError):
             pass  # nobody knows of any
         report = hold.report()
         pending.resolve(lambda: report)

@@ -173,6 +173,7 @@ class Hook:
         over = self._freeze.hold is None and not (made is not None and (made.busy or made.owed))
         if not self._any or (over and token is not None):
             return self._freeze.thaw(token)
+        told = self._hooks.thaws
         if self._hooks.freezing:
             if token not in {None, self._token}:
                 raise CommandError(
@@ -183,7 +184,7 @@ class Hook:
             token = None
         thawed = self._freeze.thaw(token)
         pending: Pending[int] = Pending()
-        thawed.listen(lambda: self._thawed(thawed, pending))
+        thawed.listen(lambda: self._thawed(thawed, pending, told))
         return pending
 
     def give_up(self) -> None:
@@ -194,7 +195,8 @@ class Hook:
         elif self._made is not None and self._made.freezing:
             self._made.stop("the guest is to be thawed")
 
-    def _thawed(self, thawed: "Pending[int]", pending: "Pending[int]") -> None:
+    def _thawed(self, thawed: "Pending[int]", pending: "Pending[int]", told: int) -> None:
+        """All is thawed, for a client; before, the hooks had been told so *told* times."""
         try:
             count = thawed.result()
         except CommandError as error:
@@ -204,7 +206,12 @@ class Hook:
         def answer(error: "CommandError | None") -> None:
             pending.resolve((lambda: count) if error is None else raising(error))
 
-        self._tell_thaw(answer, also_alone=True)
+        hooks = self._hooks
+        if hooks.thaws > told and not hooks.busy:
+            # Meanwhile they were: of a freeze that this thaw, or the end of the lease, has ended.
+            answer(hooks.error)
+        else:
+            self._tell_thaw(answer, also_alone=True)
 
     # What nobody asks for.
 

@@ -6,24 +6,25 @@ ended by force: it may have done half. Nothing that one of them does keeps the o
 """
 
 import os
-import time
 
 from qga.errors import CommandError, GuestOSError
-from qga.protocol.fsfreeze import FreezeHook, HookAction
+from qga.protocol.fsfreeze import HookAction
 
 from .accounting import hook_started
-from .loop import HANGUP, READ
-from .pipes import Pipe
+from .hookrun import TASK, Printed, Run, failure, still_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from qga.protocol.fsfreeze import FreezeHook
+
     from .hookfiles import HookFile, HookFiles
     from .journal import Event
     from .loop import Loop, Timer
     from .owed import Owed
+    from .pipes import Pipe
     from .programs import Program, Programs
 
     Listener = Callable[["CommandError | None"], None]
@@ -35,128 +36,10 @@ if TYPE_CHECKING:
         def error(self, text: str) -> None: ...
 
 
-_TASK = "execute fsfreeze hook"
-
 # How much is kept of what one run prints, and of all those of a freeze: that is held in memory, and
 # told with each report.
 _KEPT = 4096
 _KEPT_IN_ALL = 1 << 14
-
-_PIECE = 1 << 16
-
-
-class Printed(Pipe):
-    """What a hook prints: its begin, and how much more there was.
-
-    It is read until nobody is left who might print, so that what a hook leaves running does not
-    get into trouble; but not beyond the next freeze.
-
-    Args:
-        loop, pipes, fd: see `Pipe`.
-        limit: how much is kept.
-    """
-
-    def __init__(self, loop: "Loop", pipes: "set[Pipe]", fd: int, limit: int) -> None:
-        super().__init__(loop, pipes, fd)
-        self._limit = limit
-        self.kept = b""
-        self.omitted = 0
-        self._watch(READ, self._on_events)
-
-    def _on_events(self, events: int) -> None:
-        if not self.ended and self._read() < _PIECE and events & HANGUP:
-            self.end()
-
-    def finish(self) -> None:
-        """The run is over: read what it has printed in the end."""
-        for _ in range(64):  # what it has left running may print for ever
-            if self.ended or not self._read():
-                break
-
-    def _read(self) -> int:
-        try:
-            data = os.read(self._fd, _PIECE)
-        except BlockingIOError:
-            return 0
-        if not data:
-            self.end()
-        kept = data[: self._limit - len(self.kept)]
-        self.kept += kept
-        self.omitted += len(data) - len(kept)
-        return len(data)
-
-
-class _Run:
-    """A run of a hook.
-
-    Args:
-        hook: which.
-        action: what it is told.
-        printed: what it prints; None if it could not be started for that.
-        program: it; None if it could not be started.
-        reason: why it could not.
-    """
-
-    def __init__(
-        self,
-        hook: "HookFile",
-        action: HookAction,
-        printed: "Printed | None",
-        program: "Program | None",
-        reason: str,
-    ) -> None:
-        self.hook = hook
-        self.action = action
-        self.program = program
-        self.stopped = False
-        self._printed = printed
-        self._reason = reason
-        self._timed_out = False
-        self._began = time.monotonic()
-
-    def stop(self, reason: str, *, timed_out: bool = False) -> None:
-        """End it by force, with all that it has started."""
-        if not self.stopped and self.program is not None:
-            self.stopped, self._reason, self._timed_out = True, reason, timed_out
-            self.program.kill()
-
-    def end(self) -> FreezeHook:
-        """It has ended: what became of it."""
-        kept, omitted = b"", 0
-        if self._printed is not None:
-            self._printed.finish()
-            kept, omitted = self._printed.kept, self._printed.omitted
-        status = None if self.program is None else self.program.status
-        reason = self._reason
-        if not reason and status:
-            reason = f"exit status {status}" if status > 0 else f"ended by signal {-status}"
-        return FreezeHook(
-            name=os.fsencode(self.hook.name).decode("utf-8", "replace"),
-            action=self.action,
-            ok=not reason,
-            required=self.hook.required,
-            milliseconds=int((time.monotonic() - self._began) * 1000),
-            exit_code=status if status is not None and status >= 0 else None,
-            signal=-status if status is not None and status < 0 else None,
-            timed_out=self._timed_out or None,
-            reason=reason or None,
-            output=kept.decode("utf-8", "replace") or None,
-            omitted=omitted or None,
-        )
-
-
-def failure(run: FreezeHook, *, alone: bool) -> CommandError:
-    """The error that a failed *run* makes; *alone*: in the words of upstream."""
-    what = f"child process has failed to {_TASK}"
-    printed = run.output or ""
-    if not alone:
-        tail = f": {printed}" if printed else ""
-        return CommandError(f"{what} {run.name}: {run.reason}{tail}")
-    if run.signal is not None and (run.reason or "").startswith("ended by signal"):
-        tail = f": {printed}" if printed else ""
-        return CommandError(f"child process has terminated abnormally{tail}")
-    quoted = printed if run.exit_code and printed else run.reason
-    return CommandError(f"{what}: {quoted}")
 
 
 class Hooks:
@@ -172,6 +55,8 @@ class Hooks:
     Attributes:
         files, owed: as above.
         results: each run since the last freeze began.
+        thaws: how often any of them was told of a thaw.
+        error: what has gone wrong when they were last told of something.
     """
 
     def __init__(
@@ -184,13 +69,15 @@ class Hooks:
         self.owed = owed
         self.results: list[FreezeHook] = []
         self._pipes: set[Pipe] = set()
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._action: HookAction | None = None
         self._to_do: list[HookFile] = []
-        self._error: CommandError | None = None
+        self.error: CommandError | None = None
         self._listeners: list[Listener] = []
         self._stopped = ""
         self._limit: Timer | None = None
+        self._stuck: dict[str, Program] = {}  # by path: what the kernel did not let end
+        self.thaws = 0
 
     @property
     def busy(self) -> bool:
@@ -249,6 +136,7 @@ class Hooks:
         program = self.files.program
         if also_alone and program is not None and program not in self.owed:
             to_do.append(self.files.of(program))
+        self.thaws += bool(to_do)
         self._start(HookAction.THAW, to_do, listener)
         self._go_on()
 
@@ -275,16 +163,16 @@ class Hooks:
 
     def _start(self, action: HookAction, to_do: "list[HookFile]", listener: "Listener") -> None:
         self._action, self._to_do, self._listeners = action, to_do, [listener]
-        self._stopped, self._error = "", None
+        self._stopped, self.error = "", None
 
     def _go_on(self) -> None:
         """Run the next one, or tell how it went."""
-        refused = self.freezing and self._error is not None
+        refused = self.freezing and self.error is not None
         if self._to_do and not refused and not self._stopped:
             self._begin(self._to_do.pop(0))
             return
-        if self.freezing and self._to_do and self._stopped and self._error is None:
-            self._error = CommandError(f"child process has failed to {_TASK}: {self._stopped}")
+        if self.freezing and self._to_do and self._stopped and self.error is None:
+            self.error = CommandError(f"child process has failed to {TASK}: {self._stopped}")
         if self._limit is not None:
             self._loop.cancel(self._limit)
             self._limit = None
@@ -293,7 +181,7 @@ class Hooks:
         self._action, listeners = None, self._listeners
         self._listeners = []
         for each in listeners:
-            each(self._error)
+            each(self.error)
 
     def forget(self) -> None:
         """Remove what tells the next agent of them, if nobody is owed anything.
@@ -321,7 +209,7 @@ class Hooks:
             try:
                 added = self.owed.add(hook.path)
             except OSError as error:
-                self._error = GuestOSError(
+                self.error = GuestOSError(
                     f"failed to prepare for freezing: {error.strerror}", error.errno or 0
                 )
                 self._go_on()
@@ -337,43 +225,43 @@ class Hooks:
         if program is None:
             self._ended(run, added)
             return
-        late = f"it has not finished after {hook.timeout:g} s"
-        overdue = self._loop.later(hook.timeout, lambda: run.stop(late, timed_out=True))
+        run.listen(lambda: self._ended(run, added))
 
-        def ended() -> None:
-            self._loop.cancel(overdue)
-            self._ended(run, added)
-
-        program.listen(ended)
-
-    def _spawn(self, hook: "HookFile", action: HookAction) -> _Run:
+    def _spawn(self, hook: "HookFile", action: HookAction) -> Run:
+        stuck = self._stuck.get(hook.path)
+        if stuck is not None and not stuck.ended and action == HookAction.FREEZE:
+            return Run(self._loop, hook, action, None, still_there(stuck))
         kept = sum(len(result.output or "") for result in self.results)
-        printed, program, reason = None, None, ""
+        printed = None
         try:
             reader, writer = os.pipe2(os.O_CLOEXEC)
             try:
                 room = min(_KEPT, max(0, _KEPT_IN_ALL - kept))
                 printed = Printed(self._loop, self._pipes, reader, room)
-                program = self._programs.run([hook.path, action], _TASK, output=writer)
+                started: Program | str = self._programs.run(
+                    [hook.path, action], TASK, output=writer
+                )
             finally:
                 os.close(writer)
         except CommandError as error:
-            reason = error.desc.partition(f"{_TASK}: ")[2]
+            started = error.desc.partition(f"{TASK}: ")[2]
         except OSError as error:  # no descriptors left, say
-            reason = error.strerror or str(error)
-        return _Run(hook, action, printed, program, reason)
+            started = error.strerror or str(error)
+        return Run(self._loop, hook, action, printed, started)
 
-    def _ended(self, run: _Run, added: bool) -> None:  # noqa: FBT001
+    def _ended(self, run: Run, added: bool) -> None:  # noqa: FBT001
         self._run = None
         hook, result = run.hook, run.end()
+        if run.left is not None:
+            self._stuck[hook.path] = run.left
         self.results.append(result)
         if not result.ok:
             refusal = hook.alone and not run.stopped
             if added and (run.program is None or refusal):
                 self.owed.drop()  # it has not run, or by upstream's contract is not told
             error = failure(result, alone=hook.alone)
-            if self._error is None and (hook.required or self._stopped):
-                self._error = error
+            if self.error is None and (hook.required or self._stopped):
+                self.error = error
             else:
                 self._log.error(error.desc)
         self._go_on()

@@ -113,6 +113,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN)
+        standing.share_memory()
         self._workers.start()
         standing.lock_memory()
         standing.take_precedence()

@@ -16,8 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# From sys/mman.h: MCL_CURRENT | MCL_FUTURE.
+# From sys/mman.h: MCL_CURRENT | MCL_FUTURE; from malloc.h: M_ARENA_MAX.
 _ALL_MEMORY = 3
+_ARENAS = -8
 
 # Made beforehand: later there may be no memory for it.
 _PRECEDENCE = os.sched_param(1)
@@ -67,18 +68,30 @@ def _spare_from_oom(score: bytes) -> None:
         file.write(score)
 
 
-def lock_memory() -> bool:
-    """Keep all memory of this process where it is, also what comes; False where that is denied.
+def share_memory() -> None:
+    """Have threads that are started from now on share what memory there is.
 
-    The standard library has no name for it, but `ctypes` is made of a module that can call any
-    function.
+    Else the C library would have more for each of them, all of which would be locked.
+    """
+    _call("mallopt", _ARENAS, 1)
+
+
+def lock_memory() -> bool:
+    """Keep all memory of this process where it is, also what comes; False where that is denied."""
+    return _call("mlockall", _ALL_MEMORY) == 0
+
+
+def _call(name: str, *arguments: int) -> "int | None":
+    """Call a function of the C library; None where that cannot be done.
+
+    The standard library has no name for these, but `ctypes` is made of a module that can call any.
     """
     if not _HAS_C:
-        return False
+        return None
     try:
         program: Any = None  # the C library is part of it
-        function = _c.dlsym(_c.dlopen(program, os.RTLD_NOW), "mlockall")
-        done: int = _c.call_cdeclfunction(function, (_ALL_MEMORY,))
+        function = _c.dlsym(_c.dlopen(program, os.RTLD_NOW), name)
+        result: int = _c.call_cdeclfunction(function, arguments)
     except (AttributeError, OSError):
-        return False
-    return done == 0
+        return None
+    return result

@@ -1,5 +1,6 @@
 """Ends of a freeze, and their delay: renewing, thawing, the agent's own end. Part of `freeze`."""
 
+import errno
 import os
 
 from qga.errors import CommandError, GuestOSError
@@ -103,6 +104,9 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
         own = hold.state.positions(record.IN_FREEZE, record.IS_FROZEN, record.MAYBE)
         in_the_way = _sweep(freeze, [], 0, spared={hold.held[each][0] for each in own})
 
+    fds = [fd for _, fd in hold.held if fd >= 0]
+    all_held = False
+
     def heard(state: record.State) -> bool:
         if pending.ended:
             return True
@@ -114,7 +118,7 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
                 in_the_way.listen(
                     lambda: _pass_on(_sweep(freeze, [], count + _number(in_the_way)), pending)
                 )
-            elif others:
+            elif others and not (all_held and _nothing_left(state)):
                 _pass_on(_sweep(freeze, [], count), pending)
             else:
                 pending.resolve(lambda: count)
@@ -146,7 +150,21 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
     patience = freeze.loop.later(limit, wait_no_longer)
     freeze.wait_for(heard)
     hold.tell("thaw")
+    if others:  # found out while it thaws
+        try:
+            all_held = freeze.freezer.are_all(fds)
+        except OSError:
+            pass  # then who looks for others will see
     return pending
+
+
+def _nothing_left(state: record.State) -> bool:
+    """Whether nothing of what was held can be frozen, by whomever."""
+    return all(
+        status in {record.THAWED, record.LOST}
+        or (status == record.SKIPPED and error == errno.EOPNOTSUPP)
+        for status, error in zip(state.status, state.error, strict=True)
+    )
 
 
 def _with_what_is_stuck(freeze: "Freeze", hold: "Hold") -> "Pending[int]":

@@ -6,6 +6,7 @@ Only type checkers read it. Handlers never look at the platform themselves.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from abc import abstractmethod
+    from collections.abc import Iterable
     from typing import Protocol
 
     from qga.protocol.clock import Timezone as TimezoneNow
@@ -31,6 +32,22 @@ if TYPE_CHECKING:
         @abstractmethod
         def survey(self) -> Survey:
             """The same with all that a freeze has to know.
+
+            Raises:
+                OSError: the mount table cannot be read.
+            """
+
+        @abstractmethod
+        def is_current(self, survey: Survey) -> bool:
+            """Whether nothing was mounted or unmounted since *survey*; False if it may have been.
+
+            Raises:
+                OSError: the mount table cannot be read.
+            """
+
+        @abstractmethod
+        def are_all(self, fds: Iterable[int]) -> bool:
+            """Whether *fds* are of all file systems that may be frozen; asks none of them.
 
             Raises:
                 OSError: the mount table cannot be read.

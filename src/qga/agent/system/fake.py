@@ -9,7 +9,7 @@ from .mounts import Mount, Survey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 
@@ -97,6 +97,14 @@ class FakeFreezer:
             for mount in self.table
         ]
         return Survey(list(self.table), below, {}, list(self.others))
+
+    def is_current(self, survey: Survey) -> bool:
+        """See `Freezer`."""
+        return survey.mounts == self.table
+
+    def are_all(self, fds: "Iterable[int]") -> bool:
+        """See `Freezer`."""
+        return {mount.path for mount in self.table} <= {self._open[fd] for fd in fds}
 
     def open(self, mount: Mount) -> int:
         """See `Freezer`."""

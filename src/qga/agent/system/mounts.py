@@ -34,9 +34,10 @@ class Survey:
             last writes go there: the one with the file of a loop device.
         notes: by position, what else is to be known of one.
         others: the other mounts, each with why it is not to be frozen.
+        table: the mount table that this was made of.
     """
 
-    __slots__ = ("below", "mounts", "notes", "others")
+    __slots__ = ("below", "mounts", "notes", "others", "table")
 
     def __init__(
         self,
@@ -44,11 +45,14 @@ class Survey:
         below: "list[set[int]] | None" = None,
         notes: "dict[int, str] | None" = None,
         others: "list[tuple[Mount, str]] | None" = None,
+        *,
+        table: bytes = b"",
     ) -> None:
         self.mounts = mounts
         self.below = below or [set() for _ in mounts]
         self.notes = notes or {}
         self.others = others or []
+        self.table = table
 
 
 class Filesystem:

@@ -7,6 +7,10 @@ import stat
 
 from qga.agent.system.mounts import Mount, Survey
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MOUNTINFO = "/proc/self/mountinfo"
 _SWAPS = "/proc/swaps"
 
@@ -22,21 +26,28 @@ class LinuxFreezer:
 
     def mounts(self) -> list[Mount]:
         """The mounts that may be frozen, in the order of the mount table, one a device."""
-        with open(_MOUNTINFO, "rb") as file:
-            return mounts_in(file.read())
+        return mounts_in(_table())
 
     def survey(self) -> Survey:
         """What is mounted, and what rests on what."""
         from .surveying import survey
 
-        with open(_MOUNTINFO, "rb") as file:
-            table = file.read()
+        table = _table()
         try:
             with open(_SWAPS, "rb") as file:
                 swaps = file.read()
         except OSError:
             swaps = b""  # a kernel without
         return survey(table, swaps)
+
+    def is_current(self, survey: Survey) -> bool:
+        """Whether the mount table is as it was for *survey*."""
+        return _table() == survey.table
+
+    def are_all(self, fds: "Iterable[int]") -> bool:
+        """Whether *fds* are of all file systems that may be frozen."""
+        found = {os.makedev(*mounts[0].device) for mounts in parse_mountinfo(_table())}
+        return found <= {os.fstat(fd).st_dev for fd in fds}
 
     def open(self, mount: Mount) -> int:
         """A descriptor by which *mount* is frozen and thawed."""
@@ -59,6 +70,12 @@ class LinuxFreezer:
                 return False
             raise
         return True
+
+
+def _table() -> bytes:
+    with open(_MOUNTINFO, "rb") as file:
+        table: bytes = file.read()
+    return table
 
 
 def mounts_in(table: bytes) -> "list[Mount]":

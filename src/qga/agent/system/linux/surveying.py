@@ -65,7 +65,8 @@ def survey(table: bytes, swaps: bytes, sysfs: str = "/sys") -> Survey:
     for path in _swap_files(swaps):
         for position in stack.holding(path):
             notes[position] = f"the swap file {path} in it is written to even while it is frozen"
-    return Survey(mounts, [stack.below(mount) for mount in mounts], notes, entries.others(mounts))
+    below = [stack.below(mount) for mount in mounts]
+    return Survey(mounts, below, notes, entries.others(mounts), table=table)
 
 
 class _Entries:
