@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,7 @@ import qga
 import qga.client
 import qga.testing
 from tests.support.examples import Stage, run_docstring
+from tests.support.pretended_libvirt import pretended_host
 
 MODULES = (qga, qga.client, qga.testing)
 
@@ -109,8 +111,13 @@ def test_everything_public_has_an_example() -> None:
 )
 def test_example(name: str, request: pytest.FixtureRequest) -> None:
     text = documentation(NAMES[name])
-    uses_real = re.search(r"\b(a?guest|folder)\b", "\n".join(re.findall(r">>> .*|\.\.\. .*", text)))
-    with Stage(request.getfixturevalue("real_agent") if uses_real else None) as stage:
+    code = "\n".join(re.findall(r">>> .*|\.\.\. .*", text))
+    uses_real = re.search(r"\b(a?guest|folder)\b", code)
+    with ExitStack() as around:
+        if "libvirt:" in code:
+            around.enter_context(pretended_host())
+        real = request.getfixturevalue("real_agent") if uses_real else None
+        stage = around.enter_context(Stage(real))
         assert run_docstring(stage, name, text) > 0
 
 

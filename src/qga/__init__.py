@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .client.aiofrozen import AsyncFreeze
     from .client.aiogroup import AsyncGroupFreeze, AsyncGroupMember, afreeze_group
     from .client.aioprocess import AsyncPopen
+    from .client.aiosnapshot import asnapshot
     from .client.completed import (
         Completed,
         ProgramFailed,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         StdinClosed,
     )
     from .client.deadline import deadline
+    from .client.domainsnapshot import Snapshot, SnapshotDisk, SnapshotFailed, snapshot
     from .client.files import AsyncFiles, Files
     from .client.filestat import DiskUsage, FileEntry, FileStat, Mount
     from .client.flows.moving import TransferProgress
@@ -102,6 +104,9 @@ __all__ = [
     "ProtocolError",
     "QgaError",
     "Shell",
+    "Snapshot",
+    "SnapshotDisk",
+    "SnapshotFailed",
     "SpoolLost",
     "State",
     "StdinClosed",
@@ -115,9 +120,11 @@ __all__ = [
     "__version__",
     "aconnect",
     "afreeze_group",
+    "asnapshot",
     "connect",
     "deadline",
     "freeze_group",
+    "snapshot",
     "targets",
 ]
 
@@ -150,6 +157,9 @@ _ELSEWHERE = {
     "ProgramFailed": ("client.completed", "ProgramFailed"),
     "ProgramTimeout": ("client.completed", "ProgramTimeout"),
     "Shell": ("client.shell", "Shell"),
+    "Snapshot": ("client.domainsnapshot", "Snapshot"),
+    "SnapshotDisk": ("client.domainsnapshot", "SnapshotDisk"),
+    "SnapshotFailed": ("client.domainsnapshot", "SnapshotFailed"),
     "SpoolLost": ("client.completed", "SpoolLost"),
     "State": ("client.state", "State"),
     "StdinClosed": ("client.completed", "StdinClosed"),
@@ -160,9 +170,11 @@ _ELSEWHERE = {
     "__version__": ("_version", "VERSION"),
     "aconnect": ("client.aio", "aconnect"),
     "afreeze_group": ("client.aiogroup", "afreeze_group"),
+    "asnapshot": ("client.aiosnapshot", "asnapshot"),
     "connect": ("client.sync", "connect"),
     "deadline": ("client.deadline", "deadline"),
     "freeze_group": ("client.group", "freeze_group"),
+    "snapshot": ("client.domainsnapshot", "snapshot"),
     "targets": ("client.listing", "targets"),
 }
 

@@ -16,13 +16,11 @@ from qga import protocol
 from qga.client import lease
 from qga.errors import CommandError
 from qga.protocol.fsfreeze import (
-    FreezeHook,
     FreezeLease,
     FreezeMount,
     FreezeOutcome,
     FreezeReport,
     FsfreezeState,
-    HookAction,
 )
 from qga.testing import FakeAgent
 from tests.support.pretended import Pretended, pretending
@@ -171,8 +169,47 @@ def test_what_would_be_frozen(qga_command: Run, fake_agent: FakeAgent) -> None:
         fake_agent.blocked |= {"guest-fsfreeze-freeze-list", "qga-fsfreeze-freeze"}
         done = qga_command("freeze", "--dry-run", target, "--mount", "/", lines=0)
         assert done.code == 1
-        assert "could not freeze 1 file system: the agent does not allow guest-fsf" in done.text
+        told = (
+            "could not freeze 1 file system: Command guest-fsfreeze-freeze-list has been disabled"
+        )
+        assert told in done.text
+        dry = ("freeze", "--dry-run", target, "--mount", "/", "-o", "json")
+        shown = qga_command(*dry, lines=0).json
+        assert (shown["allowed"], shown["hooks"]) == (False, None)
     assert not fake_agent.asked(protocol.FsfreezeFreeze)
+
+
+def test_which_hooks_would_be_run(qga_command: Run, fake_agent: FakeAgent) -> None:
+    add = fake_agent.freezing.add_hook
+    database = add("data\x1bbase", required=True, timeout=2.5)
+    cache = add("cache", order=-1)
+    cache.problem = "it is not executable"
+    with fake_agent.serve() as target:
+        lines = qga_command("freeze", "--dry-run", target).text.splitlines()
+        assert [line.split(maxsplit=6) for line in lines[4:7]] == [
+            ["hook", "run", "required", "time", "limit", "order", "note"],
+            ["cache", "no", "no", "120", "s", "-1", "it is not executable"],
+            [r"data\x1bbase", "yes", "yes", "2.5", "s", "0"],
+        ]
+        assert lines[-1] == "would freeze 2 file systems, after 1 hook"
+        shown = qga_command("freeze", "--dry-run", target, "-o", "json").json
+        assert (shown["problem"], shown["allowed"]) == (None, True)
+        assert shown["hooks"] == [
+            {"name": "cache", "ok": False, "required": False, "timeout": 120.0, "order": -1,
+             "reason": "it is not executable"},
+            {"name": "data\x1bbase", "ok": True, "required": True, "timeout": 2.5, "order": 0,
+             "reason": None},
+        ]  # fmt: skip
+        database.problem = "No such file or directory"
+        done = qga_command("freeze", "--dry-run", target, lines=0)
+        assert done.code == 1
+        assert done.text.splitlines()[-1] == (
+            r"could not freeze: the hook data\x1bbase is required, and cannot be run: No such file "
+            "or directory"
+        )
+        fake_agent.unknown.add("qga-fsfreeze-freeze")
+        assert qga_command("freeze", "--dry-run", target, "-o", "json").json["hooks"] is None
+    assert database.told == cache.told == []
 
 
 def test_where_nothing_is_frozen_the_command_is_not_run(
@@ -244,38 +281,30 @@ def test_with_a_lease(qga_command: Run, fake_agent: FakeAgent) -> None:
 
 
 def test_hooks_that_failed_are_told(qga_command: Run, fake_agent: FakeAgent) -> None:
-    runs = [
-        FreezeHook(name="a", action=HookAction.FREEZE, ok=True, required=True, milliseconds=2),
-        FreezeHook(
-            name="b\x1b[2J", action=HookAction.FREEZE, ok=False, required=False, milliseconds=1500,
-            exit_code=1, reason="exit status 1", output="no room\n",
-        ),
-        FreezeHook(name="b", action=HookAction.THAW, ok=False, required=False, milliseconds=100),
-    ]  # fmt: skip
-
-    def answer(command: protocol.QgaFsfreezeFreeze | protocol.QgaFsfreezeThaw) -> FreezeReport:
-        report: FreezeReport = fake_agent.freezing.answers()[type(command)](command)
-        until_now = runs[:2] if isinstance(command, protocol.QgaFsfreezeFreeze) else runs
-        return FreezeReport(**{**vars(report), "hooks": until_now})
-
-    fake_agent.reply(protocol.QgaFsfreezeFreeze, answer)
-    fake_agent.reply(protocol.QgaFsfreezeThaw, answer)
+    fake_agent.freezing.add_hook("a", required=True)
+    failing = fake_agent.freezing.add_hook("b\x1b[2J")
+    failing.milliseconds = 1500
+    failing.fail("freeze", output="no room\n")
+    failing.fail("thaw", hang=True)
     failed = r"the hook b\x1b[2J failed after 1.5 s when told to freeze: exit status 1"
+    late = "failed after 120.0 s when told to thaw: it has not finished after 120 s"
     with fake_agent.serve() as target:
         lines = qga_command("freeze", target, "--", "true").err.splitlines()
         assert lines[1] == f"qga: {failed}"
-        assert lines[3:] == [
-            "qga: the hook b failed after 0.1 s when told to thaw: no reason is known"
-        ]
+        assert lines[3:] == [rf"qga: the hook b\x1b[2J {late}"]
         done = qga_command("freeze", target, "-o", "json", "--", "true", lines=None)
         shown = json.loads(done.err)["hooks"]
-        assert [each["ok"] for each in shown] == [True, False, False]
+        assert [each["ok"] for each in shown] == [True, False, False, True]
         assert shown[1] == {
             "name": "b\x1b[2J", "action": "freeze", "ok": False, "required": False,
             "milliseconds": 1500, "reason": "exit status 1", "output": "no room\n",
         }  # fmt: skip
         done = qga_command("freeze", "--group", target, "--", "true")
         assert done.err.splitlines()[1] == f"qga: {target}: {failed}"
+        failing.required = True
+        done = qga_command("freeze", target, "--", "echo", "ran")
+        assert (done.code, done.out) == (125, b"")
+        assert r"execute fsfreeze hook b\x1b[2J: exit status 1: no room" in done.err
 
 
 def test_a_lease_that_ends_is_told_at_once(
@@ -397,6 +426,23 @@ def test_a_group_that_cannot_be_frozen(qga_command: Run, three: dict[str, FakeAg
     assert not three["db"].asked(protocol.FsfreezeFreeze)
 
 
+def test_a_group_in_which_one_is_not_fit(qga_command: Run, three: dict[str, FakeAgent]) -> None:
+    """Nothing is frozen, no hook run, and each guest told of by its name."""
+    fine = three["app"].freezing.add_hook("fine")
+    three["db"].freezing.add_hook("postgresql", required=True).problem = "it is not executable"
+    three["web"].state = FsfreezeState.FROZEN
+    done = qga_command("freeze", *WINDOW, "app", "db", "web", "--", "echo", "ran")
+    assert (done.code, done.out) == (125, b"")
+    assert done.err == (
+        "qga: db: the hook postgresql is required, and cannot be run: it is not executable; web: "
+        "its file systems are frozen already; none of the group is left frozen\n"
+    )
+    assert fine.told == []
+    asked = [agent.asked(protocol.QgaFsfreezeFreeze) for agent in three.values()]
+    assert all(each.dry_run for commands in asked for each in commands)
+    assert not any(agent.asked(protocol.QgaFsfreezeThaw) for agent in three.values())
+
+
 def test_a_group_that_did_not_hold(qga_command: Run, three: dict[str, FakeAgent]) -> None:
     three["app"].unknown.add("qga-fsfreeze-freeze")
     three["app"].reply(protocol.FsfreezeStatus, FsfreezeState.THAWED)
@@ -413,6 +459,9 @@ def test_what_a_group_would_freeze(qga_command: Run, three: dict[str, FakeAgent]
     assert done.code == 0
     assert "web: would freeze 2 file systems" in done.text
     assert "app: would freeze 2 file systems" in done.text
+    words = ("--dry-run", "--all", "--order", "web,d*", "-o", "json")
+    found = qga_command("freeze", *words, lines=None).json
+    assert [each["guest"] for each in found] == ["web", "db", "app"]
     assert all(not agent.asked(protocol.FsfreezeFreeze) for agent in three.values())
 
 

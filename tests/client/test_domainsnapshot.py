@@ -4,8 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from xml.etree import ElementTree as ET
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,79 +12,17 @@ import qga
 from qga import protocol
 from qga.client import domainsnapshot, libvirthost, signals
 from qga.client.domainsnapshot import SnapshotFailed, snapshot
-from qga.client.flows import freezing
 from qga.testing import FakeAgent
 from tests.cli.command import Run, qga_command
-
-from .test_libvirt import Connection, Failure, Library
+from tests.support.pretended_libvirt import Failure, Host, pretended_host
 
 __all__ = ["qga_command"]
 
-DISKS = """<domain><devices>
-  <disk><source file='/img/{root}'/><target dev='vda'/></disk>
-  <disk><source dev='/dev/vg/{data}'/><target dev='vdb'/></disk>
-  <disk device='cdrom'><target dev='hda'/></disk>
-</devices></domain>"""
-
-
-class Domain:
-    """A domain whose snapshots `make` makes."""
-
-    def __init__(self, make: Callable[[], None]) -> None:
-        self.make = make
-        self.asked: list[tuple[ET.Element, int]] = []
-        self.files = {"root": "root.qcow2", "data": "data"}
-
-    def isActive(self) -> int:  # noqa: N802
-        return 1
-
-    def name(self) -> str:
-        return "web"
-
-    def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
-        return DISKS.format_map(self.files)
-
-    def snapshotCreateXML(self, text: str, flags: int = 0) -> object:  # noqa: N802
-        self.asked.append((ET.fromstring(text), flags))
-        self.make()
-        self.files["root"] = "root.new"
-        return object()
-
-
-class Host(Library):
-    """A libvirt with that domain, and its agent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.agent = FakeAgent()
-        self.domain = Domain(lambda: None)
-        self._client = self.agent.connect()
-
-    def open(self, uri: str | None) -> Connection:
-        connection = super().open(uri)
-        connection.lookupByName = lambda _: self.domain  # type: ignore[assignment, method-assign, return-value]
-        return connection
-
-    def command(self, domain: object, text: str, seconds: int) -> str:
-        import json
-
-        request = json.loads(text)
-        try:
-            reply = self._client.call(request["execute"], request.get("arguments"))
-        except qga.CommandError as error:
-            said = f"unable to execute QEMU agent command '{request['execute']}': {error.desc}"
-            raise Failure(113, said) from error
-        return json.dumps({"return": reply})
-
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    made = Host()
-    monkeypatch.setattr(libvirthost, "_library", made)
-    monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
-    # No other process, which would have the real libvirt.
-    monkeypatch.setattr("qga.client.frozen.watch", lambda *_: None)
-    yield made
+def host() -> Iterator[Host]:
+    with pretended_host() as made:
+        yield made
     assert libvirthost._shared == {}
     assert signals._depth == 0
 

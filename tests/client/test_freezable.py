@@ -75,3 +75,38 @@ def test_where_the_mount_table_may_not_be_read(fake_agent: FakeAgent) -> None:
     fake_agent.blocked |= {"guest-file-open", "guest-exec", "qga-fsfreeze-freeze"}
     found = fake_agent.connect().freezable()
     assert [(each.mountpoint, each.taken) for each in found] == [("/srv", True), ("/", True)]
+
+
+def problem(agent: FakeAgent, *mountpoints: str) -> str:
+    found = agent.connect().freeze_plan(mountpoints or None).problem
+    return found.text if found else ""
+
+
+def test_what_is_in_the_way(fake_agent: FakeAgent) -> None:
+    assert problem(fake_agent) == problem(fake_agent, "/srv", "/s*") == ""
+    assert problem(fake_agent, "/n*") == "there is no file system that could be frozen"
+    nowhere = "cannot freeze /nowhere: no file system that could be frozen is mounted there"
+    assert problem(fake_agent, "/", "/nowhere") == nowhere
+    hook = fake_agent.freezing.add_hook("database")
+    hook.problem = "it is not executable"
+    assert problem(fake_agent) == ""
+    hook.required = True
+    assert problem(fake_agent).startswith("the hook database is required, and cannot be run: it is")
+    fake_agent.blocked.add("guest-fsfreeze-freeze")
+    assert problem(fake_agent).startswith("the hook database")  # leases are allowed
+    fake_agent.unknown.add("qga-fsfreeze-freeze")
+    assert "guest-fsfreeze-freeze has been disabled" in problem(fake_agent)
+
+
+def test_what_is_in_the_way_where_there_are_no_plans(fake_agent: FakeAgent) -> None:
+    fake_agent.unknown |= {"qga-fsfreeze-freeze", "qga-fsfreeze-thaw"}
+    plan = fake_agent.connect().freeze_plan()
+    assert (len(plan.filesystems), plan.hooks, plan.problem) == (2, None, None)
+    # There, a name of nothing is overlooked.
+    assert problem(fake_agent, "/", "/nowhere") == ""
+    assert problem(fake_agent, "/nowhere") == "there is no file system that could be frozen"
+    fake_agent.blocked.add("guest-fsfreeze-freeze")
+    assert problem(fake_agent, "/") == ""
+    assert "guest-fsfreeze-freeze has been disabled" in problem(fake_agent)
+    fake_agent.blocked = {"guest-fsfreeze-thaw"}
+    assert "guest-fsfreeze-thaw has been disabled" in problem(fake_agent)

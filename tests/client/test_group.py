@@ -155,6 +155,67 @@ def test_what_is_wrong_before_the_first_freeze(guests: Guests) -> None:
     assert guests.asked == []
 
 
+def test_a_guest_that_nobody_could_thaw(guests: Guests) -> None:
+    guests.agents["two"].blocked |= {FsfreezeThaw.NAME, QgaFsfreezeThaw.NAME}
+    guests.agents["two"].unknown.add(QgaFsfreezeThaw.NAME)
+    with (
+        pytest.raises(qga.GroupFreezeFailed, match="fd:two: Command guest-fsfreeze-thaw has been"),
+        qga.freeze_group(guests.clients()),
+    ):
+        pytest.fail("not all are frozen")
+    assert guests.asked == []
+
+
+def test_what_the_agents_cannot_tell(guests: Guests) -> None:
+    """One that has plans knows why it has none; of others the lists may be missing."""
+    agent = guests.agents["two"]
+    agent.reply("guest-get-fsinfo", qga.GuestOSError("failed to stat /srv", 5))
+    if not guests.leases:
+        with qga.freeze_group(guests.clients()) as group:
+            assert (group.members[1].plan, group.members[1].frozen) == ([], 2)
+            assert group.members[1].hooks is None
+        return
+    agent.reply(QgaFsfreezeFreeze, qga.CommandError("guest-fstrim is still under way"))
+    with (
+        pytest.raises(qga.GroupFreezeFailed, match="fd:two: guest-fstrim is still under way"),
+        qga.freeze_group(guests.clients()),
+    ):
+        pytest.fail("not all are frozen")
+    assert guests.asked == []
+
+
+def test_their_hooks(guests: Guests) -> None:
+    hooks = {name: agent.freezing.add_hook("h") for name, agent in guests.agents.items()}
+    with qga.freeze_group(guests.clients()) as group:
+        assert [hook.told for hook in hooks.values()] == [["freeze"]] * 3
+    told = [member.hooks for member in group.members]
+    if guests.leases:
+        assert [[hook.name for hook in each or ()] for each in told] == [["h"]] * 3
+    else:
+        assert told == [None] * 3
+    hooks["two"].required = True
+    hooks["two"].fail("freeze")
+    with (
+        pytest.raises(qga.GroupFreezeFailed, match=r"fd:two: .* fsfreeze hook h: exit status 1"),
+        qga.freeze_group(guests.clients()),
+    ):
+        pytest.fail("not all are frozen")
+    assert [hook.told[2:] for hook in hooks.values()] == [["freeze", "thaw"]] * 2 + [[]]
+    assert guests.frozen == []
+    hooks["one"].problem, hooks["one"].required = "it is not executable", True
+    guests.asked.clear()
+    with (
+        pytest.raises(qga.GroupFreezeFailed) as raised,
+        qga.freeze_group(guests.clients()),
+    ):
+        pytest.fail("not all are frozen")
+    if guests.leases:  # before anything was done
+        assert "fd:one: the hook h is required, and cannot be run" in str(raised.value)
+        assert guests.asked == []
+    else:
+        assert guests.asked == ["freeze one"]
+
+
 def test_no_group(guests: Guests) -> None:
     one = guests.clients()[0]
     with pytest.raises(qga.InvalidTarget, match="fd:one is in the group twice"):

@@ -1,11 +1,10 @@
 """The way through libvirt with a module that only pretends: what the real one hardly ever does."""
 
 import asyncio
-import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,59 +12,7 @@ import pytest
 import qga
 from qga.client import libvirt, libvirthost
 from qga.client.libvirterrors import explained
-
-
-class Failure(Exception):
-    """As `libvirt.libvirtError`."""
-
-    def __init__(self, code: int, detail: str) -> None:
-        super().__init__(f"prefix: {detail}")
-        self.code, self.detail = code, detail
-
-    def get_error_code(self) -> int:
-        return self.code
-
-    def get_error_message(self) -> str:
-        return str(self)
-
-    def get_str2(self) -> str:
-        return self.detail
-
-
-class Domain:
-    def isActive(self) -> int:  # noqa: N802
-        return 1
-
-
-class Connection:
-    def __init__(self) -> None:
-        self.alive = 1
-
-    def isAlive(self) -> int:  # noqa: N802
-        return self.alive
-
-    def lookupByName(self, name: str) -> Domain:  # noqa: N802
-        return Domain()
-
-
-class Library:
-    """Stands for the module; `answer` is what commands do."""
-
-    error = Failure
-
-    def __init__(self) -> None:
-        self.opened: list[Connection] = []
-        self.asked: list[tuple[str, int]] = []
-        self.answer: Callable[[str], str] = lambda _: '{"return": {}}'
-
-    def open(self, uri: str | None) -> Connection:
-        self.opened.append(Connection())
-        return self.opened[-1]
-
-    def command(self, domain: Domain, text: str, seconds: int) -> str:
-        name = json.loads(text)["execute"]
-        self.asked.append((name, seconds))
-        return self.answer(name)
+from tests.support.pretended_libvirt import Failure, Library
 
 
 @pytest.fixture

@@ -197,12 +197,12 @@ class Domain:
         """Run a shell *command* in the guest: (code, out, err)."""
         return self.control.run(["/bin/sh", "-c", command], data)
 
-    def start_agent(self) -> None:
-        """Start the agent under test; return when it answers to libvirt."""
+    def start_agent(self, *options: str) -> None:
+        """Start the agent under test, with more *options*; return when it answers to libvirt."""
         variables = {**ENVIRONMENT, "TZ": TIME_ZONE}
         redirect = f'exec setsid "$@" < /dev/null > {AGENT_OUTPUT} 2>&1'
         self._agent = self.control.start(
-            ["/bin/sh", "-c", redirect, "sh", *self._agent_command],
+            ["/bin/sh", "-c", redirect, "sh", *self._agent_command, *options],
             [f"{name}={value}" for name, value in variables.items()],
         )
         self.wait_agent()

@@ -1,5 +1,6 @@
 """`qga snapshot`, and two guests frozen as one: by a real libvirt, of real guests."""
 
+import asyncio
 import itertools
 import re
 import threading
@@ -73,6 +74,25 @@ def test_a_snapshot_that_libvirt_refuses(pair: Pair, qga_command: Run) -> None:
             assert why in done.err
         assert domain.virsh("qemu-agent-command", STATUS).out == THAWED
         pair.sh("echo x > /mnt/data/still-writable && sync")
+
+
+def test_a_snapshot_in_an_event_loop(pair: Pair) -> None:
+    async def both() -> list[qga.Snapshot]:
+        taken = (
+            qga.asnapshot(target(domain), "two", disks=["vda"], metadata=False, timeout=120)
+            for domain in pair
+        )
+        return await asyncio.gather(*taken)
+
+    for domain, found in zip(pair, asyncio.run(both()), strict=True):
+        assert found.consistent, found.report
+        assert (found.domain, found.frozen, found.thawed) == (domain.name, 2, 2)
+        assert found.confirmed <= found.begun <= found.made <= found.ended
+        [disk] = found.disks
+        assert disk.name == "vda"
+        assert disk.overlay.endswith(".two")
+        assert disk.overlay in domain.virsh("domblklist").out
+        assert domain.virsh("qemu-agent-command", STATUS).out == THAWED
 
 
 def last(domain: Domain, name: str) -> int:

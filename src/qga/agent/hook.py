@@ -13,7 +13,7 @@ from .later import Pending, raising
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qga.protocol.fsfreeze import FreezeReport
+    from qga.protocol.fsfreeze import FreezeReport, PlannedHook
 
     from .config import Config
     from .freeze import Freeze
@@ -81,6 +81,22 @@ class Hook:
         return self._made
 
     # What the host asks for.
+
+    def plan(self) -> "list[PlannedHook]":
+        """The hooks that a freeze would run now, and those that it could not.
+
+        Raises:
+            CommandError: no freeze could begin now, or the hooks' directory not be read.
+        """
+        if self._made is not None and self._made.busy:
+            raise CommandError(_BUSY)
+        self._freeze.check()
+        if not self._any:
+            return []
+        from .hookfiles import HookFiles
+        from .hookplan import planned
+
+        return planned(HookFiles(self._config))
 
     def freeze(
         self, wanted: "Wanted", seconds: "float | None" = None, token: "str | None" = None

@@ -1,4 +1,4 @@
-"""Which fsfreeze hooks there are, and how each is to be run. Used by `config` and `hook`.
+"""Which fsfreeze hooks there are, and how each is to be run. Used by `config`, `hook`, `hookplan`.
 
 There may be the program `fsfreeze-hook`, by upstream's contract: it refuses a freeze by failing,
 and then is not told of the thaw. And there may be a directory of programs, `fsfreeze-hook-dir`,
@@ -12,6 +12,8 @@ from qga.errors import CommandError, GuestOSError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .config import Config
 
 # The directory beside `fsfreeze-hook` that upstream's script, and ours, runs the programs of.
@@ -126,10 +128,33 @@ class HookFiles:
         """
         found = [] if self.program is None else [self.of(self.program)]
         if self._directory is not None:
-            found += self._in(self._directory)
+            names = self._in(self._directory)
+            for name in self._manners:
+                if self.manner(name).required and name not in names:
+                    raise CommandError(
+                        f"the fsfreeze hook {name} is required, and is no program in "
+                        f"{self._directory}"
+                    )
+            found += self._sorted(names)
         return found
 
-    def _in(self, directory: str) -> list[HookFile]:
+    def named(self) -> list[HookFile]:
+        """The same, with those that have a group in the configuration and are no programs there.
+
+        Raises:
+            CommandError: the directory cannot be read.
+        """
+        found = [] if self.program is None else [self.of(self.program)]
+        if self._directory is not None:
+            found += self._sorted({*self._in(self._directory), *self._manners})
+        return found
+
+    def manner(self, name: str) -> Manner:
+        """How the one called *name* in the directory is to be run."""
+        return self._manners.get(name) or Manner()
+
+    def _in(self, directory: str) -> list[str]:
+        """The names of the programs in *directory*."""
         try:
             entries = os.listdir(directory)
         except OSError as error:
@@ -139,21 +164,18 @@ class HookFiles:
                     error.errno,
                 ) from None
             entries = []
-        names = [name for name in entries if _is_hook(directory, name)]
-        for name, manner in self._manners.items():
-            if manner.required and name not in names:
-                raise CommandError(
-                    f"the fsfreeze hook {name} is required, and is no program in {directory}"
-                )
-        default = Manner()
-        names.sort(key=lambda name: (self._manners.get(name, default).order, os.fsencode(name)))
-        return [self.of(os.path.join(directory, name)) for name in names]
+        return [name for name in entries if _is_hook(directory, name)]
+
+    def _sorted(self, names: "Iterable[str]") -> list[HookFile]:
+        directory = self._directory or ""
+        order = sorted(names, key=lambda name: (self.manner(name).order, os.fsencode(name)))
+        return [self.of(os.path.join(directory, name)) for name in order]
 
     def of(self, path: str) -> HookFile:
         """The hook *path*; also one that is no longer there."""
         if path == self.program:
             return HookFile(path, required=True, timeout=self.limit, alone=True)
-        manner = self._manners.get(os.path.basename(path)) or Manner()
+        manner = self.manner(os.path.basename(path))
         return HookFile(path, required=manner.required, timeout=manner.timeout)
 
 

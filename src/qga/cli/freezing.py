@@ -19,7 +19,6 @@ from qga.errors import InvalidTarget, QgaError
 from qga.protocol.fsfreeze import HookAction
 
 from . import ending, fleet, output
-from .caution import allows
 from .fleet import each_guest
 from .options import Settings, WithProgram, behind_dashes, leading_target, meant, with_settings
 from .output import Shown
@@ -92,7 +91,9 @@ Examples:
     metavar="PATTERN",
     help="Not what is mounted there, or is 'type:TYPE' or 'device:DEVICE'.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be frozen, and what not.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be frozen, what not, and the guest's hooks."
+)
 @click.option(
     "--group",
     multiple=True,
@@ -162,17 +163,21 @@ def freeze(
     else:
         guests = fleet.chosen(words, limit, all_guests=all_guests)
     many = guests.many or bool(grouped)
-    if dry_run:
-        return fleet.run(settings, guests, lambda one: _rehearse(settings, one, mounts, without))
-    if not command:
-        raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
     if many:
         from . import grouping
 
+        guests = grouping.ordered(guests, order)
+    if dry_run:
+        from .rehearsing import rehearse
+
+        return fleet.run(settings, guests, lambda one: rehearse(settings, one, mounts, without))
+    if not command:
+        raise click.UsageError("which command? qga freeze TARGET -- COMMAND...")
+    if many:
         try:
             return grouping.run(
                 settings,
-                grouping.ordered(guests.targets, order),
+                guests.targets,
                 partial(_run, command),
                 mounts=mounts,
                 without=without,
@@ -281,40 +286,6 @@ def _only_target(words: tuple[str, ...]) -> Target:
     if len(words) > 1:
         return leading_target(words)[0]
     return meant(words[0] if words else None)
-
-
-def _rehearse(
-    settings: Settings, target: Target, mounts: tuple[str, ...], without: tuple[str, ...]
-) -> Shown:
-    """What would be frozen, as far as the agent tells."""
-    with settings.connect(target) as client:
-        found = client.freezable(mounts or None, exclude=without)
-        name = "guest-fsfreeze-freeze-list" if mounts or without else "guest-fsfreeze-freeze"
-        allowed = allows(client, name, "qga-fsfreeze-freeze")
-    value = {
-        "dry_run": True,
-        "allowed": allowed,
-        "filesystems": [
-            {
-                "mountpoint": one.mountpoint,
-                "type": one.type,
-                "device": one.device,
-                "frozen": one.taken,
-                "reason": one.reason,
-            }
-            for one in found
-        ],
-    }
-    rows = [
-        [one.mountpoint, one.type, one.device, "yes" if one.taken else "no", one.reason]
-        for one in found
-    ]
-    count = output.counted(sum(one.taken for one in found), "file system")
-    last = f"would freeze {count}"
-    if not allowed:
-        last = f"could not freeze {count}: the agent does not allow {name}"
-    table = output.Table(["mount point", "type", "device", "frozen", "why not"], rows)
-    return Shown(value, [table, "", last], 0 if allowed else 1)
 
 
 def _run(command: tuple[str, ...]) -> int:

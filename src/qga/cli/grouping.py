@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,19 @@ if TYPE_CHECKING:
     from qga.client.group import GroupFreeze, GroupMember
     from qga.client.target import Target
 
+    from .fleet import Guests
     from .options import Settings
 
 
-def ordered(targets: Sequence[Target], order: Sequence[str]) -> list[Target]:
-    """*targets*, those first that match a pattern of *order*, by the place of that."""
+def ordered(guests: Guests, order: Sequence[str]) -> Guests:
+    """*guests*, those first that match a pattern of *order*, by the place of that."""
     patterns = [word for text in order for word in text.split(",") if word]
 
     def place(target: Target) -> int:
         match = (at for at, each in enumerate(patterns) if fnmatchcase(target.text, each))
         return next(match, len(patterns))
 
-    return sorted(targets, key=place)
+    return replace(guests, targets=sorted(guests.targets, key=place))
 
 
 def run(

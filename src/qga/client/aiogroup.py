@@ -106,7 +106,7 @@ class AsyncGroupFreeze(GroupState[AsyncGroupMember, AsyncClient]):
         member = AsyncGroupMember(
             client, self._mountpoints, self._deadline, self._timeout, exclude=self._exclude
         )
-        member.plan = plan
+        member.plan, member.hooks = plan.filesystems, plan.hooks
         return member
 
     async def _freeze(self) -> None:

@@ -23,9 +23,9 @@ from .target import Target, settled
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from .frozen import Freeze
+    from .freezestate import FreezeState
     from .libvirterrors import Failure
     from .libvirthost import Domain
     from .trace import Trace
@@ -38,12 +38,20 @@ PATIENCE = 60.0
 
 
 class SnapshotFailed(QgaError):
-    """There is no snapshot: libvirt refused it, or nothing was frozen."""
+    """There is no snapshot: libvirt refused it, or nothing was frozen.
+
+    >>> qga.snapshot("libvirt:web1", disks=["vdz"])
+    Traceback (most recent call last):
+    qga.client.domainsnapshot.SnapshotFailed: the domain has no disk 'vdz': it has vda, vdb, hda
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDisk:
     """A disk in a snapshot.
+
+        >>> qga.snapshot("libvirt:web1").disks
+        [SnapshotDisk(name='vda', image='/img/root.qcow2', overlay='/img/root.new')]
 
     Attributes:
         name: the disk's name in the domain, such as vda.
@@ -59,6 +67,12 @@ class SnapshotDisk:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A snapshot, and the proof of when it was taken.
+
+        >>> found = qga.snapshot("libvirt:web1")
+        >>> found.confirmed <= found.begun <= found.made <= found.ended
+        True
+        >>> found.consistent
+        True
 
     Attributes:
         name: the snapshot's.
@@ -101,6 +115,12 @@ def snapshot(
 ) -> Snapshot:
     """Freeze a libvirt domain's file systems, take a snapshot of its disks, and thaw.
 
+        >>> found = qga.snapshot("libvirt:web1", "before-upgrade")
+        >>> [(disk.name, disk.overlay) for disk in found.disks]
+        [('vda', '/img/root.new')]
+        >>> print(found.report)
+        the snapshot lies within the freeze: 2 file systems stayed frozen for ... s
+
     The snapshot is an external one of the disks alone: what they hold stays as it is in their
     files, and the guest goes on with new ones. All disks are in it, or none. However it ends, the
     guest is thawed, as `Client.frozen` says. An exception in the course of it has a note on whether
@@ -128,24 +148,41 @@ def snapshot(
     """
     found, timeout = settled(target, timeout)
     with connect(found, timeout=timeout, trace=trace) as client:
-        host = _Host(_way(found if domain is None else domain))
+        host = Host(found if domain is None else domain, name, disks, metadata=metadata)
         try:
-            images = host.images(Deadline(client.timeout))
-            name = name or datetime.now(UTC).strftime("qga-%Y%m%d-%H%M%S")
-            text = _description(name, images, disks)
+            host.run(host.look, client.timeout)
             freeze = client.frozen(mountpoints, deadline=deadline, timeout=timeout)
             try:
                 with freeze:
-                    if not freeze.frozen:
-                        raise SnapshotFailed("no file system was frozen, so no snapshot was made")
-                    host.create(text, Deadline(deadline + PATIENCE), metadata=metadata)
-                overlays = host.images(Deadline(client.timeout))
+                    check_frozen(freeze)
+                    host.run(host.create, deadline + PATIENCE)
+                host.run(host.look, client.timeout)
             except BaseException as error:
-                host.settle(error)
+                if host.leaves_open(error):
+                    # Behind the snapshot: when libvirt is done with that.
+                    try:
+                        host.run(nothing, PATIENCE)
+                    except QgaError:
+                        host.answers = False
+                    host.explain(error)
                 raise
-            return host.judged(freeze, name, images, overlays)
+            return host.judged(freeze)
         finally:
             host.close()
+
+
+def check_frozen(freeze: FreezeState) -> None:
+    """See that something is frozen.
+
+    Raises:
+        SnapshotFailed: there is nothing.
+    """
+    if not freeze.frozen:
+        raise SnapshotFailed("no file system was frozen, so no snapshot was made")
+
+
+def nothing(_: Deadline) -> None:
+    """What is done when all before it is done."""
 
 
 def _way(target: str | Target) -> libvirt.LibvirtWay:
@@ -192,88 +229,115 @@ def _sources(domain: Domain) -> dict[str, str]:
     return found
 
 
-class _Host:
-    """One domain of libvirt, asked in a thread.
+class Host:
+    """One domain of libvirt, asked in a thread, for a snapshot of either kind.
+
+    Args:
+        target: the domain.
+        name: the snapshot's; made of the time if None.
+        disks: which, as for `snapshot`.
+        metadata: whether libvirt is to remember it.
 
     Attributes:
         begun: when it was asked for the snapshot, as `time.monotonic` has it; 0.0 until then.
         ended: when it had made it; 0.0 until then, and if it has not.
+        answers: whether it has answered in the end.
+
+    Raises:
+        InvalidTarget: the target is no domain.
     """
 
-    def __init__(self, way: libvirt.LibvirtWay) -> None:
+    def __init__(
+        self,
+        target: str | Target,
+        name: str | None,
+        disks: Mapping[str, str] | Sequence[str] | None,
+        *,
+        metadata: bool,
+    ) -> None:
+        way = _way(target)
         self._text = self._domain = way.domain
+        self._name = name or datetime.now(UTC).strftime("qga-%Y%m%d-%H%M%S")
+        self._disks = disks
+        self._flags = _DISK_ONLY | _ATOMIC | (0 if metadata else _NO_METADATA)
         self._worker = Worker()
         self._shared = shared(way.uri)
         self._asked = False
+        self._images: list[dict[str, str]] = []
         self.begun = self.ended = 0.0
+        self.answers = True
 
     def close(self) -> None:
+        """Have no more to do with it."""
         self._worker.close()
         give_back(self._shared)
 
-    def images(self, deadline: Deadline) -> dict[str, str]:
-        """The domain's disks, and what each is on."""
+    # What it is asked, in the thread, until a deadline.
 
-        def look() -> dict[str, str]:
-            with self._shared.use(deadline) as connection:
-                try:
-                    domain = libvirt.find_domain(connection, self._text)
-                    self._domain = domain.name()
-                    return _sources(domain)
-                except library().error as error:
-                    reason = explained(error, "the look at the domain", sent=False)
-                    raise with_connection(reason, connection.isAlive()) from error
+    def run(self, ask: Callable[[Deadline], None], seconds: float) -> None:
+        """Do *ask*, which is one of those below, in the thread."""
+        deadline = Deadline(seconds)
+        self._worker.run(lambda: ask(deadline), deadline, self._about(ask))
 
-        return self._worker.run(look, deadline, "libvirt")
+    async def arun(self, ask: Callable[[Deadline], None], seconds: float) -> None:
+        """The same in an event loop."""
+        deadline = Deadline(seconds)
+        await self._worker.arun(lambda: ask(deadline), deadline, self._about(ask))
 
-    def create(self, text: str, deadline: Deadline, *, metadata: bool) -> None:
-        """Have the snapshot made that the XML *text* describes."""
-        flags = _DISK_ONLY | _ATOMIC | (0 if metadata else _NO_METADATA)
-
-        def make() -> None:
-            with self._shared.use(deadline) as connection:
-                domain = libvirt.find_domain(connection, self._text)
-                self.begun = time.monotonic()
-                try:
-                    domain.snapshotCreateXML(text, flags)
-                except library().error as error:
-                    if not connection.isAlive():
-                        raise LibvirtLost(f"the connection to libvirt broke: {error}") from error
-                    failure = cast("Failure", error)
-                    message = failure.get_error_message() or str(error)
-                    raise SnapshotFailed(f"libvirt made no snapshot: {message}") from error
-                self.ended = time.monotonic()
-
+    def _about(self, ask: Callable[[Deadline], None]) -> str:
+        if ask != self.create:
+            return "libvirt"
         self._asked = True
-        self._worker.run(make, deadline, "the snapshot")
+        return "the snapshot"
 
-    def settle(self, error: BaseException) -> None:
-        """Have *error* tell whether there is a snapshot, when libvirt is done with it."""
-        if not self._asked or isinstance(error, SnapshotFailed):
-            return
-        try:
-            self._worker.run(lambda: None, Deadline(PATIENCE), "libvirt")  # behind the snapshot
-        except QgaError:
+    def look(self, deadline: Deadline) -> None:
+        """See which disks there are, and what each is on."""
+        with self._shared.use(deadline) as connection:
+            try:
+                domain = libvirt.find_domain(connection, self._text)
+                self._domain = domain.name()
+                self._images.append(_sources(domain))
+            except library().error as error:
+                reason = explained(error, "the look at the domain", sent=False)
+                raise with_connection(reason, connection.isAlive()) from error
+        if not self._asked:
+            self._description = _description(self._name, self._images[0], self._disks)
+
+    def create(self, deadline: Deadline) -> None:
+        """Have the snapshot made, after a look."""
+        with self._shared.use(deadline) as connection:
+            domain = libvirt.find_domain(connection, self._text)
+            self.begun = time.monotonic()
+            try:
+                domain.snapshotCreateXML(self._description, self._flags)
+            except library().error as error:
+                if not connection.isAlive():
+                    raise LibvirtLost(f"the connection to libvirt broke: {error}") from error
+                failure = cast("Failure", error)
+                message = failure.get_error_message() or str(error)
+                raise SnapshotFailed(f"libvirt made no snapshot: {message}") from error
+            self.ended = time.monotonic()
+
+    # What came of it.
+
+    def leaves_open(self, error: BaseException) -> bool:
+        """Whether *error* does not tell if there is a snapshot."""
+        return self._asked and not isinstance(error, SnapshotFailed)
+
+    def explain(self, error: BaseException) -> None:
+        """Have *error* tell whether there is a snapshot, as far as is known."""
+        if not self.answers:
             error.add_note("libvirt has not answered: the snapshot may still be made")
-            return
-        if isinstance(error, LibvirtLost):
+        elif isinstance(error, LibvirtLost):
             error.add_note("the snapshot may have been made")
         elif not self.ended:
             error.add_note("no snapshot was made")
         else:
             error.add_note("the snapshot was made all the same")
 
-    def judged(
-        self, freeze: Freeze, name: str, images: Mapping[str, str], overlays: Mapping[str, str]
-    ) -> Snapshot:
-        """The snapshot, and whether it lies within the *freeze*.
-
-        Args:
-            freeze: which is over.
-            name: the snapshot's.
-            images: what the disks were on before.
-            overlays: what they are on now.
-        """
+    def judged(self, freeze: FreezeState) -> Snapshot:
+        """The snapshot, and whether it lies within the *freeze*, which is over."""
+        images, overlays = self._images
         inside = freeze.confirmed <= self.begun <= self.ended <= freeze.ended
         consistent = freeze.held and inside
         if consistent:
@@ -287,7 +351,7 @@ class _Host:
             return now - timedelta(seconds=clock - moment)
 
         return Snapshot(
-            name=name,
+            name=self._name,
             domain=self._domain,
             disks=[
                 SnapshotDisk(disk, images[disk], overlay)

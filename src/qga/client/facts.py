@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from ipaddress import IPv4Address, IPv6Address
 
+    from qga.errors import QgaError
+    from qga.protocol.fsfreeze import PlannedHook
+
 # Interfaces that lead to containers, to virtual machines inside the guest, or into a tunnel. What
 # may carry a guest's primary address is not here: br0, br-lan and br-ex, bond0, team0, eth0.10.
 _VIRTUAL = re.compile(
@@ -173,6 +176,22 @@ class Freezable:
     device: str
     taken: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FreezePlan:
+    """What a freeze would do.
+
+    Attributes:
+        filesystems: what would be frozen, in that order, and what not and why.
+        hooks: the hooks of the guest that would be run before, in that order; None where the agent
+            does not tell.
+        problem: why the freeze would fail, as far as can be seen; None if nothing is in the way.
+    """
+
+    filesystems: list[Freezable]
+    hooks: list[PlannedHook] | None = None
+    problem: QgaError | None = None
 
 
 @dataclass(frozen=True, slots=True)

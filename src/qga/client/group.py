@@ -18,6 +18,7 @@ from . import signals
 from .crew import Crew
 from .deadline import deadline as bounded
 from .flows import preparing
+from .flows.freezable import NOTHING
 from .freezestate import FreezeState
 from .frozen import Freeze
 from .sync import Client, connect
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from qga.protocol.fsfreeze import PlannedHook
+
     from .deadline import Deadline
-    from .facts import Freezable
+    from .facts import Freezable, FreezePlan
     from .flows.steps import Flow
     from .target import Target
     from .trace import Trace
@@ -78,6 +81,7 @@ class MemberState(FreezeState):
 
     name: str
     plan: list[Freezable]
+    hooks: list[PlannedHook] | None
     failure: QgaError | None = None
 
 
@@ -93,6 +97,7 @@ class GroupMember(MemberState, Freeze):
     Attributes:
         name: the target, or "guest N" for a client that has none.
         plan: what would be frozen and what not, as it was told before; empty if it was not.
+        hooks: the guest's hooks, likewise; None where the agent does not tell.
         failure: why it was not frozen, or not thawed; None if it was.
     """
 
@@ -137,7 +142,7 @@ class GroupState(Generic[M, C]):
         self.held = False
         self.report = ""
 
-    def _plan(self) -> Flow[list[Freezable]]:
+    def _plan(self) -> Flow[FreezePlan]:
         """See that a guest could be frozen now."""
         return preparing.prepare(self._mountpoints, self._exclude, timeout=self._timeout)
 
@@ -177,7 +182,7 @@ class GroupState(Generic[M, C]):
     def _check_frozen(self, member: M) -> None:
         """See that what was just frozen is something."""
         if not member.frozen:
-            raise QgaError(preparing.NOTHING)
+            raise QgaError(NOTHING)
 
     def _failed(self, member: M, error: QgaError, window: Deadline) -> GroupFreezeFailed:
         """The exception for an *error* in the freeze of *member*."""
@@ -311,7 +316,7 @@ class GroupFreeze(GroupState[GroupMember, Client]):
         member = GroupMember(
             client, self._mountpoints, self._deadline, self._timeout, exclude=self._exclude
         )
-        member.plan = plan
+        member.plan, member.hooks = plan.filesystems, plan.hooks
         return member
 
     def _freeze(self) -> None:

@@ -100,5 +100,6 @@ class Operations(FactOperations, ReadinessOperations, PowerOperations, ProgramOp
 
     fsfreeze_status = operation(freezing.status)
     fsfreeze_report = operation(leasing.report)
+    freeze_plan = operation(freezable.plan)
     freezable = operation(freezable.freezable)
     thaw = operation(freezing.thaw)

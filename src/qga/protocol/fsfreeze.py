@@ -204,6 +204,30 @@ class FreezeHook(Struct):
     omitted: int | None = None
 
 
+class PlannedHook(Struct):
+    """A hook, and how it would be run before a freeze.
+
+    Members:
+        name: what it is called; of one in a directory, its file name
+        ok: false if it could not be run, as far as can be seen; if it is required, a freeze fails
+        required: whether its failure is one of the freeze
+        timeout-ms: how many milliseconds a run may take
+        order: those of a lower number are run earlier; absent from one in no directory, which is
+            the first
+        reason: why it could not be run, or what else is to be known of it
+    """
+
+    NAME = "QgaFsfreezePlannedHook"
+    SINCE = "10.2"
+
+    name: str
+    ok: bool
+    required: bool
+    timeout_ms: int
+    order: int | None = None
+    reason: str | None = None
+
+
 class FreezeReport(Struct):
     """The freeze that lasts, or else the last one; of a guest that was never frozen, its state.
 
@@ -225,6 +249,8 @@ class FreezeReport(Struct):
         reason: the same in words, where there is more to say
         mounts: those to be frozen, in the order in which they are, and then those left out
         hooks: each run of a hook, in the order in which they were; absent where there is none
+        planned-hooks: the hooks that a freeze would run, in that order, and those that it could
+            not; only where the request was a dry run
     """
 
     NAME = "QgaFsfreezeReport"
@@ -244,6 +270,7 @@ class FreezeReport(Struct):
     reason: str | None = None
     mounts: list[FreezeMount]
     hooks: list[FreezeHook] | None = None
+    planned_hooks: list[PlannedHook] | None = None
 
 
 class FreezeLease(Struct):
@@ -273,7 +300,8 @@ class QgaFsfreezeFreeze(Command[FreezeReport]):
         exclude: not what one of these patterns matches
         deadline-ms: the lease, in milliseconds; the configuration's fsfreeze-timeout by default
         token: what the freeze is to be called, for renewing and thawing; made up by default
-        dry-run: freeze nothing; only tell what would be frozen, and in which order
+        dry-run: freeze nothing and run no hook; only tell what would be frozen, which hooks would
+            be run, and in which order
 
     Returns: `QgaFsfreezeReport`
     """

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .fake import FakeAgent
     from .files import Files
     from .guest import Guest
+    from .hooks import FakeHook
     from .process import HARMLESS, AgentProcess, agent_process
     from .programs import Ended, Programs
     from .record import Request
@@ -32,6 +33,7 @@ __all__ = [
     "AgentProcess",
     "Ended",
     "FakeAgent",
+    "FakeHook",
     "Files",
     "Guest",
     "Programs",
@@ -43,6 +45,7 @@ _HOMES = {
     "AgentProcess": "process",
     "Ended": "programs",
     "FakeAgent": "fake",
+    "FakeHook": "hooks",
     "Files": "files",
     "Guest": "guest",
     "HARMLESS": "process",

@@ -1,4 +1,4 @@
-"""The freeze state of a fake agent: nothing is frozen, but its lease runs, and ends."""
+"""The freeze state of a fake agent: nothing is frozen; its lease runs, and its hooks are told."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from qga.protocol.fsfreeze import (
     FreezeReport,
     FsfreezeState,
 )
+
+from .hooks import TIMEOUT, FakeHook, FakeHooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +46,7 @@ class Freezing:
 
     def __init__(self, filesystems: Callable[[], Sequence[FilesystemInfo]]) -> None:
         self._filesystems = filesystems
+        self._hooks = FakeHooks()
         self.lease = LEASE
         self.reset()
 
@@ -55,7 +58,9 @@ class Freezing:
         self._began = self._ended = 0
         self._deadline = 0.0
         self._end: FreezeEnd | None = None
+        self._reason: str | None = None
         self._mounts: list[FreezeMount] = []
+        self._hooks.forget()
 
     def answers(self) -> dict[Any, Callable[[Any], Any]]:
         """What each command does."""
@@ -65,12 +70,34 @@ class Freezing:
             protocol.FsfreezeFreezeList: lambda command: self._begin(
                 command.mountpoints, (), self.lease, None
             ),
-            protocol.FsfreezeThaw: lambda _: self._thaw(FreezeEnd.THAWED),
+            protocol.FsfreezeThaw: lambda _: self._thaw_by_client(),
             protocol.QgaFsfreezeFreeze: self._freeze,
             protocol.QgaFsfreezeRenew: self._renew,
             protocol.QgaFsfreezeThaw: self._thaw_and_tell,
             protocol.QgaFsfreezeReport: lambda _: self._report(),
         }
+
+    def add_hook(
+        self, name: str, *, required: bool = False, order: int = 0, timeout: float = TIMEOUT
+    ) -> FakeHook:
+        """Have one more program of the guest be told of freezes; by `fail` it fails.
+
+            >>> hook = agent.freezing.add_hook("cache", order=5)
+            >>> with client.frozen() as freeze:
+            ...     hook.told
+            ['freeze']
+            >>> hook.told
+            ['freeze', 'thaw']
+
+        Args:
+            name: what it is called.
+            required: whether its failure is one of the freeze.
+            order: those of a lower one are run earlier; of the same, by name.
+            timeout: seconds that a run may take.
+        """
+        hook = FakeHook(name, required=required, order=order, timeout=timeout)
+        self._hooks.add(hook)
+        return hook
 
     def end_lease(self) -> None:
         """Have the lease end now, as if nobody had renewed it in time.
@@ -98,10 +125,16 @@ class Freezing:
         lease: float,
         token: str | None,
     ) -> int:
+        self._token = token or uuid.uuid4().hex[:16]
+        self._began, self._ended, self._reason = time.time_ns(), 0, None
+        try:
+            self._hooks.freeze()
+        except CommandError as error:
+            self._mounts, self._ended = [], time.time_ns()
+            self._end, self._reason = FreezeEnd.HOOK, error.desc
+            raise
         self._mounts = self._planned(wanted, exclude, FreezeOutcome.FROZEN)
         self.frozen = sum(mount.outcome == FreezeOutcome.FROZEN for mount in self._mounts)
-        self._token = token or uuid.uuid4().hex[:16]
-        self._began, self._ended = time.time_ns(), 0
         self._deadline = time.monotonic() + lease
         self._end = None if self.frozen else FreezeEnd.NOTHING
         if self.frozen:
@@ -147,6 +180,7 @@ class Freezing:
                 count=0,
                 token=command.token,
                 mounts=self._planned(wanted, exclude, FreezeOutcome.PLANNED),
+                planned_hooks=self._hooks.planned(),
             )
         lease = self.lease if command.deadline_ms is None else command.deadline_ms / 1000
         self._begin(wanted, exclude, lease, command.token)
@@ -173,22 +207,31 @@ class Freezing:
     def _thaw_and_tell(self, command: protocol.QgaFsfreezeThaw) -> FreezeReport:
         if command.token is not None:
             self._check(command.token)
-        self._thaw(FreezeEnd.THAWED)
+        self._thaw_by_client()
         return self._report()
 
-    def _thaw(self, end: FreezeEnd) -> int:
-        thawed, self.frozen = self.frozen, 0
+    def _thaw_by_client(self) -> int:
+        thawed = self.frozen
+        error = self._thaw(FreezeEnd.THAWED)
+        if error is not None:
+            raise error
+        return thawed
+
+    def _thaw(self, end: FreezeEnd) -> CommandError | None:
+        """Thaw; return what the hooks have against it."""
+        self.frozen = 0
         if self.state != FsfreezeState.THAWED:
             self._end, self._ended = end, time.time_ns()
+            if end == FreezeEnd.LEASE:
+                self._reason = _LATE
         self.state = FsfreezeState.THAWED
-        return thawed
+        return self._hooks.thaw()
 
     def _report(self) -> FreezeReport:
         if not self._token:
             return FreezeReport(state=self.state, mounts=[])
         ended = self._ended or None
         mounts = [self._now(mount) for mount in self._mounts] if ended else self._mounts
-        late = self._end == FreezeEnd.LEASE
         return FreezeReport(
             state=self.state,
             token=self._token,
@@ -201,8 +244,9 @@ class Freezing:
             ended_monotonic=ended,
             held=self._end == FreezeEnd.THAWED if ended else None,
             end=self._end,
-            reason=_LATE if late else None,
+            reason=self._reason,
             mounts=mounts,
+            hooks=[*self._hooks.runs] or None,
         )
 
     @staticmethod

@@ -109,8 +109,15 @@ def freeze_for(
 def _dry_run(agent: "Agent", wanted: "Wanted", token: "str | None") -> FreezeReport:
     from qga.agent import record
 
+    hooks = agent.hook.plan()
     mounts, others = record.planned(agent.freeze.plan(wanted))
-    return FreezeReport(state=FsfreezeState.THAWED, count=0, token=token, mounts=[*mounts, *others])
+    return FreezeReport(
+        state=FsfreezeState.THAWED,
+        count=0,
+        token=token,
+        mounts=[*mounts, *others],
+        planned_hooks=hooks,
+    )
 
 
 def _lease(milliseconds: "int | None") -> "int | None":

@@ -7,9 +7,17 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from qga.client.facts import Freezable
-from qga.errors import CommandDisabled, CommandError, CommandNotFound, Unsupported
-from qga.protocol import GetFsinfo, QgaFsfreezeFreeze
+from qga.client.facts import Freezable, FreezePlan
+from qga.errors import CommandDisabled, CommandError, CommandNotFound, QgaError, Unsupported
+from qga.protocol import (
+    FsfreezeFreeze,
+    FsfreezeFreezeList,
+    FsfreezeThaw,
+    GetFsinfo,
+    Info,
+    QgaFsfreezeFreeze,
+    QgaFsfreezeThaw,
+)
 from qga.protocol.fsfreeze import FreezeOutcome
 
 from .facts import text_of
@@ -19,9 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qga.protocol.fsfreeze import FreezeMount, FreezeReport
+    from qga.protocol.session import AgentInfo
     from qga.protocol.storage import FilesystemInfo
 
     from .steps import Flow
+
+NOTHING = "there is no file system that could be frozen"
 
 # Kinds on disks for which the kernel has no way to freeze them: agents pass them by.
 _CANNOT = frozenset(
@@ -72,10 +83,91 @@ def freezable(
         timeout: seconds for each call; the client's own if None.
     """
     yield Timeout(timeout)
-    wanted, excluded = _several(mountpoints), _several(exclude) or []
+    found, _ = yield from _looked_at(_several(mountpoints), exclude)
+    return found
+
+
+def plan(
+    mountpoints: str | Sequence[str] | None = None,
+    *,
+    exclude: str | Sequence[str] = (),
+    timeout: float | None = None,
+) -> Flow[FreezePlan]:
+    """What `frozen` would do, the hooks of the guest included, and what is in its way.
+
+        >>> hook = agent.freezing.add_hook("postgresql", required=True)
+        >>> plan = client.freeze_plan()
+        >>> [each.mountpoint for each in plan.filesystems if each.taken]
+        ['/srv', '/']
+        >>> [(each.name, each.required, each.ok) for each in plan.hooks]
+        [('postgresql', True, True)]
+        >>> print(plan.problem)
+        None
+        >>> hook.problem = "it is not executable"
+        >>> print(client.freeze_plan().problem)
+        the hook postgresql is required, and cannot be run: it is not executable
+
+    Args:
+        mountpoints: as for `frozen`.
+        exclude: as for `frozen`.
+        timeout: seconds for each call; the client's own if None.
+    """
+    yield Timeout(timeout)
+    info: AgentInfo = yield Info()
+    wanted = _several(mountpoints)
+    found, report = yield from _looked_at(wanted, exclude)
+    problem: QgaError | None = refusal(info, everything=wanted is None and not exclude)
+    if problem is None and not any(each.taken for each in found):
+        problem = QgaError(NOTHING)
+    if report is None:
+        return FreezePlan(found, None, problem)
+    return FreezePlan(
+        found, report.planned_hooks, problem or _not_by_name(wanted, found) or _unfit(report)
+    )
+
+
+def refusal(info: AgentInfo, *, everything: bool) -> CommandDisabled | None:
+    """Which command the agent would refuse that freezing takes, or thawing.
+
+    Args:
+        info: what it tells of its commands.
+        everything: whether all that can be frozen is to be.
+    """
+    enabled = {each.name: each.enabled for each in info.supported_commands}
+    freeze = (FsfreezeFreeze if everything else FsfreezeFreezeList).NAME
+    for name, lease in ((freeze, QgaFsfreezeFreeze), (FsfreezeThaw.NAME, QgaFsfreezeThaw)):
+        # The first agents do not list theirs.
+        if not enabled.get(name, True) and not enabled.get(lease.NAME):
+            return CommandDisabled.named(name)
+    return None
+
+
+def _not_by_name(wanted: list[str] | None, found: list[Freezable]) -> QgaError | None:
+    """Why an agent with leases would refuse: what is named has to be frozen."""
+    for pattern in wanted or ():
+        there = [each for each in found if _is_path(pattern) and _matches(pattern, each)]
+        if there and not any(each.taken for each in there):
+            return QgaError(f"cannot freeze {pattern}: {there[-1].reason}")
+    return None
+
+
+def _unfit(report: FreezeReport) -> QgaError | None:
+    """Why the hooks of the guest would make a freeze fail."""
+    for hook in report.planned_hooks or ():
+        if hook.required and not hook.ok:
+            return QgaError(f"the hook {hook.name} is required, and cannot be run: {hook.reason}")
+    return None
+
+
+def _looked_at(
+    wanted: list[str] | None, exclude: str | Sequence[str]
+) -> Flow[tuple[list[Freezable], FreezeReport | None]]:
+    """File systems, and what the agent has told of its plan; None if it does not tell."""
+    excluded = _several(exclude) or []
+    report: FreezeReport | None = None
     try:
         # Without what is wanted: an agent refuses to plan for what it cannot freeze.
-        report: FreezeReport = yield QgaFsfreezeFreeze(exclude=excluded or None, dry_run=True)
+        report = yield QgaFsfreezeFreeze(exclude=excluded or None, dry_run=True)
     except (CommandDisabled, CommandNotFound, Unsupported):
         found = _narrowed((yield from _by_lists()), None, excluded)
     else:
@@ -87,7 +179,7 @@ def freezable(
         for pattern in wanted or ()
         if _is_path(pattern) and not any(_matches(pattern, each) for each in found)
     ]
-    return found
+    return found, report
 
 
 def chosen(

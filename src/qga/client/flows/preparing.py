@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qga.errors import AgentFrozen, CommandDisabled, CommandError, QgaError, Unsupported
-from qga.protocol import (
-    FsfreezeFreeze,
-    FsfreezeFreezeList,
-    FsfreezeStatus,
-    Info,
-    QgaFsfreezeFreeze,
-)
+from qga.client.facts import FreezePlan
+from qga.errors import AgentFrozen, CommandError, Unsupported
+from qga.protocol import FsfreezeStatus, Info, QgaFsfreezeFreeze
 from qga.protocol.fsfreeze import FsfreezeState
 
-from .freezable import freezable
+from .freezable import plan, refusal
 from .steps import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qga.client.facts import Freezable
     from qga.protocol.session import AgentInfo
 
     from .steps import Flow
-
-NOTHING = "there is no file system that could be frozen"
 
 
 def prepare(
@@ -33,7 +25,7 @@ def prepare(
     exclude: str | Sequence[str] = (),
     *,
     timeout: float | None = None,
-) -> Flow[list[Freezable]]:
+) -> Flow[FreezePlan]:
     """See that the guest could be frozen now: what can be known of that without doing it.
 
     Args:
@@ -44,22 +36,24 @@ def prepare(
 
     Raises:
         AgentFrozen: it is frozen already.
-        CommandDisabled: freezing is not allowed.
-        QgaError: there is nothing to freeze, or the agent is not reached.
+        CommandDisabled: freezing or thawing is not allowed.
+        QgaError: there is nothing to freeze, a hook that is required cannot be run, or the agent
+            is not reached.
     """
     yield Timeout(timeout)
     state: FsfreezeState = yield FsfreezeStatus()
     if state != FsfreezeState.THAWED:
         raise AgentFrozen("its file systems are frozen already")
-    info: AgentInfo = yield Info()
-    name = (FsfreezeFreeze if mountpoints is None and not exclude else FsfreezeFreezeList).NAME
-    enabled = {each.name: each.enabled for each in info.supported_commands}
-    if not enabled.get(name, True) and not enabled.get(QgaFsfreezeFreeze.NAME):
-        raise CommandDisabled.named(name)
     try:
-        plan = yield from freezable(mountpoints, exclude=exclude, timeout=timeout)
+        found: FreezePlan = yield from plan(mountpoints, exclude=exclude, timeout=timeout)
     except (CommandError, Unsupported):
-        return []  # agents before 2.2, and those that may not tell
-    if not any(each.taken for each in plan):
-        raise QgaError(NOTHING)
-    return plan
+        # Those that may not tell, and agents before 2.2. One that has plans knows why it has none.
+        info: AgentInfo = yield Info()
+        if any(
+            each.name == QgaFsfreezeFreeze.NAME and each.enabled for each in info.supported_commands
+        ):
+            raise
+        found = FreezePlan([], None, refusal(info, everything=mountpoints is None and not exclude))
+    if found.problem is not None:
+        raise found.problem
+    return found
