@@ -161,8 +161,8 @@ def _throughput(console: Console, client: qga.Client, path: str) -> None:
     for piece in pieces:
         digest.update(piece)
     same = digest.digest() == hashlib.sha256(data).digest()
-    console.print(f"to the agent    {_SIZE / written / 1e6:4.0f} MB/s", highlight=False)
-    console.print(f"from the agent  {_SIZE / read / 1e6:4.0f} MB/s", highlight=False)
+    console.print(f"to the agent    {_SIZE / written / (1 << 20):4.0f} MiB/s", highlight=False)
+    console.print(f"from the agent  {_SIZE / read / (1 << 20):4.0f} MiB/s", highlight=False)
     console.print(f"sha256          {digest.hexdigest()[:16]}… {_verdict(same)}", highlight=False)
 
 

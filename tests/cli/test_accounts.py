@@ -192,7 +192,7 @@ def test_keys_come_and_go(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["list", "TARGET"], "'TARGET' is not a target"),
+        (["list", "TARGET"], "'TARGET' is not the name of a target"),
         (["list", "unix:/s", "debian", "x"], "'x' is too much"),
         (["add", "unix:/s", "debian"], "which keys?"),
         (["add", "unix:/s", "debian", "AAAA"], "'AAAA' is no public SSH key"),

@@ -36,7 +36,7 @@ def inside(folder: str) -> list[str]:
 def test_each_guest_has_a_directory(qga_command: Run, guest: Path) -> None:
     # One after the other, for QEMU's agent serves one client at a time.
     words = ["cp", "-l", "web[12]", "--forks", "1"]
-    done = qga_command(*words, "-n", f":{guest}/log", "logs")
+    done = qga_command(*words, "--dry-run", f":{guest}/log", "logs")
     assert done.text.splitlines() == [
         f"{name}: {name}:{guest}/log -> logs/{name}/log: new" for name in ("web1", "web2")
     ]

@@ -185,14 +185,14 @@ def test_what_would_be_done(qga_command: Run, guest: Guest, here: Path) -> None:
     (guest.directory / "file").write_bytes(b"old")
     os.utime(guest.directory / "file", (1, 1_000_000_000))
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_000_000_000))
-    done = qga_command("cp", "-n", "-r", "file", "tree", guest.path)
+    done = qga_command("cp", "--dry-run", "-r", "file", "tree", guest.path)
     assert done.text.splitlines() == [
         f"file -> {guest.path}/file: replaces 3 B of {stamp}",
         f"tree -> {guest.path}/tree: new",
     ]
     (guest.directory / "tree").mkdir()
     os.mkfifo(here / "pipe")
-    found = qga_command("cp", "-n", "-r", "-o", "json", "tree", guest.path).json
+    found = qga_command("cp", "--dry-run", "-r", "-o", "json", "tree", guest.path).json
     assert found == [
         {
             "source": "tree",
@@ -201,8 +201,10 @@ def test_what_would_be_done(qga_command: Run, guest: Guest, here: Path) -> None:
             "there": "directory",
         }
     ]
-    assert "files of the same names" in qga_command("cp", "-nr", "tree", guest.path).text
-    assert "writes to what is there" in qga_command("cp", "-n", f"{guest.path}/file", "pipe").text
+    done = qga_command("cp", "--dry-run", "-r", "tree", guest.path)
+    assert "files of the same names" in done.text
+    done = qga_command("cp", "--dry-run", f"{guest.path}/file", "pipe")
+    assert "writes to what is there" in done.text
     assert guest.inside() == ["file", "tree"]
     assert (guest.directory / "file").read_bytes() == b"old"
 
@@ -237,7 +239,7 @@ def test_agents_that_run_nothing(
     assert qga_command("cp", "file", "file", f"{guest}/").code == 0
     assert qga_command("cp", f"{guest}/new", f"{guest}/copy").code == 0
     assert (agent.directory / "copy").read_bytes() == b"content\n"
-    assert "what may be there" in qga_command("cp", "-n", "file", f"{guest}/new").text
+    assert "what may be there" in qga_command("cp", "--dry-run", "file", f"{guest}/new").text
     for words in (["-r", "tree", f"{guest}/t"], ["--verify", "file", f"{guest}/x"]):
         done = qga_command("cp", *words)
         assert done.code == 1
@@ -257,6 +259,9 @@ def test_many_guests(
     )
     try:
         done = qga_command("cp", "-l", "web*", "file", f":{shared}")
+        assert (done.code, "Copy" in done.err, shared.exists()) == (2, False, False)
+        assert "copy to 2 guests (web1, web2)? --yes says that this is meant" in done.err
+        done = qga_command("cp", "-l", "web*", "--yes", "file", f":{shared}")
         assert done.code == 0
         assert sorted(line.partition(" in ")[0] for line in done.text.splitlines()) == [
             "web1: 8 B",
@@ -264,13 +269,13 @@ def test_many_guests(
         ]
         assert done.err == "qga: 2 guests: 2 done\n"
         assert shared.read_bytes() == b"content\n"
-        done = qga_command("cp", "--all", "-o", "jsonl", "file", f":{shared}", lines=2)
+        done = qga_command("cp", "--all", "-y", "-o", "jsonl", "file", f":{shared}", lines=2)
         assert done.code == 1
         found = [json.loads(line) for line in done.text.splitlines()]
         assert {record["guest"]: record["ok"] for record in found} == {
             "web1": True, "web2": True, "db": False,
         }  # fmt: skip
-        done = qga_command("cp", "-n", "-l", "web1", "file", f":{shared}")
+        done = qga_command("cp", "--dry-run", "-l", "web1", "file", f":{shared}")
         assert done.text.startswith(f"web1: file -> web1:{shared}: replaces 8 B of ")
     finally:
         shared.unlink(missing_ok=True)
@@ -405,7 +410,7 @@ def test_an_interrupt_of_copies_to_many_guests(pair: tuple[Guest, Guest], here: 
     def partial() -> list[Path]:
         return [path for path in shared.glob(".qga-*") if path.stat().st_size]
 
-    terminal = Terminal("-l", "web*", "large", f":{shared}", QGA_TARGETS=str(names))
+    terminal = Terminal("-l", "web*", "--yes", "large", f":{shared}", QGA_TARGETS=str(names))
     wait_until(lambda: bool(partial()))
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.finish() == 130

@@ -177,3 +177,18 @@ def test_interrupted_at_a_terminal(exec_agent: RunningAgent) -> None:
     os.close(ours)
     assert process.returncode == 130
     assert b"Traceback" not in shown
+
+
+def test_the_end_of_its_reader(agent: RunningAgent) -> None:
+    (agent.directory / "log").write_bytes(b"one\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "qga.cli", "tail", "-f", f"{agent.target}:{agent.directory}/log"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"one\n"
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 1
+        assert process.stderr.read() == b""

@@ -89,7 +89,7 @@ def test_a_home_without_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "'db' is not a target: use unix:.* nor is it the name of one"),
+        ("", "'db' is not the name of a target, nor unix:.*: there are no names in "),
         ('targets.dba = "vsock:3:1"', "no target is named 'db': do you mean dba?"),
         ("[targets\n", r"targets\.toml: .*line 1"),
         ('targets.x = "vsock:3:1"\ntargets.db = !', "line 2"),

@@ -90,6 +90,26 @@ TOPICS: dict[str, dict[str, str]] = {
     },
 }
 
+# What other tools call it.
+ELSEWHERE = {
+    "attach": "shell",
+    "console": "shell",
+    "copy": "cp",
+    "delete": "rm",
+    "dir": "ls",
+    "download": "cp",
+    "list": "targets",
+    "poweroff": "shutdown",
+    "ps": "targets",
+    "pull": "cp",
+    "push": "cp",
+    "restart": "reboot",
+    "run": "exec",
+    "scp": "cp",
+    "ssh": "shell",
+    "upload": "cp",
+}
+
 EPILOG = """\
 \b
 TARGET is one of
@@ -140,6 +160,34 @@ class ByTopic(click.Group):
             module, _, name = place.partition(":")
             self.add_command(getattr(import_module(f".{module}", __package__), name), cmd_name)
         return self.commands[cmd_name]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            text = f"{error.option_name!r} stands before the command: options come behind it, as in"
+            raise click.UsageError(f"{text} `qga info {error.option_name} ...`", ctx) from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            raise click.UsageError(self._unknown(args), ctx) from None
+
+    def _unknown(self, words: list[str]) -> str:
+        """What to tell of words that do not begin with a command."""
+        from difflib import get_close_matches
+
+        name = words[0]
+        close = get_close_matches(name, self.places, cutoff=0.6)
+        if name in ELSEWHERE:
+            close = [ELSEWHERE[name]]
+        elif len(words) > 1 and words[1] in self.places:
+            return f"the command comes first, then the target: qga {words[1]} {name}"
+        told = f"; do you mean {' or '.join(close)}?" if close else ""
+        return f"there is no command {name!r}{told}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self.places))

@@ -19,7 +19,7 @@ from qga.client.archive import Exclusion
 from qga.client.packing import LocalTree
 from qga.errors import QgaError
 
-from . import ending, fleet, output
+from . import caution, ending, fleet, output
 from .copyplan import Machines, Side
 from .copyways import Copying, Ways
 from .options import Settings, with_settings
@@ -50,7 +50,7 @@ Examples:
   qga cp --mode 600 --owner www-data key web1:/etc/key
   tar c . | qga cp - web1:/tmp/all.tar     # - is standard input, or output
   qga cp --resume disk.img web1:/srv/      # go on where a broken copy has stopped
-  qga cp -l 'web*' motd :/etc/motd         # to many guests
+  qga cp -l 'web*' --yes motd :/etc/motd   # to many guests
   qga cp -l 'web*' :/var/log/syslog logs   # from many: logs/web1/syslog, logs/web2/syslog ...
 """
 
@@ -82,12 +82,13 @@ def _octal(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     help="Fail if checksums of both ends cannot be compared, or do not. By default they are where"
     " the guest can make them.",
 )
-@click.option("--resume", is_flag=True, help="Go on where a copy that broke has stopped.")
+@click.option("--resume", is_flag=True, help="Go on where a copy of a file that broke has stopped.")
 @click.option(
     "--in-place", is_flag=True, help="Write to the guest's file itself, not beside it first."
 )
 @click.option("--ignore", multiple=True, metavar="GLOB", help="With -r: leave out, as '*.o'.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be copied and replaced.")
+@caution.yes_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be copied and replaced.")
 @fleet.guests_options
 @click.argument("words", nargs=-1, required=True, metavar="SRC... DST")
 def cp(
@@ -101,6 +102,7 @@ def cp(
     ignore: tuple[str, ...],
     all_guests: bool,
     dry_run: bool,
+    yes: bool,
     recursive: bool,
     **flags: Any,
 ) -> int:
@@ -111,7 +113,8 @@ def cp(
     file is replaced when the new content is there as a whole.
 
     With --limit or --all, either DST is :PATH, or each SRC is; then DST is a directory of this
-    machine, in which each guest gets one of its name.
+    machine, in which each guest gets one of its name. Before files go to several guests it asks, or
+    needs --yes.
     """
     if len(words) < 2:
         raise click.UsageError("Missing argument 'DST'")
@@ -140,6 +143,8 @@ def cp(
                 paths = [word[1:] for word in words[:-1]]
                 each = functools.partial(_collect, copy, paths, words[-1], dry_run=dry_run)
             else:
+                if not dry_run:
+                    caution.agreed(guests, "copy to", yes=yes)
                 each = functools.partial(_distribute, copy, sources, words[-1][1:])
             return _copy_of_many(settings, guests, each)
         try:
@@ -268,7 +273,9 @@ def _copy(
         jobs = machines.plan(sources, destination, recursive=recursive, into=into)
         if any(job.tree for job in jobs):
             if ways.resume:
-                raise click.UsageError("--resume is for single files")
+                raise click.UsageError(
+                    "--resume is for single files: without it, all of a directory is copied again"
+                )
             if isinstance(ways.owner, str) or isinstance(ways.group, str):
                 raise click.UsageError("with directories, --owner takes numbers")
         if dry_run:

@@ -20,6 +20,7 @@ from qga.errors import CommandDisabled, CommandNotFound, GuestOSError, QgaError,
 from . import output
 
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Self
 
     from qga.client import Client, Target
@@ -156,12 +157,17 @@ class Machines:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if kind is not None and not issubclass(kind, QgaError):
                 self._tidy()
         finally:
-            self._stack.close()
+            self._stack.__exit__(kind, error, trace)
 
     def _tidy(self) -> None:
         """Have guests remove what an interrupted copy has left, which may be at a long command."""
@@ -174,8 +180,8 @@ class Machines:
     def client(self, target: Target) -> Client:
         """The client of *target*: one, for some channels have room for no more."""
         if target.full not in self._clients:
-            client = self._settings.connect(target)
-            self._clients[target.full] = self._stack.enter_context(client)
+            connected = self._settings.connect(target)
+            self._clients[target.full] = self._stack.enter_context(connected)
         return self._clients[target.full]
 
     def look(self, side: Side) -> Found:

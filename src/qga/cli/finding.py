@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from qga.client import discovery
+from qga.client import discovery, targetsfile
 from qga.client.deadline import TIMEOUT
 from qga.client.listing import targets as list_targets
 
@@ -75,6 +75,8 @@ def targets(
         from qga.client.probing import probed
 
         found = probed(found)
+    if not found and not settings.json:
+        print(f"qga: {_nothing(place, limit)}", file=sys.stderr)
     table = Table(
         ["name", "state", "target", "found in", "agent", "uuid"],
         [
@@ -91,3 +93,18 @@ def targets(
         wide=frozenset({"found in", "agent", "uuid"}),
     )
     return Shown([asdict(known) for known in found], table if found else "")
+
+
+def _nothing(place: str | None, limit: tuple[str, ...]) -> str:
+    """Why no target is shown, and how there would be one."""
+    if limit:
+        return f"no target is named like {Patterns(limit)}"
+    if place is not None:
+        return f"no guest runs at {ending.printable(place)}"
+    lacking = {
+        "files": f"no name in {' and '.join(map(str, targetsfile.files()))}",
+        "libvirt": "no domain of libvirt",
+        "sockets": "no socket of QEMU",
+    }
+    told = [text for source, text in lacking.items() if source in discovery.sources()]
+    return f"no target was found here: {', '.join(told)}; `qga help targets` tells more"

@@ -29,6 +29,7 @@ from .ending import Failed
 from .hanging import Watch, WatchedTarget
 from .options import EACH_ANSWER, Settings, meant, shared, with_settings
 from .output import Shown, counted, structured, text_of
+from .quantities import Count
 from .rows import Rows
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def guests_options(
         choosing_options(function, limit=limit),
         click.option(
             "--forks",
-            type=click.IntRange(min=1),
+            type=Count(1),
+            metavar="N",
             default=FORKS,
             show_default=True,
             help="How many guests are worked at at once.",
@@ -168,6 +170,8 @@ def chosen(words: tuple[str, ...], limit: tuple[str, ...], *, all_guests: bool) 
         if known.state != Reach.OFF
     ]
     if not targets:
+        if not (limit or excluded or off):
+            raise click.UsageError("no guest was found: `qga targets` tells where")
         which = "none that is" if off else "no guest is"
         raise click.UsageError(
             f"{which} named like {patterns}{' runs' if off else ''}: `qga targets` lists them"

@@ -22,6 +22,7 @@ from . import ending, fleet, output
 from .fleet import each_guest
 from .options import Settings, WithProgram, behind_dashes, leading_target, meant, with_settings
 from .output import Shown
+from .quantities import Seconds
 
 if TYPE_CHECKING:
     from qga.client.freezestate import FreezeState
@@ -71,11 +72,11 @@ Examples:
 )
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=DEADLINE,
-    show_default=f"{DEADLINE:g}",
     metavar="SECONDS",
-    help="Thaw after so long, whatever COMMAND is at; inf for no limit of qga's.",
+    help=f"Thaw after so long, whatever COMMAND is at; {DEADLINE:g} by default, inf for no limit of"
+    " qga's.",
 )
 @click.option(
     "--mount",
@@ -108,11 +109,11 @@ Examples:
 )
 @click.option(
     "--window",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=WINDOW,
-    show_default=True,
     metavar="SECONDS",
-    help="Of several guests, thaw all if not all are frozen within so long.",
+    help="Of several guests, thaw all if not all are frozen within so long;"
+    f" {WINDOW:g} by default.",
 )
 @fleet.choosing_options
 @with_settings

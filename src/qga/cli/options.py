@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,20 @@ import click
 from qga.client.deadline import TIMEOUT
 from qga.client.sync import Client, connect
 from qga.client.target import VARIABLE, Target, from_environment, names_target, settled
+from qga.errors import CommandDisabled, QgaError
+from qga.protocol.fsfreeze import FsfreezeState
 
 from . import ending
 from .output import FORMS, Look
+from .quantities import Seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .output import Shown
+
+# How long an agent may take that has just answered with an error, in seconds.
+_MOMENT = 5.0
 
 
 class Settings:
@@ -44,14 +51,30 @@ class Settings:
         self.timeout = timeout
         self.debug = debug
 
-    def connect(self, target: Target) -> Client:
+    @contextmanager
+    def connect(self, target: Target) -> Iterator[Client]:
         """A client for *target* with these settings."""
         trace = ending.show_event if self.debug else None
-        return connect(target, timeout=self.timeout, trace=trace)
+        with connect(target, timeout=self.timeout, trace=trace) as client:
+            try:
+                yield client
+            except CommandDisabled as error:
+                _look_for_a_freeze(client, error)
+                raise
 
     def show(self, shown: Shown) -> int:
         """Print *shown*; return its exit code."""
         return self.look.show(shown)
+
+
+def _look_for_a_freeze(client: Client, error: CommandDisabled) -> None:
+    """Have *error* tell if the agent refuses the command only while the guest is frozen."""
+    try:
+        frozen = client.fsfreeze_status(timeout=_MOMENT) == FsfreezeState.FROZEN
+    except QgaError:
+        return
+    if frozen:
+        error.hint = "the guest's file systems are frozen; `qga thaw` ends that"
 
 
 def unopened(target: Target) -> Client:
@@ -96,8 +119,7 @@ _no_color = click.option(
 
 def timeout_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--timeout`, with *text* as its help."""
-    seconds = click.FloatRange(min=0, min_open=True)
-    return click.option("--timeout", type=seconds, metavar="SECONDS", help=text)
+    return click.option("--timeout", type=Seconds(), metavar="SECONDS", help=text)
 
 
 EACH_ANSWER = timeout_option(

@@ -137,12 +137,18 @@ class Look:
             sys.stdout.flush()
             sys.stdout.buffer.write(part)
             sys.stdout.buffer.flush()
-        elif sys.stdout.isatty():
-            from .drawing import drawn
-
-            self.console().print(drawn(part.narrowed(self.form)))
         else:
-            print("\n".join(lines(part.narrowed(self.form))))
+            part = part.narrowed(self.form)
+            if sys.stdout.isatty():
+                from .drawing import drawn
+
+                console = self.console()
+                table = drawn(part, console.width)
+                if table is not None:
+                    console.print(table)
+                    return
+            # The terminal breaks lines for which it is too narrow.
+            print("\n".join(lines(part)))
 
 
 def parts(people: Part | Sequence[Part]) -> list[Part]:

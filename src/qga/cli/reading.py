@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +15,10 @@ from qga.errors import GuestOSError
 from . import ending, fleet, places
 from .options import Settings, with_settings
 from .output import Shown
+from .quantities import Count
 
 if TYPE_CHECKING:
-    from qga.client import Client, Target
+    from qga.client import Client
 
     from .places import Place
 
@@ -75,25 +77,18 @@ def _in_order(settings: Settings, words: tuple[str, ...]) -> int:
     files = [split_path(word) for word in words]
     clients: dict[str, Client] = {}
     code = 0
-    try:
+    with ExitStack() as stack:
         for target, path in files:
-            client = _connected(settings, clients, target)
+            if target.text not in clients:
+                clients[target.text] = stack.enter_context(settings.connect(target))
+            client = clients[target.text]
             for one in places.expanded(client, path):
                 try:
                     client.download(one, sys.stdout.buffer.write)
                     sys.stdout.buffer.flush()
                 except GuestOSError as error:
                     code = ending.complain(error, ending.AGENT_ERROR)
-    finally:
-        for client in clients.values():
-            client.close()
     return code
-
-
-def _connected(settings: Settings, clients: dict[str, Client], target: Target) -> Client:
-    if target.text not in clients:
-        clients[target.text] = settings.connect(target)
-    return clients[target.text]
 
 
 def _read(settings: Settings, place: Place) -> Shown:
@@ -116,9 +111,9 @@ Examples:
 )
 @places.each_place(absolute=False)
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=0), default=10, show_default=True, help="How many."
+    "-n", "--lines", type=Count(), metavar="N", default=10, show_default=True, help="How many."
 )
-@click.option("-c", "--bytes", "size", type=click.IntRange(min=0), help="How many bytes, instead.")
+@click.option("-c", "--bytes", "size", type=Count(), metavar="N", help="How many bytes, instead.")
 @click.option("-q", "--quiet", is_flag=True, help="No names between several files.")
 def head(settings: Settings, place: Place, lines: int, size: int | None, *, quiet: bool) -> Shown:
     """Print the first lines of files of the guest. The rest is not read."""

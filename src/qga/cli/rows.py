@@ -62,17 +62,22 @@ class Rows:
 
         from .drawing import drawn
 
+        console = self._look.console()
+        table = drawn(self._table().narrowed(self._look.form), console.width)
+        if table is None:
+            self._hide()
+            return
         if self._live is None:
             # Nothing else is printed meanwhile but `away`.
             self._live = Live(
-                console=self._look.console(),
+                console=console,
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
             self._live.start()
-        self._live.update(drawn(self._table().narrowed(self._look.form)), refresh=True)
+        self._live.update(table, refresh=True)
 
     def _hide(self) -> None:
         if self._live is not None:

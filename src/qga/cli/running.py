@@ -17,6 +17,7 @@ from . import fleet
 from .executing import Program, Run, Source, has_input
 from .forwarding import Signals
 from .options import WithWords, behind_dashes, with_settings_but_timeout
+from .quantities import Seconds
 
 if TYPE_CHECKING:
     from .options import Settings
@@ -57,7 +58,7 @@ Examples:
 @click.option(
     "--timeout",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     help="How long the program may run: then it is ended, and the exit code is 124.",
 )

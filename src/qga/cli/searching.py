@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from . import places
 from .listing import entry_value
 from .output import Shown
+from .quantities import Count
 
 if TYPE_CHECKING:
     from .options import Settings
@@ -21,6 +23,10 @@ _TYPES = frozenset("fdlpsbc")
 _SIZE = re.compile(r"([-+]?)(\d+)([cwbkMG]?)")
 _UNITS = {"c": 1, "w": 2, "b": 512, "": 512, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _NUMBER = re.compile(r"[-+]?\d+")
+
+# Begin as -l and -o do, which have values here.
+_OTHERS = frozenset(("-links", "-lname", "-ls", "-ok", "-okdir", "-or"))
+_ELSEWHERE = "`qga exec TARGET -- find` takes all that the guest's find has"
 
 
 def _types(_: click.Context, __: click.Parameter, text: str | None) -> list[str]:
@@ -64,7 +70,26 @@ def _days(_: click.Context, option: click.Parameter, text: str | None) -> list[s
     return [f"-{option.name}", text]
 
 
+class _Tests(click.Command):
+    """Tells of words that find has and this one has not by their whole names."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)  # click takes them away
+        try:
+            if meant := next((word for word in words if word in _OTHERS), None):
+                raise click.NoSuchOption(meant, ctx=ctx)
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            known = [name for option in self.params for name in option.opts]
+            # click takes -abc for -a, -b and -c.
+            wrong = next((word for word in words if word.startswith(error.option_name)), "")
+            close = get_close_matches(wrong, known, n=2)
+            told = f"do you mean {' or '.join(close)}?" if close else _ELSEWHERE
+            raise click.UsageError(f"there is no option {wrong!r}: {told}", ctx) from None
+
+
 @click.command(
+    cls=_Tests,
     short_help="Find files of guests.",
     epilog="""\
 \b
@@ -102,8 +127,8 @@ Examples:
 @click.option("-perm", "perm", metavar="MODE", help="By the permissions; -MODE, /MODE as well.")
 @click.option("-newer", "newer", metavar="PATH", help="Changed after that file of the guest.")
 @click.option("-empty", "empty", is_flag=True, help="Files and directories with nothing in them.")
-@click.option("-maxdepth", "deepest", type=click.IntRange(min=0), help="How far down.")
-@click.option("-mindepth", "first", type=click.IntRange(min=0), help="Nothing above that depth.")
+@click.option("-maxdepth", "deepest", type=Count(), metavar="N", help="How far down.")
+@click.option("-mindepth", "first", type=Count(), metavar="N", help="Nothing above that depth.")
 @click.option("-xdev", "xdev", is_flag=True, help="Not what is mounted below.")
 @click.option("-print0", "nul", is_flag=True, help="A NUL behind each, for xargs -0.")
 def find(

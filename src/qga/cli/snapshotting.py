@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qga.errors import InvalidTarget
+
 from . import ending
 from .options import target_argument, with_settings
 from .output import Shown, Table, counted
+from .quantities import Seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,11 +61,10 @@ Examples:
 )
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=DEADLINE,
-    show_default=True,
     metavar="SECONDS",
-    help="Thaw after so long, whether libvirt is done or not.",
+    help=f"Thaw after so long, whether libvirt is done or not; {DEADLINE:g} by default.",
 )
 @click.option(
     "--no-metadata", is_flag=True, help="Have libvirt forget the snapshot: its files stay."
@@ -104,6 +106,10 @@ def snapshot(
             timeout=settings.timeout,
             trace=ending.show_event if settings.debug else None,
         )
+    except InvalidTarget as error:
+        if domain is None:
+            error.hint = "--domain libvirt:NAME tells it"
+        raise
     except domainsnapshot.SnapshotFailed as error:
         raise ending.Failed(error, ending.AGENT_ERROR) from error
     except (KeyboardInterrupt, SystemExit) as interrupt:

@@ -11,6 +11,7 @@ from qga.errors import CommandDisabled, CommandNotFound, Unsupported
 from . import layout, places
 from .ending import printable
 from .output import Shown, Table
+from .quantities import Count
 
 if TYPE_CHECKING:
     from qga.client import Client
@@ -143,7 +144,7 @@ Examples:
 @click.option("-s", "--summarize", is_flag=True, help="Only the sum of each PATH.")
 @click.option("-h", "human", is_flag=True, help="Sizes as 1.5K, 20M.")
 @click.option("-a", "--all-files", is_flag=True, help="Files too, not only directories.")
-@click.option("-d", "--max-depth", type=click.IntRange(min=0), help="How far down to tell.")
+@click.option("-d", "--max-depth", type=Count(), metavar="N", help="How far down to tell.")
 @click.option("-c", "--total", is_flag=True, help="The sum of all, too.")
 @click.option("-x", "--one-file-system", is_flag=True, help="Not what is mounted below.")
 def du(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ from .options import Settings, with_settings
 from .output import Shown, structured
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from qga.client import Client, Target
     from qga.client.aio import AsyncClient
     from qga.client.following import AsyncFollower
@@ -147,7 +151,8 @@ def tail(
     several = len(guests.targets) > 1 or any(len(found) > 1 for found in paths.values())
     printer = _Printer(settings, guests.many, named=several and not quiet)
     followed = [(target, paths[target.text]) for target in guests.targets]
-    return asyncio.run(_follow(settings, followed, part, printer, by_name=by_name))
+    following = _follow(settings, followed, part, printer, by_name=by_name)
+    return asyncio.run(_while_read(following))
 
 
 def _ends(settings: Settings, place: Place, part: Part, *, quiet: bool) -> Shown:
@@ -200,6 +205,42 @@ class _Printer:
 
     def _name(self, target: Target, path: str) -> str:
         return f"{target.text}:{path}" if self._many else path
+
+
+async def _while_read(following: Coroutine[Any, Any, int]) -> int:
+    """Do *following* until the pipe that standard output is has no reader any more.
+
+    Raises:
+        BrokenPipeError: it has none.
+    """
+    import asyncio
+
+    try:
+        output = sys.stdout.fileno()
+        piped = stat.S_ISFIFO(os.fstat(output).st_mode)
+    except (OSError, ValueError):  # no file
+        piped = False
+    task = asyncio.ensure_future(following)
+    if not piped:
+        return await task
+    loop, gone = asyncio.get_running_loop(), False
+
+    def end() -> None:
+        nonlocal gone
+        gone = True
+        loop.remove_reader(output)
+        task.cancel()
+
+    # There is nothing to read at this end: what comes is the news that the other one is closed.
+    loop.add_reader(output, end)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if gone:
+            raise BrokenPipeError from None
+        raise
+    finally:
+        loop.remove_reader(output)
 
 
 async def _follow(

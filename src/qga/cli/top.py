@@ -12,6 +12,7 @@ from . import ending, topview
 from .fleet import FAILED, choosing_options, chosen
 from .options import with_settings
 from .output import lines, structured
+from .quantities import Count, Seconds
 
 if TYPE_CHECKING:
     from qga.client import Target
@@ -34,16 +35,16 @@ Examples:
 @click.option(
     "-d",
     "--delay",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1),
     default=2.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long from one look to the next.",
+    help="How long from one look to the next; 2 by default.",
 )
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(min=1),
+    type=Count(1),
+    metavar="N",
     help="How often to look; without, until you press q or interrupt it. -o json and yaml: 1.",
 )
 @click.option(

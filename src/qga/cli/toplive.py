@@ -182,7 +182,7 @@ def drawn(
     room = max(1, height - 4)
     about = min(len(troubles), max(0, room - len(seen) - 1), room // 3)
     lines = view.shown(seen, room - (about + 1 if about else 0))
-    table = topview.table(lines).narrowed("wide" if wide else "table")
+    table = topview.fitting(topview.table(lines).narrowed("wide" if wide else "table"), width)
     grid = Grid(box=None, pad_edge=False, header_style="bold", expand=False)
     for column in table.columns:
         grid.add_column(

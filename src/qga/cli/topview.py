@@ -5,7 +5,7 @@ Everything here only computes; `toplive` draws it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from qga.client.vitals import Rates
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _NUMBERS = ("cpu", "load", "5 min", "15 min", "mem", "size", "fs", "rx/s", "tx/s", "rd/s", "wr/s")
 _WIDE = ("5 min", "15 min", "size", "fullest")
 BARS = ("cpu", "mem", "fs")
+
+# What can be done without on a narrow screen, first to last.
+_LEAVING = ("15 min", "5 min", "size", "fullest", "wr/s", "rd/s", "tx/s", "rx/s", "load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,23 @@ def table(seen: Sequence[Seen]) -> Table:
         right=frozenset(_NUMBERS),
         bars=frozenset(BARS),
     )
+
+
+def fitting(part: Table, width: int) -> Table:
+    """*part* without the columns for which a screen of that width has no room."""
+    for column in _LEAVING:
+        if sum(_widths(part)) + 2 * (len(part.columns) - 1) <= width:
+            break
+        if column in part.columns:
+            part = replace(part, wide=frozenset({column})).narrowed("table")
+    return part
+
+
+def _widths(part: Table) -> list[int]:
+    cells = zip(part.columns, *part.rows, strict=True)
+    longest = [max(map(len, column)) for column in cells]
+    # A guest's name may be cut.
+    return [min(10, longest[0]), *longest[1:]]
 
 
 def _row(one: Seen) -> list[str]:

@@ -58,7 +58,8 @@ def sources() -> frozenset[str]:
 
 
 def found(timeout: float, troubles: list[str] | None = None) -> list[Known]:
-    """All targets: those of files, of libvirt, and sockets; each by a name of its own.
+    """All targets: those of files, of libvirt, and sockets; each by a name of its own. What a file
+    has a name for is not found again.
 
     Args:
         timeout: seconds that it may take.
@@ -77,7 +78,16 @@ def found(timeout: float, troubles: list[str] | None = None) -> list[Known]:
             known += domains
     if "sockets" in allowed:
         known += sockets(asked)
-    return _by_own_names(known)
+    named = {_identity(one) for one in known if one.source == "file"}
+    return _by_own_names(
+        [one for one in known if one.source == "file" or _identity(one) not in named]
+    )
+
+
+def _identity(known: Known) -> str:
+    """The target, the same for all paths of a socket."""
+    scheme, _, path = known.target.partition(":")
+    return f"unix:{os.path.realpath(path)}" if scheme == "unix" else known.target
 
 
 def _domains(deadline: Deadline, troubles: list[str]) -> Iterator[tuple[str, list[Known]]]:

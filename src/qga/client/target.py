@@ -194,7 +194,7 @@ def from_environment() -> Target:
     """
     text = os.environ.get(VARIABLE)
     if not text:
-        raise InvalidTarget(f"no target: give one ({grammar()}) or set {VARIABLE}")
+        raise InvalidTarget(f"no target: give one (a name, {grammar()}) or set {VARIABLE}")
     try:
         return Target(text)
     except InvalidTarget as error:

@@ -92,8 +92,8 @@ def unknown(name: str) -> InvalidTarget:
     known = sorted({name for _, table in _tables() for name in table})
     if not known:
         return InvalidTarget(
-            f"{name!r} is not a target: use {grammar()}; "
-            f"nor is it the name of one, there is none in {_listed(map(str, files()))}"
+            f"{name!r} is not the name of a target, nor {grammar()}: "
+            f"there are no names in {_listed(map(str, files()))}"
         )
     return InvalidTarget(f"no target is named {name!r}: {_similar(name, known)}")
 

@@ -33,14 +33,20 @@ printf %s "$directory"
 _REMOVE = 'rm -f "$1/file"; rmdir "$1"'
 
 
-def with_file(path: GuestPath, mode: str, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
+def with_file(
+    path: GuestPath,
+    mode: str,
+    transfer: Callable[[int], Flow[T]],
+    *,
+    place: GuestPath | None = None,
+) -> Flow[T]:
     """Open *path*, do *transfer* with the handle, and close it whatever happens.
 
     The close tells of late errors. Errors of the guest have the file's name, which agents leave out
-    when it is open.
+    when it is open; or that of its *place*, if it is to get there only when it is complete.
     """
     handle = yield from open_file(path, mode)
-    name = told(os.fsencode(path))
+    name = told(os.fsencode(path if place is None else place))
     try:
         result = yield from transfer(handle)
     except GeneratorExit:

@@ -250,7 +250,8 @@ def deliver(
             return True
 
         fresh = place.beside and not there
-        there_now = yield from with_file(target, "r+" if start or fresh else "w", transfer)
+        how = "r+" if start or fresh else "w"
+        there_now = yield from with_file(target, how, transfer, place=place.path)
         known = "" if verify is False else tally.hex()
         stamp = yield from follower.end(known)
         if not there_now:
