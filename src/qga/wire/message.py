@@ -61,10 +61,12 @@ def _one_string(data: bytes, most: int) -> "tuple[str, int, int] | None":
     """What surrounds the one long string in *data*, with its placeholder; where it begins and ends.
 
     That is only guessed: if one ended at the first quote and another began at the second, the
-    placeholder would be outside of them, and refused.
+    placeholder would be outside of them, and refused. With more than one string between them, what
+    is taken for one has quotes in it, and is no base64. So most of *data* need not be looked at.
     """
     middle = len(data) // 2
-    start, end = data.rfind(b'"', 0, middle), data.find(b'"', middle)
+    start = data.rfind(b'"', 0, min(most, middle))
+    end = data.find(b'"', max(middle, len(data) - most))
     if start < 0 or end - start <= THRESHOLD or len(data) - (end - start) > most:
         return None
     head = data[:start]
