@@ -17,9 +17,11 @@ print(*sorted(sys.modules), file=sys.stderr)
 sys.exit(code)
 """
 
-# What is for terminals, libvirt, Proxmox, YAML and asyncio; concurrent.futures loads logging.
+# What is for terminals, libvirt, Proxmox, YAML, directory trees and asyncio; concurrent.futures
+# loads logging.
 UNWANTED = {
-    "asyncio", "concurrent", "httpx", "libvirt", "logging", "markdown_it", "pygments", "yaml",
+    "asyncio", "concurrent", "httpx", "libvirt", "logging", "markdown_it", "pygments", "tarfile",
+    "yaml",
 }  # fmt: skip
 
 COMMANDS = {

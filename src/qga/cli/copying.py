@@ -15,8 +15,6 @@ from urllib.parse import quote
 import click
 
 from qga.client import signals
-from qga.client.archive import Exclusion
-from qga.client.packing import LocalTree
 from qga.errors import QgaError
 
 from . import caution, ending, fleet, output
@@ -323,6 +321,9 @@ def _total(machines: Machines, jobs: list[Job], ways: Ways) -> int | None:
     for job in jobs:
         size = job.size
         if job.tree and job.source.target is None:
+            from qga.client.archive import Exclusion
+            from qga.client.packing import LocalTree
+
             tree = LocalTree(
                 job.source.path,
                 exclude=Exclusion(ways.ignore),

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .flows import (
-    attributes,
-    changing,
-    finding,
-    following,
-    globbing,
-    listing,
-    looking,
-    space,
-    tailing,
-)
-from .following import AsyncFollower, Follower
 from .operation import Awaiting, Blocking, opens, operation
 from .transfers import TransferOperations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeVar
 
+    from . import following as followers
+    from .flows import (
+        attributes,
+        changing,
+        finding,
+        following,
+        globbing,
+        listing,
+        looking,
+        space,
+        tailing,
+    )
     from .flows.steps import Flow
 
     R = TypeVar("R")
+else:
+    from .operation import Deferred
+
+    attributes, changing = map(Deferred, ("flows.attributes", "flows.changing"))
+    finding, following = map(Deferred, ("flows.finding", "flows.following"))
+    globbing, listing = map(Deferred, ("flows.globbing", "flows.listing"))
+    looking, space, tailing = map(Deferred, ("flows.looking", "flows.space", "flows.tailing"))
+    followers = Deferred("following")
 
 
 class FileOperations(TransferOperations):
@@ -53,7 +60,7 @@ class FileOperations(TransferOperations):
     du_each = operation(space.du_each)
     checksum = operation(looking.checksum)
     tail = operation(tailing.tail)
-    follow = opens(following.follow, Follower, AsyncFollower)
+    follow = opens(following.follow, followers.Follower, followers.AsyncFollower)
 
     mkdir = operation(changing.mkdir)
     remove = operation(changing.remove)

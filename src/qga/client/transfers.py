@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from .flows import fetching, relaying, sending, treerelay, trees
 from .operation import operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .flows import fetching, relaying, sending, treerelay, trees
+else:
+    from .operation import Deferred
+
+    fetching, sending, trees = map(Deferred, ("flows.fetching", "flows.sending", "flows.trees"))
+    relaying, treerelay = map(Deferred, ("flows.relaying", "flows.treerelay"))
 
 
 class TransferOperations:
