@@ -46,6 +46,9 @@ def test_the_file_is_upstreams(tmp_path: Path) -> None:
         ("[global]\nfd_counter=-2147483648\n", 1000),
         ("[global]\nfd_counter=7\n", 1000),
         ("[global]\nfd_counter=4294967296\n", 4294967296),
+        # What no client could send back.
+        ("[global]\nfd_counter=9223372036854775807\n", 1000),
+        (f"[global]\nfd_counter={'9' * 5000}\n", 1000),
     ],
 )
 def test_what_an_earlier_agent_has_left_is_read(tmp_path: Path, text: str, first: int) -> None:

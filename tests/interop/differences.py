@@ -81,6 +81,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("id: 0e0",),
     ),
     Difference(
+        "Numbers are read when the message is there",
+        "qemu-ga tells of a bad number at once, and forgets the message. Here it is told when the "
+        "message ends; what resets an unfinished message is 0xFF.",
+        ("a leading zero, and no end",),
+    ),
+    Difference(
         "All of Unicode",
         "RFC 8259 allows every code point in a string; QEMU refuses those that Unicode reserves "
         "as noncharacters. They may occur in the name of a file.",

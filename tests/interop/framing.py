@@ -89,6 +89,7 @@ BROKEN = (
     raw("a comment", b'{"a": 1 /* one */}\n'),
     raw("a sign to attract attention", b'{"a": @, "b": {"c": 1}}\n'),
     raw("a leading zero", b'{"a": 01}\n'),
+    raw("a leading zero, and no end", b'{"a": 01', unfinished=True),
     raw("a leading zero after another mistake", b'{"a" 01}\n'),
     raw("a leading plus", b'{"a": +1}\n'),
     raw("a leading point", b'{"a": .5}\n'),

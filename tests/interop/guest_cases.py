@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.interop import files, framing, requests
-from tests.interop.case import FOLDER, USER, Case, call, handle, request
+from tests.interop.case import FOLDER, USER, Case, call, handle, raw, request
 from tests.interop.script import TOPICS
 
 DATA = "/mnt/data"
@@ -188,6 +188,14 @@ def _frozen(name: str, freeze: Case) -> tuple[Case, ...]:
         freeze,
         call(f"{name}: status", "guest-fsfreeze-status"),
         call(f"{name}: ping", "guest-ping"),
+        call(f"{name}: synchronise", "guest-sync", id=5),
+        call(f"{name}: synchronise, delimited", "guest-sync-delimited", id=6),
+        call(f"{name}: synchronise by a word", "guest-sync", id="six"),
+        call(f"{name}: status, and more", "guest-fsfreeze-status", x=1),
+        call(f"{name}: thaw, and more", "guest-fsfreeze-thaw", x=1),
+        call(f"{name}: a command that is not there", "guest-nope"),
+        raw(f"{name}: a broken request", b'{"execute": }\n'),
+        call(f"{name}: shut down in an unknown way", "guest-shutdown", mode="nope"),
         call(f"{name}: open a file", files.OPEN, path="/etc/passwd"),
         call(f"{name}: trim", "guest-fstrim"),
         call(f"{name}: again", "guest-fsfreeze-freeze"),

@@ -15,6 +15,7 @@ from .keyfile import KeyFileError, read_group
 _AHEAD = 64
 
 _FIRST_HANDLE = 1000
+_DIGITS = 18
 _KEY = "fd_counter"
 
 
@@ -48,8 +49,11 @@ class State:
             raise StateError(
                 f"cannot read {self._path}: {error}; remove it if it is odd"
             ) from error
-        # Upstream's counter is 32 bits wide and wraps to negative numbers.
-        return max(int(value), _FIRST_HANDLE) if value.strip().isdigit() else _FIRST_HANDLE
+        # Upstream's counter is 32 bits wide and wraps to negative numbers. No client could send one
+        # back that has more than 64.
+        value = value.strip()
+        usable = value.isdigit() and len(value) <= _DIGITS
+        return max(int(value), _FIRST_HANDLE) if usable else _FIRST_HANDLE
 
     def next_handle(self) -> int:
         """A number that no agent of this guest has used as a handle.
