@@ -483,9 +483,9 @@ def test_a_guardian_that_was_killed_is_replaced(start: Starter, freezer: FileFre
 
 
 def test_a_thaw_that_is_overdue_shows_in_the_status(start: Starter, freezer: FileFreezer) -> None:
-    running = start("--fsfreeze-timeout", "0.2", changes=on_files(freezer), blocked="")
-    running.call("guest-fsfreeze-freeze")
+    running = start("--fsfreeze-timeout", "1", changes=on_files(freezer), blocked="")
     (freezer.folder / "broken").touch()
+    assert running.call("guest-fsfreeze-freeze") == 2
     until(lambda: running.call("guest-fsfreeze-status") == "error", "the failure to show")
     with running.connect() as peer:
         assert "error" in peer.ask("guest-file-open", path="/")

@@ -60,7 +60,7 @@ def test_targets(text: str) -> None:
     ("text", "why"),
     [
         ("", "is not a target"),
-        ("vm1", "is not a target"),
+        ("vm1", "is not the name of a target"),
         ("run/a.sock", "there is no socket of that path"),
         ("ftp:host:1", "is not a target"),
         ("unix:", "lacks what follows"),

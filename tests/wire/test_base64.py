@@ -1,6 +1,7 @@
 """Base64 as QEMU has it, with and without the accelerated library."""
 
 import binascii
+import sys
 
 import pytest
 from hypothesis import given
@@ -100,3 +101,22 @@ def test_strict_leaves_to_the_lenient(text: bytes) -> None:
 def test_text_that_is_mostly_padding_is_refused_at_once() -> None:
     with pytest.raises(base64.InvalidBase64):
         base64.decode(b"QQ==" * (1 << 17))
+
+
+def test_what_is_not_installed_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for = []
+
+    class Nothing:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            looked_for.append(name)
+
+    for name in ("pybase64", "pybase64._pybase64"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Nothing])
+    monkeypatch.setattr(base64, "encode", base64._encode_first)
+    monkeypatch.setattr(base64, "decode_strict", base64._decode_first)
+    for _ in range(2):
+        base64.load()
+        assert base64.encode(b"data") == b"ZGF0YQ=="
+        assert looked_for == ["pybase64"]

@@ -51,9 +51,12 @@ def _accelerated() -> "tuple[Callable[..., bytes], Callable[..., bytes]]":
 def load() -> None:
     """Find what `encode` and `decode_strict` are; otherwise their first use does.
 
-    An idle agent does without, and one in a frozen guest must have it already.
+    An idle agent does without, and one in a frozen guest must have it already. They are looked for
+    once, for what is not installed would be looked for on the disk each time.
     """
     global encode, decode_strict
+    if encode is not _encode_first:
+        return
     try:
         encode, decode_strict = _accelerated()
     except OSError:
