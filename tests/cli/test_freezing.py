@@ -16,6 +16,7 @@ from qga import protocol
 from qga.client import lease
 from qga.errors import CommandError
 from qga.protocol.fsfreeze import (
+    FROZEN_BY_OTHERS,
     FreezeLease,
     FreezeMount,
     FreezeOutcome,
@@ -305,6 +306,44 @@ def test_hooks_that_failed_are_told(qga_command: Run, fake_agent: FakeAgent) -> 
         done = qga_command("freeze", target, "--", "echo", "ran")
         assert (done.code, done.out) == (125, b"")
         assert r"execute fsfreeze hook b\x1b[2J: exit status 1: no room" in done.err
+
+
+def _skips(agent: FakeAgent) -> None:
+    """Have somebody else have frozen /srv."""
+    freeze = agent.freezing.answers()[protocol.QgaFsfreezeFreeze]
+
+    def answer(command: protocol.QgaFsfreezeFreeze) -> FreezeReport:
+        report: FreezeReport = freeze(command)
+        if not command.dry_run:
+            skipped = {"outcome": FreezeOutcome.SKIPPED, "reason": FROZEN_BY_OTHERS}
+            report.mounts[0] = FreezeMount(**{**vars(report.mounts[0]), **skipped})
+        return report
+
+    agent.reply(protocol.QgaFsfreezeFreeze, answer)
+
+
+def test_what_somebody_else_has_frozen_is_told(
+    qga_command: Run, three: dict[str, FakeAgent]
+) -> None:
+    _skips(three["app"])
+    lines = qga_command("freeze", "app", "--", "true").err.splitlines()
+    assert lines[1] == "qga: /srv is not part of it: somebody else has frozen it"
+    # What is frozen as one has to be all.
+    done = qga_command("freeze", *WINDOW, "db", "app", "--", "echo", "ran")
+    assert (done.code, done.out) == (125, b"")
+    assert done.err.startswith("qga: app: somebody else has frozen /srv; none of the group")
+    assert [agent.state for agent in three.values()] == ["thawed"] * 3
+
+
+def test_a_guest_that_is_frozen_has_no_plan(qga_command: Run, fake_agent: FakeAgent) -> None:
+    with fake_agent.serve() as target:
+        fake_agent.state = FsfreezeState.FROZEN
+        done = qga_command("freeze", "--dry-run", target)
+        assert done.err.startswith("qga: its file systems are frozen already")
+        fake_agent.state = FsfreezeState.THAWED
+        fake_agent.blocked |= {"qga-fsfreeze-freeze", "guest-get-fsinfo"}
+        done = qga_command("freeze", "--dry-run", target)
+        assert done.err.startswith("qga: Command guest-get-fsinfo has been disabled")
 
 
 def test_a_lease_that_ends_is_told_at_once(

@@ -9,6 +9,7 @@ import time
 
 from qga.protocol.codec import LATEST, decoder, encode
 from qga.protocol.fsfreeze import (
+    FROZEN_BY_OTHERS,
     FreezeEnd,
     FreezeMount,
     FreezeOutcome,
@@ -336,7 +337,7 @@ def skipped(mount: FreezeMount, reason: str) -> FreezeMount:
 def why_skipped(number: int) -> str:
     """Why a file system was skipped whose freeze has failed with error *number*."""
     if os.strerror(number) == os.strerror(16):
-        return "somebody else has frozen it"
+        return FROZEN_BY_OTHERS
     return "its type does not support freezing"
 
 

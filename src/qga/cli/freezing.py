@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qga.errors import InvalidTarget, QgaError
-from qga.protocol.fsfreeze import HookAction
+from qga.protocol.fsfreeze import FROZEN_BY_OTHERS, HookAction
 
 from . import ending, fleet, output
 from .fleet import each_guest
@@ -204,6 +204,8 @@ def freeze(
                 _say(f"{output.counted(frozen.frozen, 'file system')} frozen")
                 if frozen.unguarded:
                     _say(frozen.unguarded)
+                for path in frozen.frozen_by_others:
+                    _say(f"{path} is not part of it: {FROZEN_BY_OTHERS}")
                 for text in of_hooks(frozen, HookAction.FREEZE):
                     _say(text)
             code = _run(command)

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qga.errors import CommandDisabled, CommandError, QgaError, Unsupported
-from qga.protocol.fsfreeze import FreezeEnd, FsfreezeState
+from qga.protocol.fsfreeze import FROZEN_BY_OTHERS, FreezeEnd, FsfreezeState
 
 from .deadline import Deadline
 from .flows import freezing, leasing
@@ -96,6 +96,15 @@ class FreezeState:
         self.watched = False
         self.confirmed = 0.0
         self.ended = 0.0
+
+    @property
+    def frozen_by_others(self) -> list[str]:
+        """The mount points that are not part of this freeze, since somebody else has frozen them.
+
+        Whoever that is may thaw them at any time. Agents without leases do not tell.
+        """
+        mounts = self.details.mounts if self.details else ()
+        return [mount.path for mount in mounts if mount.reason == FROZEN_BY_OTHERS]
 
     # The freeze.
 

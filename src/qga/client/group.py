@@ -183,6 +183,8 @@ class GroupState(Generic[M, C]):
         """See that what was just frozen is something."""
         if not member.frozen:
             raise QgaError(NOTHING)
+        if member.frozen_by_others:
+            raise QgaError(f"somebody else has frozen {', '.join(member.frozen_by_others)}")
 
     def _failed(self, member: M, error: QgaError, window: Deadline) -> GroupFreezeFailed:
         """The exception for an *error* in the freeze of *member*."""

@@ -104,6 +104,10 @@ class FreezeOutcome(Enum):
     STUCK = Value("stuck")
 
 
+# The reason of a mount that was skipped for this.
+FROZEN_BY_OTHERS = "somebody else has frozen it"
+
+
 class FreezeMount(Struct):
     """A mounted file system, and what a freeze made of it.
 

@@ -8,17 +8,25 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from qga.client.facts import Freezable, FreezePlan
-from qga.errors import CommandDisabled, CommandError, CommandNotFound, QgaError, Unsupported
+from qga.errors import (
+    AgentFrozen,
+    CommandDisabled,
+    CommandError,
+    CommandNotFound,
+    QgaError,
+    Unsupported,
+)
 from qga.protocol import (
     FsfreezeFreeze,
     FsfreezeFreezeList,
+    FsfreezeStatus,
     FsfreezeThaw,
     GetFsinfo,
     Info,
     QgaFsfreezeFreeze,
     QgaFsfreezeThaw,
 )
-from qga.protocol.fsfreeze import FreezeOutcome
+from qga.protocol.fsfreeze import FreezeOutcome, FsfreezeState
 
 from .facts import text_of
 from .steps import Timeout
@@ -115,15 +123,28 @@ def plan(
     yield Timeout(timeout)
     info: AgentInfo = yield Info()
     wanted = _several(mountpoints)
-    found, report = yield from _looked_at(wanted, exclude)
+    try:
+        found, report = yield from _looked_at(wanted, exclude)
+    except CommandDisabled:
+        yield from check_thawed()  # which is what forbids it, maybe
+        raise
     problem: QgaError | None = refusal(info, everything=wanted is None and not exclude)
+    if report is not None:
+        problem = problem or _not_by_name(wanted, found) or _unfit(report)
     if problem is None and not any(each.taken for each in found):
         problem = QgaError(NOTHING)
-    if report is None:
-        return FreezePlan(found, None, problem)
-    return FreezePlan(
-        found, report.planned_hooks, problem or _not_by_name(wanted, found) or _unfit(report)
-    )
+    return FreezePlan(found, None if report is None else report.planned_hooks, problem)
+
+
+def check_thawed() -> Flow[None]:
+    """See that nothing is frozen.
+
+    Raises:
+        AgentFrozen: something is.
+    """
+    state: FsfreezeState = yield FsfreezeStatus()
+    if state != FsfreezeState.THAWED:
+        raise AgentFrozen("its file systems are frozen already")
 
 
 def refusal(info: AgentInfo, *, everything: bool) -> CommandDisabled | None:

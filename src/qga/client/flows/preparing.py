@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qga.client.facts import FreezePlan
-from qga.errors import AgentFrozen, CommandError, Unsupported
-from qga.protocol import FsfreezeStatus, Info, QgaFsfreezeFreeze
-from qga.protocol.fsfreeze import FsfreezeState
+from qga.errors import CommandError, Unsupported
+from qga.protocol import Info, QgaFsfreezeFreeze
 
-from .freezable import plan, refusal
+from .freezable import check_thawed, plan, refusal
 from .steps import Timeout
 
 if TYPE_CHECKING:
@@ -41,9 +40,7 @@ def prepare(
             is not reached.
     """
     yield Timeout(timeout)
-    state: FsfreezeState = yield FsfreezeStatus()
-    if state != FsfreezeState.THAWED:
-        raise AgentFrozen("its file systems are frozen already")
+    yield from check_thawed()
     try:
         found: FreezePlan = yield from plan(mountpoints, exclude=exclude, timeout=timeout)
     except (CommandError, Unsupported):
