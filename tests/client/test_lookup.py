@@ -341,7 +341,7 @@ def test_what_may_be_looked_at(
     for told, names in (("sockets", ["small"]), ("files,libvirt", []), (" files ", [])):
         monkeypatch.setenv("QGA_FIND", told)
         assert [known.name for known in qga.targets()] == names
-    with pytest.raises(qga.InvalidTarget, match="is not a target"):
+    with pytest.raises(qga.InvalidTarget, match="is not the name of a target"):
         Target("small")
     monkeypatch.setenv("QGA_FIND", "files,socket")
     with pytest.raises(qga.InvalidTarget, match="QGA_FIND: socket is none of files, libvirt, sock"):
