@@ -25,7 +25,7 @@ def main() -> None:
                 exclude=options.exclude,
                 verify=True,
                 progress=lambda so_far: print(
-                    f"\r{so_far.done >> 20} MiB", end="", file=sys.stderr
+                    f"{so_far.done >> 20} MiB", end="\r", file=sys.stderr
                 ),
             )
     except (qga.QgaError, OSError) as error:

@@ -7,6 +7,7 @@ It may be begun before the guest boots, even before its channel is there.
 
 import argparse
 import sys
+import time
 
 import qga
 
@@ -17,11 +18,9 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=600, help="seconds to wait at most")
     options = parser.parse_args()
     try:
-        with (
-            qga.deadline(options.timeout),
-            qga.connect(options.target, wait=options.timeout) as guest,
-        ):
-            found = guest.wait_cloud_init(options.timeout)
+        began = time.monotonic()
+        with qga.connect(options.target, wait=options.timeout) as guest:
+            found = guest.wait_cloud_init(options.timeout - (time.monotonic() - began))
             name, address = guest.hostname(), guest.address()
     except qga.QgaError as error:
         sys.exit(f"{options.target}: {error}")

@@ -192,3 +192,15 @@ def test_the_end_of_its_reader(agent: RunningAgent) -> None:
         process.stdout.close()
         assert process.wait(PATIENCE) == 1
         assert process.stderr.read() == b""
+
+
+def test_an_end_by_a_signal(agent: RunningAgent) -> None:
+    log = agent.directory / "watched"
+    log.write_bytes(b"one\n")
+    with tail("-f", f"{agent.target}:{log}") as running:
+        running.wait(b"one\n")
+        running.process.terminate()
+        assert running.process.wait(PATIENCE) == 143
+        assert running.err == b""
+    opened = [one.readlink() for one in Path(f"/proc/{agent.process.pid}/fd").iterdir()]
+    assert log not in opened

@@ -150,3 +150,13 @@ def test_it_fits_any_screen(seen: list[Seen], size: tuple[int, int]) -> None:
             assert drawn[-1].startswith("q quit"[: size[0] - 1])
         if size[0] >= 80:
             assert "44 guests: 41 waiting, 2 ready, 1 no-channel" in drawn[0]
+
+
+def test_columns_leave_a_narrow_screen_before_numbers_are_cut(seen: list[Seen]) -> None:
+    wide = topview.table(seen)
+    assert topview.fitting(wide, 200).columns == wide.columns
+    narrow = topview.fitting(wide.narrowed("table"), 40)
+    assert [*narrow.columns] == ["guest", "state", "cpu", "load", "mem", "fs"]
+    assert len(narrow.rows) == len(seen)
+    assert "load" not in topview.fitting(wide, 36).columns
+    assert "fs" in topview.fitting(wide, 5).columns

@@ -334,6 +334,22 @@ def test_what_can_be_found(place: Path, library: Library, listen: Listen) -> Non
         qga.connect("small")
 
 
+def test_a_socket_that_has_a_name_is_listed_once(
+    place: Path, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As twice the same guest it would be shut down twice by --all, and seem busy with itself."""
+    path = place / "root/run/qga/small.sock"
+    listen(path)
+    (place / "link.sock").symlink_to(path)
+    names = place / "names.toml"
+    names.write_text(f'[targets]\nmine = "unix:{place}/link.sock"\n')
+    monkeypatch.setenv("QGA_TARGETS", str(names))
+    assert [(known.name, known.source) for known in qga.targets()] == [("mine", "file")]
+    target = Target("small")
+    target.find()
+    assert target.full == f"unix:{path}"
+
+
 def test_what_may_be_looked_at(
     place: Path, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,7 +357,7 @@ def test_what_may_be_looked_at(
     for told, names in (("sockets", ["small"]), ("files,libvirt", []), (" files ", [])):
         monkeypatch.setenv("QGA_FIND", told)
         assert [known.name for known in qga.targets()] == names
-    with pytest.raises(qga.InvalidTarget, match="is not a target"):
+    with pytest.raises(qga.InvalidTarget, match="is not the name of a target"):
         Target("small")
     monkeypatch.setenv("QGA_FIND", "files,socket")
     with pytest.raises(qga.InvalidTarget, match="QGA_FIND: socket is none of files, libvirt, sock"):

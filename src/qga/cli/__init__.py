@@ -11,9 +11,17 @@ _PLAIN = {"±": "+-", "…": "...", "━": "=", "╸": "=", "─": "-"}
 
 def main() -> int:
     """Run `qga` with the arguments of this process; return the exit code."""
+    _have_streams()
+    try:
+        return _run()
+    except KeyboardInterrupt:  # while modules are loaded; commands have their own ways
+        print(file=sys.stderr)
+        return 130
+
+
+def _run() -> int:
     from . import quick
 
-    _have_streams()
     code = quick.run(sys.argv[1:])
     if code is not None:
         return code

@@ -12,13 +12,19 @@ from . import ending
 from .output import amount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
     from rich.progress import Progress, TaskID
+    from rich.table import Table
 
 # A terminal is drawn to so often in a second. What comes in between is only noted.
 _FRAMES = 10
+
+# In characters: the bar and a name are no shorter, the bar is no longer; all that stands beside
+# these two.
+_SHORTEST, _LONGEST = 8, 40
+_OTHERS = 46
 
 
 class Bar:
@@ -62,6 +68,7 @@ class Bar:
 def drawn(console: Console) -> Progress:
     """What draws a bar on *console*; it is gone at the end."""
     from rich import progress
+    from rich.table import Column
     from rich.text import Text
 
     class Rate(progress.ProgressColumn):
@@ -72,17 +79,26 @@ def drawn(console: Console) -> Progress:
             text = "" if rate is None else f"{amount(rate)}/s"
             return Text(text, style="progress.data.speed")
 
-    return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.TaskProgressColumn(),
-        progress.DownloadColumn(binary_units=True),
-        Rate(),
-        progress.TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        refresh_per_second=_FRAMES,
-    )
+    narrow = Column(no_wrap=True)
+    name = progress.TextColumn("{task.description}", table_column=narrow)
+    line = progress.BarColumn()
+    size = progress.DownloadColumn(binary_units=True)
+    others = (progress.TaskProgressColumn(), size, Rate(), progress.TimeRemainingColumn())
+
+    class Fitting(progress.Progress):
+        """Leaves out what there is no room for, however wide the terminal is now."""
+
+        def make_tasks_table(self, tasks: Iterable[progress.Task]) -> Table:
+            tasks = list(tasks)
+            names = [Text.from_markup(task.description).cell_len for task in tasks]
+            narrow.max_width = max(_SHORTEST, console.width // 3)
+            room = console.width - min(max(names, default=0), narrow.max_width) - _OTHERS
+            line.bar_width = min(_LONGEST, room)
+            shown = others if room >= 0 else [each for each in others if each is not size]
+            self.columns = (name, *([line] if room >= _SHORTEST else []), *shown)
+            return super().make_tasks_table(tasks)
+
+    return Fitting(console=console, transient=True, refresh_per_second=_FRAMES)
 
 
 @contextmanager

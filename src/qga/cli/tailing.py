@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qga.client import signals
 from qga.client.flows import following
 from qga.errors import AgentTimeout, QgaError, TransportError
 
@@ -151,8 +153,8 @@ def tail(
     several = len(guests.targets) > 1 or any(len(found) > 1 for found in paths.values())
     printer = _Printer(settings, guests.many, named=several and not quiet)
     followed = [(target, paths[target.text]) for target in guests.targets]
-    following = _follow(settings, followed, part, printer, by_name=by_name)
-    return asyncio.run(_while_read(following))
+    ends = _follow(settings, followed, part, printer, by_name=by_name)
+    return asyncio.run(_until_ended(ends))
 
 
 def _ends(settings: Settings, place: Place, part: Part, *, quiet: bool) -> Shown:
@@ -207,40 +209,53 @@ class _Printer:
         return f"{target.text}:{path}" if self._many else path
 
 
-async def _while_read(following: Coroutine[Any, Any, int]) -> int:
-    """Do *following* until the pipe that standard output is has no reader any more.
+async def _until_ended(following: Coroutine[Any, Any, int]) -> int:
+    """Do *following*, and have it leave no file open in the guest, however it is ended.
 
     Raises:
-        BrokenPipeError: it has none.
+        BrokenPipeError: standard output is a pipe that has no reader any more.
     """
     import asyncio
 
-    try:
-        output = sys.stdout.fileno()
-        piped = stat.S_ISFIFO(os.fstat(output).st_mode)
-    except (OSError, ValueError):  # no file
-        piped = False
     task = asyncio.ensure_future(following)
-    if not piped:
-        return await task
-    loop, gone = asyncio.get_running_loop(), False
+    loop = asyncio.get_running_loop()
+    ended: list[BaseException] = []
 
-    def end() -> None:
-        nonlocal gone
-        gone = True
-        loop.remove_reader(output)
+    def end(why: BaseException) -> None:
+        ended.append(why)
         task.cancel()
 
-    # There is nothing to read at this end: what comes is the news that the other one is closed.
-    loop.add_reader(output, end)
+    def unread(output: int) -> None:
+        loop.remove_reader(output)
+        end(BrokenPipeError())
+
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signals.default(number)]
+    for number in numbers:
+        loop.add_signal_handler(number, end, signals.Ended(128 + number))
+    output = _pipe()
+    if output is not None:
+        # There is nothing to read at this end: what comes is the news that the other one is closed.
+        loop.add_reader(output, unread, output)
     try:
         return await task
     except asyncio.CancelledError:
-        if gone:
-            raise BrokenPipeError from None
+        if ended:
+            raise ended[0] from None
         raise
     finally:
-        loop.remove_reader(output)
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        if output is not None:
+            loop.remove_reader(output)
+
+
+def _pipe() -> int | None:
+    """The descriptor of standard output, if that is a pipe."""
+    try:
+        descriptor = sys.stdout.fileno()
+        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
+    except (OSError, ValueError):  # no file
+        return None
 
 
 async def _follow(
