@@ -155,7 +155,7 @@ def test_which_names_are_meant_in_the_guest() -> None:
 
 
 def test_an_invalid_target_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="is not a target"):
+    with pytest.raises(ValueError, match="is not the name of a target"):
         qga.connect("nonsense")
 
 
