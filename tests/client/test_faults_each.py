@@ -288,6 +288,7 @@ def _no_long_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "ENDING", 1.0)
 
 
+@pytest.mark.timeout(2 * 3600 if ALL else 900)
 @pytest.mark.parametrize("which", ["ours", pytest.param("stock", marks=pytest.mark.interop)])
 def test_each_operation(which: str, tmp_path: Path, spools: Spools) -> None:
     with ExitStack() as stack:
