@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -40,6 +40,16 @@ def run(name: str, *words: object, code: int = 0, **variables: str) -> str:
     )
     assert done.returncode == code, done.stdout
     return done.stdout
+
+
+@contextmanager
+def started(words: list[str], **more: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A program at work, which a test that fails does not wait for."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, **more) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -115,7 +125,7 @@ def test_wait_for_cloud_init(fake_agent: FakeAgent, target: str) -> None:
     fake_agent.kill()
     asked = len(fake_agent.asked(protocol.FileOpen))
     words = command("wait_for_cloud_init", target, "--timeout", 60)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as waiting:
+    with started(words, text=True) as waiting:
         time.sleep(0.2)
         fake_agent.start()
         while len(fake_agent.asked(protocol.FileOpen)) == asked:
@@ -147,7 +157,7 @@ def test_run_live(qga_agent: AgentProcess) -> None:
         f"echo begun; echo bad >&2; while [ ! -e {go} ]; do sleep 0.01; done; echo done; exit 7"
     )
     words = command("run_live", qga_agent.target, "--", "sh", "-c", script)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started(words, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == b"begun\n"
@@ -162,18 +172,13 @@ def test_run_live(qga_agent: AgentProcess) -> None:
 @contextmanager
 def tailing(*words: object) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """The example at work: its output and its errors. An interrupt ends it without a word."""
-    with subprocess.Popen(
-        command("tail_log", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with started(command("tail_log", *words), stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        try:
-            yield process.stdout, process.stderr
-            process.send_signal(signal.SIGINT)
-            assert process.wait() == 0
-            assert process.stderr.read() == b""
-        finally:
-            process.kill()
+        yield process.stdout, process.stderr
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+        assert process.stderr.read() == b""
 
 
 def test_tail_log(fake_agent: FakeAgent, target: str) -> None:

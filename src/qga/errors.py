@@ -91,10 +91,13 @@ class NoChannel(TransportError):
 class ConnectionLost(TransportError):
     """The channel was closed while a reply was awaited.
 
-    >>> agent.disturb("guest-ping", cut=0)
-    >>> client.ping()
-    Traceback (most recent call last):
-    qga.errors.ConnectionLost: the agent's side closed the channel
+    Or the agent has been restarted meanwhile, and does not know any more what it is asked about: a
+    file that was open, or how a program ended.
+
+        >>> agent.disturb("guest-ping", cut=0)
+        >>> client.ping()
+        Traceback (most recent call last):
+        qga.errors.ConnectionLost: the agent's side closed the channel
     """
 
     hint = "was the guest or its agent stopped?"

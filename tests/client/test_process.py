@@ -396,13 +396,15 @@ with qga.connect(sys.argv[1]) as client:
 def test_a_client_that_is_killed(exec_agent: RunningAgent) -> None:
     command = [sys.executable, "-c", CLIENT, exec_agent.target]
     with subprocess.Popen(command, stdout=PIPE) as other:
-        assert other.stdout
-        pid = int(other.stdout.readline())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert b"yes" in words
-        keepers = _keepers_of(pid)
-        assert len(keepers) == 1
-        other.kill()
+        try:
+            assert other.stdout
+            pid = int(other.stdout.readline())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert b"yes" in words
+            keepers = _keepers_of(pid)
+            assert len(keepers) == 1
+        finally:
+            other.kill()
     _wait_ended(pid)
     for keeper, spool in keepers.items():
         _wait_ended(keeper)

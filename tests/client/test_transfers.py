@@ -134,6 +134,14 @@ def test_refusals(client: qga.Client, guest: Path, tmp_path: Path) -> None:
     assert caught.value.errno == errno.EINVAL
     with pytest.raises(qga.GuestOSError, match="not a regular file"):
         client.files.upload(local, guest / "fifo")
+    # Of a kernel's file, the caller learns what to do, not what the script was about.
+    with pytest.raises(qga.GuestOSError) as caught:
+        client.files.write("/proc/version", b"x")
+    assert str(caught.value) == (
+        "cannot make a file beside /proc/version to begin with: No such file or directory"
+    )
+    assert caught.value.errno == errno.ENOENT
+    assert caught.value.__notes__ == ["atomic=False writes to the file itself"]
     assert inside(guest) == ["fifo"]
     assert inside(tmp_path) == ["local"]
 

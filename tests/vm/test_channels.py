@@ -41,7 +41,8 @@ def test_serial_line(guest: Guest) -> None:
             assert client.read_file("/tmp/file") == EVERY_BYTE
             with client.frozen() as freeze:
                 assert freeze.frozen == 2
-    assert agent.state == "S"
+    # The reply to the thaw is no end: what has frozen has to be seen to its end, too.
+    wait_until(lambda: agent.state == "S", "it is at rest")
     assert guest.kill_agent(signal.SIGTERM) == 0
 
 

@@ -116,6 +116,14 @@ class GuestFile(io.RawIOBase):
         super().close()
         self._client.perform(closing)
 
+    def __exit__(self, kind: "object", error: BaseException | None, traceback: "object", /) -> None:
+        if error is None or self.closed:
+            self.close()
+            return
+        abandoning = self._file.abandon(error)
+        super().close()
+        self._client.perform(abandoning)
+
     def __del__(self) -> None:
         # Not closed from here: the collector may run in the middle of another call.
         file = getattr(self, "_file", None)
@@ -230,8 +238,11 @@ class AsyncGuestFile(Awaiting):
     async def __aenter__(self) -> "Self":
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            await self.close()
+        else:
+            await self.perform(self._state.abandon(error))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"handle {self._state.handle}"

@@ -54,6 +54,18 @@ _REASONS = {
     "Socket not connected": errno.ENOTCONN,
 }
 
+# What shells put before what they complain of themselves: dash, busybox's and bash.
+_SHELL = re.compile(r"(?:(?:/bin/)?sh: (?:line )?(?:\d+: )?|main: line \d+: )")
+
+# What they call what has a text of the kernel's.
+_SHELL_REASONS = {
+    "Directory nonexistent": "No such file or directory",
+    "nonexistent directory": "No such file or directory",
+    "No such file": "No such file or directory",
+    "no such file": "No such file or directory",
+    "cannot overwrite existing file": "File exists",
+}
+
 # What programs find out before they ask the kernel, and say in words of their own.
 _WORDED = {
     "cannot overwrite directory": errno.EISDIR,
@@ -99,9 +111,21 @@ def reason(text: str) -> int | None:
 
 
 def complaints(done: Output) -> list[str]:
-    """What programs have said, each with its name in front; a name in it may hold newlines."""
+    """What programs have said, each with its name in front; a name in it may hold newlines.
+
+    What the script's own shell has said comes without that, in the words of others.
+    """
     text = done.err.strip(b"\n")
-    return [told(one) for one in re.split(rb"\n(?=[\w.-]*: |/bin/\w+: )", text)] if text else []
+    parts = re.split(rb"\n(?=[\w.-]*: |/bin/\w+: )", text) if text else []
+    return [_of_shell(told(one)) for one in parts]
+
+
+def _of_shell(text: str) -> str:
+    prefix = _SHELL.match(text)
+    if not prefix:
+        return text
+    what, colon, why = text[prefix.end() :].rpartition(": ")
+    return f"{what}{colon}{_SHELL_REASONS.get(why, why)}"
 
 
 def needs(*programs: str) -> str:

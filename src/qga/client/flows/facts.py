@@ -308,7 +308,7 @@ def _os_by_files(refused: QgaError) -> Flow[OperatingSystem]:
     try:
         release = yield from text_of("/proc/sys/kernel/osrelease")
         version = yield from text_of("/proc/sys/kernel/version")
-    except QgaError:
+    except (CommandError, Unsupported):
         raise refused from None
     about: dict[str, str] = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
@@ -368,7 +368,7 @@ def hostname(*, timeout: float | None = None) -> Flow[str]:
     except _CLOSED as error:  # agents before 2.10
         try:
             return (yield from text_of("/proc/sys/kernel/hostname")).strip()
-        except QgaError:
+        except (CommandError, Unsupported):
             raise error from None
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandError, GuestOSError, QgaError
+from qga.errors import BadArgument, CommandError, GuestOSError, QgaError
 from qga.protocol import FileClose, FileOpen
 
 from .asking import ask, full, told
-from .script import later
+from .script import later, restarted
 from .steps import Leave
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def with_file(
     """
     handle = yield from open_file(path, mode)
     name = told(os.fsencode(path if place is None else place))
+    with Opened(path, handle):
+        return (yield from _with_handle(name, handle, transfer))
+
+
+def _with_handle(name: str, handle: int, transfer: Callable[[int], Flow[T]]) -> Flow[T]:
     try:
         result = yield from transfer(handle)
     except GeneratorExit:
@@ -68,6 +73,31 @@ def with_file(
     except GuestOSError as error:
         raise _named(name, error) from error
     return result
+
+
+class Opened:
+    """What is done in the block is done with an open file; its errors are told as such.
+
+    Args:
+        path: of the file.
+        handle: the agent's.
+
+    Raises:
+        ConnectionLost: the agent has been restarted since it was opened.
+    """
+
+    def __init__(self, path: GuestPath, handle: int) -> None:
+        self._path = path
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        unknown = f"handle '{self._handle}' "
+        if isinstance(error, BadArgument) and error.desc.startswith(unknown):
+            name = told(os.fsencode(self._path))
+            raise restarted(f"{name} is not open any more", error) from error
 
 
 def _named(name: str, error: GuestOSError) -> GuestOSError:

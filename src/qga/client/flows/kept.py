@@ -120,7 +120,7 @@ class Kept:
             except GeneratorExit:
                 raise
             except BaseException:
-                for command in commands:
+                for command in [*commands, *self._by_name("done")]:
                     yield Leave(command)
                 raise
 
@@ -144,7 +144,7 @@ class Kept:
         except CommandError:
             pass  # forgotten with an agent that has ended
         except BaseException as error:
-            for command in [*commands, *self._by_name()]:
+            for command in [*commands, *self._by_name("abort")]:
                 yield Leave(command)
             if not isinstance(error, QgaError):
                 raise
@@ -162,24 +162,24 @@ class Kept:
         """What ends it when there is time: for operations that were interrupted."""
         if self._finished:
             return []
-        return [*self._ending(), *self._by_name(), ExecGetStatus(pid=self.pid)]
+        return [*self._ending(), *self._by_name("abort"), ExecGetStatus(pid=self.pid)]
 
     def _ending(self) -> list[Command[Any]]:
         self._finished = True
         commands = self._closing("abort")
         if not self._control.is_open:
             # Interrupted before it was, and maybe before there was anything: its name is known.
-            commands.append(self._named(wrapper.ABORT))
+            commands.append(self._named(wrapper.ABORT, "abort"))
         return commands
 
-    def _by_name(self) -> list[Command[Any]]:
+    def _by_name(self, order: str) -> list[Command[Any]]:
         """The same for another agent than it was started by, which knows none of the handles."""
-        return [self._named(wrapper.ABORT_NOW)] if self._directory.startswith("/") else []
+        return [self._named(wrapper.ORDER_NOW, order)] if self._directory.startswith("/") else []
 
-    def _named(self, text: str) -> Command[Any]:
+    def _named(self, text: str, order: str) -> Command[Any]:
         name = self._directory.rpartition("qga-")[2]
         places = [f"{place}/qga-{name}" for place in wrapper.PLACES]
-        return Exec(path=SHELL, arg=["-c", text, "sh", *places])
+        return Exec(path=SHELL, arg=["-c", text, order, *places])
 
     def _close(self, order: str, commands: list[Command[Any]]) -> Flow[None]:
         try:

@@ -8,12 +8,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandError, GuestOSError
-from qga.protocol import FileFlush, FileRead, FileSeek, FileWrite
+from qga.errors import AgentTimeout, CommandError, GuestOSError, QgaError, TransportError
+from qga.protocol import FileClose, FileFlush, FileRead, FileSeek, FileWrite
 
 from .asking import told
-from .handle import close_file, open_file
-from .steps import GetLimits
+from .handle import Opened, close_file, open_file
+from .steps import GetLimits, Leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,8 @@ class OpenFile:
             raise ValueError(f"invalid whence: {whence}")
         if whence == os.SEEK_CUR:
             yield from self._settle()
-        moved: FilePosition = yield FileSeek(handle=handle, offset=offset, whence=whence)
+        with Opened(self.name, handle):
+            moved: FilePosition = yield FileSeek(handle=handle, offset=offset, whence=whence)
         self._position = moved.position
         self._doubtful = False
         return moved.position
@@ -104,7 +105,8 @@ class OpenFile:
         4
         """
         if self.handle is not None and self.writable:
-            yield FileFlush(handle=self.handle)
+            with Opened(self.name, self.handle):
+                yield FileFlush(handle=self.handle)
 
     def close(self) -> Flow[None]:
         """Close it. May be repeated.
@@ -115,7 +117,12 @@ class OpenFile:
         True
         """
         handle, self.handle = self.handle, None
-        return _closing(handle)
+        return _closing(self.name, handle)
+
+    def abandon(self, error: BaseException) -> Flow[None]:
+        """Close it after *error*, which is the one to tell; later where nobody answers now."""
+        handle, self.handle = self.handle, None
+        return _abandoning(handle, error)
 
     def _read(self, count: int | None) -> Flow[FileChunk]:
         handle = self._open(self.readable, "reading")
@@ -128,11 +135,12 @@ class OpenFile:
         """Execute *command*, which moves the position."""
         yield from self._settle()
         self._doubtful = True
-        try:
-            result: R = yield command
-        except CommandError:
-            self._doubtful = False
-            raise
+        with Opened(self.name, command.handle):
+            try:
+                result: R = yield command
+            except CommandError:
+                self._doubtful = False
+                raise
         self._doubtful = False
         if self._position is not None:
             self._position += count(result)
@@ -140,7 +148,8 @@ class OpenFile:
 
     def _settle(self) -> Flow[None]:
         if self._doubtful and self._position is not None and self.handle is not None:
-            yield FileSeek(handle=self.handle, offset=self._position, whence=os.SEEK_SET)
+            with Opened(self.name, self.handle):
+                yield FileSeek(handle=self.handle, offset=self._position, whence=os.SEEK_SET)
         self._doubtful = False
 
     def _open(self, allowed: bool, what: str) -> int:  # noqa: FBT001
@@ -151,9 +160,22 @@ class OpenFile:
         return self.handle
 
 
-def _closing(handle: int | None) -> Flow[None]:
+def _closing(name: GuestPath, handle: int | None) -> Flow[None]:
     if handle is not None:
+        with Opened(name, handle):
+            yield from close_file(handle)
+
+
+def _abandoning(handle: int | None, error: BaseException) -> Flow[None]:
+    if handle is None:
+        return
+    if isinstance(error, AgentTimeout | TransportError):
+        yield Leave(FileClose(handle=handle))
+        return
+    try:
         yield from close_file(handle)
+    except QgaError as failure:
+        error.add_note(f"and the file could not be closed: {failure}")
 
 
 class BufferedFile(OpenFile):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qga.errors import CommandDisabled, CommandError, QgaError, Unsupported
+from qga.errors import CommandDisabled, CommandError, GuestOSError, QgaError, Unsupported
 
 from . import moving
 from .asking import fail, run, told
@@ -31,8 +31,9 @@ sha256() {
 }
 """
 
-# What scripts end with that have found the checksum wrong, or no program that makes one.
-MISMATCH, UNCHECKED = 65, 69
+# What scripts end with that have found the checksum wrong, or no place for another file beside the
+# one to be written, or no program that makes checksums.
+MISMATCH, NO_PLACE, UNCHECKED = 65, 66, 69
 
 # $1 is the path, $2 the name of the file beside it, or nothing if the data goes to its place at
 # once. Sets `target`, which is what a symlink leads to, and `temporary`.
@@ -62,7 +63,7 @@ if [ -f "$temporary" ] && [ ! -L "$temporary" ] && [ -n "$3" ] &&
 else
     [ -z "$2" ] || rm -f "$temporary" || return
     if [ ! -e "$temporary" ]; then
-        (umask "$6"; set -C; : >"$temporary") || return
+        (umask "$6"; set -C; : >"$temporary") || return 66
         if [ -n "$4$5" ]; then
             chown -- "$4${5:+:$5}" "$temporary" && chown "$(id -u):$(id -g)" "$temporary" || {
                 rm -f "$temporary"
@@ -173,6 +174,12 @@ class Place:
                 "with atomic=False, and neither mode nor owner, guest-exec is not needed"
             )
             raise
+        if done.code == NO_PLACE and self.beside:
+            try:
+                fail(f"make a file beside {told(self.path)} to begin with", done)
+            except GuestOSError as error:
+                error.add_note("atomic=False writes to the file itself")
+                raise
         if done.code:
             fail(f"write {told(self.path)}", done)
         path, _, size = done.out.rpartition(b"\0")

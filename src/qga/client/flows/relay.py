@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 # A pause between two looks, as a part of the time since something came or went.
 _EAGER, _SHORTEST, _LONGEST = 0.05, 0.001, 0.1
 # So often a program that is silent is asked whether it has ended: what it has left behind may hold
-# its outputs. And how long they are read then when nothing comes, in seconds.
-_ASK, _QUIET = 1.0, 2.0
+# its outputs. And how long they are read then when nothing comes, in seconds, and in the time that
+# a look takes: a guest that is slow to answer may be slow to pass the rest on, too.
+_ASK, _QUIET, _QUIET_LOOKS = 1.0, 2.0, 20
 
 
 class Relay:
@@ -26,6 +27,7 @@ class Relay:
     def __init__(self, running: Running) -> None:
         self._running = running
         self._active = self._asked = time.monotonic()
+        self._slowest = 0.0  # look after its end
 
     @property
     def pause(self) -> float:
@@ -39,6 +41,7 @@ class Relay:
     def look(self) -> Flow[bool]:
         """Move to the outputs' buffers what is there; return whether that was all, and it ended."""
         running = self._running
+        begun = time.monotonic()
         got = 0
         for output in running.outputs():
             got += yield from output.look()
@@ -55,7 +58,8 @@ class Relay:
                 if (yield from running.poll()) is not None:
                     self._active = now
             return False
-        if now - self._active < _QUIET:
+        self._slowest = max(self._slowest, now - begun)
+        if now - self._active < max(_QUIET, _QUIET_LOOKS * self._slowest):
             return False
         for output in running.outputs():
             yield from running.close_output(output)

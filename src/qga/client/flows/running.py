@@ -11,16 +11,12 @@ import signal
 from typing import TYPE_CHECKING
 
 from qga.client.completed import ProgramTimeout, StdinClosed
-from qga.errors import (
-    AgentTimeout,
-    CommandDisabled,
-    CommandError,
-    QgaError,
-)
+from qga.errors import AgentTimeout, CommandDisabled, CommandError
 from qga.protocol import ExecGetStatus, FileClose, FileOpen, FileRead
 
 from .bounds import Total, ignoring_errors, refused, still_there
 from .kept import Kept
+from .script import restarted
 from .spoolinput import FIRST_PAUSE, LAST_PAUSE
 from .steps import Wait
 from .timing import pauses
@@ -98,10 +94,7 @@ class Running(Kept):
                 return None
             self._forgotten = True
             yield from self.finish()
-            raise QgaError(
-                f"process {self.pid}: how it ended is not known, for the agent has been restarted "
-                f"since it began ({error})"
-            ) from error
+            raise restarted(f"process {self.pid}: how it ended is not known", error) from error
 
     def wait(self, timeout: float | None = None) -> Flow[int]:
         """Wait until the program has ended. Its output may be read later.

@@ -12,7 +12,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qga.errors import GuestOSError, QgaError, Unsupported
+from qga.errors import (
+    CommandDisabled,
+    CommandError,
+    CommandNotFound,
+    ConnectionLost,
+    GuestOSError,
+    QgaError,
+    Unsupported,
+)
 from qga.protocol import Exec, ExecGetStatus
 
 from .steps import Leave, Wait
@@ -113,7 +121,11 @@ def outcome(pid: int) -> Flow[Output]:
 
 
 def finish(pid: int) -> Flow[ExecStatus]:
-    """Wait until the program with guest-exec's *pid* has ended."""
+    """Wait until the program with guest-exec's *pid* has ended.
+
+    Raises:
+        ConnectionLost: the agent has been restarted since.
+    """
     pause = pauses(_FIRST_PAUSE, _LAST_PAUSE)
     try:
         while True:
@@ -121,12 +133,21 @@ def finish(pid: int) -> Flow[ExecStatus]:
             if status.exited:
                 return status
             yield Wait(next(pause))
-    except GeneratorExit:
+    except (CommandDisabled, CommandNotFound, GeneratorExit):
         raise
+    except CommandError as error:
+        raise restarted(f"process {pid}: how it ended is not known", error) from error
     except BaseException:
         # Agents remember a program until its end has been asked for.
         yield Leave(ExecGetStatus(pid=pid))
         raise
+
+
+def restarted(what: str, error: CommandError) -> ConnectionLost:
+    """What is raised when *error* shows that the agent does not know what it did before."""
+    lost = ConnectionLost(f"{what}, for the agent has been restarted since it began ({error.text})")
+    lost.hint = ""
+    return lost
 
 
 def quote(argument: GuestPath) -> bytes:

@@ -172,7 +172,7 @@ def _asked(command: Command[R], path: str) -> Flow[tuple[R | None, Mapping[str, 
     except (CommandError, Unsupported) as refused:
         try:
             return None, {path: (yield from facts.text_of(path))}
-        except QgaError:
+        except (CommandError, Unsupported):
             raise refused from None
 
 

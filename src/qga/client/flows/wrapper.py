@@ -328,5 +328,5 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
 done
 """
 
-# The same for spools that are there already; opened like this, no pipe makes it wait.
-ABORT_NOW = 'for spool; do [ ! -p "$spool/s/ctl" ] || echo abort 1<>"$spool/s/ctl"; done'
+# An order, $0, to the keepers of spools that are there; opened like this, no pipe makes it wait.
+ORDER_NOW = 'for spool; do [ ! -p "$spool/s/ctl" ] || echo "$0" 1<>"$spool/s/ctl"; done'
