@@ -104,7 +104,9 @@ def test_the_marker_tells_which_freeze_and_which_file_systems(
     for _ in range(2):
         call(agent, "guest-fsfreeze-freeze")
         assert marker(agent).stat().st_mode & 0o777 == 0o600
-        token, deadline, *paths = marker(agent).read_text(encoding="utf-8").splitlines()
+        token, lease, *paths = marker(agent).read_text(encoding="utf-8").splitlines()
+        deadline, boot = lease.split()
+        assert boot == Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         assert paths == list(reversed(MOUNTS))
         assert int(deadline) > record.now()
         tokens.add(token)

@@ -1,6 +1,7 @@
 """A process that has frozen a guest and is ended, somehow: the guest is thawed."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -87,18 +88,37 @@ def test_ended_by_a_signal(pretended: Pretended, kind: str, number: signal.Signa
 
 
 def test_nobody_to_ask(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"\n")
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reader))
     monkeypatch.setattr(watchdog, "_PATIENCE", 0.2)
     monkeypatch.setattr(watchdog, "_PAUSE", 0.01)
     # The parent is another process than the one that is said to be watched.
     assert watchdog.main(["unix:/nonexistent/s", "60", "1"]) == 1
     assert "the guest of unix:/nonexistent/s may still be frozen" in capfd.readouterr().err
+    os.close(writer)
+    sys.stdin.close()
 
 
 def test_a_watch_that_is_not_over_thaws_at_once(pretended: Pretended) -> None:
     watch = Watch(pretended.target, 60)
     assert watch.ready()
+    watch.tell("")
     watch.end(over=False)
     assert asked_until(pretended, 1) == ["guest-fsfreeze-thaw"]
+
+
+@pytest.mark.parametrize("seconds", [60, -watchdog.GRACE])
+def test_what_is_frozen_before_anything_was_asked_for_is_somebody_elses(
+    pretended: Pretended, seconds: float
+) -> None:
+    """As when a process is killed while it still waits for the one that watches."""
+    watch = Watch(pretended.target, seconds)
+    assert watch.ready()
+    process = watch._process
+    watch.end(over=False)
+    assert process.wait(PATIENCE) == 0
+    assert pretended.asked == []
 
 
 def test_a_watch_that_is_over_leaves_the_guest_alone(pretended: Pretended) -> None:
@@ -110,6 +130,7 @@ def test_a_watch_that_is_over_leaves_the_guest_alone(pretended: Pretended) -> No
 
 def test_the_deadline_is_over_and_nothing_is_heard(pretended: Pretended) -> None:
     watch = Watch(pretended.target, -watchdog.GRACE)
+    watch.tell("")
     assert asked_until(pretended, 1) == ["guest-fsfreeze-thaw"]
     assert watch.ready()
     watch.end(over=True)

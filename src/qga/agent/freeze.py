@@ -200,6 +200,11 @@ class Freeze:
             raise CommandError(f"{name} is still under way: freeze when it has ended")
         if self.frozen:
             raise CommandError("file systems are frozen already")
+        if os.path.lexists(self.marker):
+            from .takeover import held_by_another
+
+            if held_by_another(self.marker):
+                raise CommandError("another agent with the same state directory has frozen already")
         if self.sweeps:  # whose thaw may be of a client that has gone
             raise CommandError("a thaw is still under way: freeze when it has ended")
 
@@ -215,7 +220,7 @@ class Freeze:
                 # One that is mounted over is skipped, as upstream does; so is one that was
                 # unmounted since the table was read.
                 if error.errno != errno.ESTALE:
-                    if any(other.path == mount.path for other in self.freezer.mounts()):
+                    if self._is_mounted(mount):
                         for _, fd in held:
                             os.close(fd)
                         raise GuestOSError(
@@ -225,6 +230,13 @@ class Freeze:
                 missing[position] = reason
                 self.log.warning(f"not frozen: {mount.path}: {reason}")
         return held, missing
+
+    def _is_mounted(self, mount: "Mount") -> bool:
+        """Whether it is mounted still, as far as that can be told: descriptors may have run out."""
+        try:
+            return any(other.path == mount.path for other in self.freezer.mounts())
+        except OSError:
+            return True
 
     def _arm(self, hold: "Hold") -> None:
         """Mark the guest as frozen, and start the guardian; before anything is frozen."""
@@ -322,7 +334,8 @@ class Freeze:
             pending.resolve((lambda: report) if nothing else raising(failure))
         asked = [each(state) for each in waiting]
         if pending is None and not any(asked):
-            self.log.error(f"thawed, because nobody else did: {report.reason}")
+            why = report.reason or "a client had asked for it, and waits no longer"
+            self.log.error(f"thawed, because nobody else did: {why}")
             self.on_unasked()
 
     def _end(self) -> None:

@@ -92,10 +92,6 @@ class Guardian:
             return
         except OSError:
             piece = b""
-        if not piece:
-            self.close()
-            self._on_lost(self)
-            return
         *lines, self._received = (self._received + piece).split(b"\n")
         for line in lines:
             if not self._introduced:
@@ -103,6 +99,9 @@ class Guardian:
             elif self._open:
                 self.state = record.State.parse(line)
                 self._on_state(self)
+        if not piece and self._open:  # that was not its last word
+            self.close()
+            self._on_lost(self)
 
     def close(self) -> None:
         """Hear no more of it."""

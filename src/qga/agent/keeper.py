@@ -95,6 +95,7 @@ class Keeper:
         self._listener = listener
         self._line = task.record.line()
         self._agents: dict[int, socket.socket] = {}
+        self._half: dict[int, bytes] = {}  # of each, the line that has not come whole yet
         self._had_agent = False
         self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poller = select.poll()
@@ -154,7 +155,7 @@ class Keeper:
     def _marker_is_ours(self) -> bool:
         with open(self._task.marker, "rb", buffering=0) as file:
             found: bytes = file.read(len(self._task.identity) + 1)
-        return found.strip() == self._task.identity
+        return not self._task.identity or found.strip() == self._task.identity
 
     def _wake(self) -> None:
         try:
@@ -167,19 +168,21 @@ class Keeper:
     def _consider(self, now: int) -> None:
         """Do what is due at the time *now*."""
         state = self._state
-        if state.phase == record.READY and (self._is_left or now >= state.deadline):
-            self._nothing(now, record.NO_CAUSE)
+        if state.phase == record.READY:
+            if self._is_left:
+                self._nothing(now, record.NO_CAUSE)
+            elif now >= state.deadline:
+                self._nothing(now, record.LEASE)
         if state.phase in {record.FREEZING, record.FROZEN}:
             self._consider_end(now)
         if state.phase == record.FREEZING:
             self._go_on(now)
         if state.phase == record.THAWING:
-            if state.settled:
-                stuck = state.positions(record.STUCK)
-                if not stuck:
-                    state.phase = record.DONE
-                elif not self._retry_at:
+            if state.positions(record.STUCK):
+                if not self._retry_at:
                     self._retry_at = now + RETRY
+            elif state.settled:
+                state.phase = record.DONE
             if self._retry_at and now >= self._retry_at:
                 self._thaw_again()
 
@@ -287,6 +290,7 @@ class Keeper:
         """An agent has gone, or has stopped to listen; then it finds out when it reads the end."""
         self._poller.unregister(fd)
         self._agents.pop(fd).close()
+        self._half.pop(fd, None)
 
     def _hear(self, fd: int) -> None:
         try:
@@ -295,9 +299,11 @@ class Keeper:
             return
         except OSError:
             said = b""
+        *lines, half = (self._half.get(fd, b"") + said).split(b"\n")
+        self._half[fd] = half
         if not said:
             self._forget(fd)
-        for line in said.split(b"\n"):
+        for line in lines:
             word, _, number = line.partition(b" ")
             if word == b"go" and self._state.phase == record.READY:
                 self._state.phase = record.FREEZING

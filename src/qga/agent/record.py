@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 READY, FREEZING, FROZEN, THAWING, DONE = range(5)
 
 # Why it thaws.
-NO_CAUSE, ASKED, LEASE, NOTHING, FAILED, TIMEOUT, AGENT, STOPPED, FOREIGN = range(9)
+NO_CAUSE, ASKED, LEASE, NOTHING, FAILED, TIMEOUT, AGENT, STOPPED, FOREIGN, KILLED = range(10)
 
 # What a mount is. MAYBE: frozen, if the agent before was one that does not tell. LOST: somebody
 # else had thawed it.
@@ -49,6 +49,7 @@ _ENDS = {
     AGENT: FreezeEnd.AGENT,
     STOPPED: FreezeEnd.STOPPED,
     FOREIGN: FreezeEnd.FOREIGN,
+    KILLED: FreezeEnd.STOPPED,
 }
 _OUTCOMES = {
     WAITING: FreezeOutcome.PLANNED,
@@ -244,6 +245,8 @@ class Record:
             return None if state.complete else "thawed before all was frozen"
         if state.cause == LEASE:
             still = f" while {where} was being frozen" if where else ", and nobody had thawed"
+            if len(state.positions(WAITING)) == len(state.status):
+                still = " before anything was frozen"
             return f"the lease ended after {seconds}{still}"
         if state.cause == FAILED:
             return f"failed to freeze {where}: {os.strerror(state.error[state.culprit])}"
@@ -253,6 +256,7 @@ class Record:
             NOTHING: "there was nothing to freeze",
             AGENT: f"the agent ended after {seconds}, and none came after it",
             STOPPED: f"the guardian was told to end after {seconds}",
+            KILLED: f"the guardian was killed after {seconds}",
             FOREIGN: f"somebody removed the agent's mark of the freeze after {seconds}",
         }.get(state.cause)
 

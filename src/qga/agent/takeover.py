@@ -3,7 +3,7 @@
 import os
 
 from . import guardian, record
-from .hold import Hold, read_marker
+from .hold import Hold, Marker
 from .plan import Plan
 
 TYPE_CHECKING = False
@@ -18,7 +18,13 @@ def resume(freeze: "Freeze") -> bool:
     """See `Freeze.resume`."""
     settings = freeze.settings()
     try:
-        identity, deadline, paths = read_marker(settings.marker)
+        marker = Marker(settings.marker)
+        if marker.of_another_boot:
+            # As in a guest that was restored from the copy of its frozen disk.
+            freeze.log.error("not frozen any more: the guest has been started anew since")
+            _remove(settings.marker)
+            return False
+        identity, deadline, paths = marker.identity, marker.deadline, marker.paths
         message = "started in a frozen guest"
     except FileNotFoundError:
         return False
@@ -70,6 +76,26 @@ def resume(freeze: "Freeze") -> bool:
         hold.adopt(connection, None, rest)
     freeze.take(hold)
     return True
+
+
+def held_by_another(path: str) -> bool:
+    """Whether the marker *path* is that of a freeze which another agent's guardian holds."""
+    try:
+        marker = Marker(path)
+    except OSError:
+        return False
+    connection = guardian.find(marker.identity) if marker.identity else None
+    if connection is None:
+        return False
+    connection.close()
+    return True
+
+
+def _remove(marker: str) -> None:
+    try:
+        os.unlink(marker)
+    except OSError:
+        pass  # the next freeze replaces it
 
 
 def _table(freeze: "Freeze") -> "list[Mount]":

@@ -108,8 +108,8 @@ def _by_guardian(freeze: "Freeze", *, others: bool) -> "Pending[int]":
     all_held = False
 
     def heard(state: record.State) -> bool:
-        if pending.ended:
-            return True
+        if pending.ended:  # waited for in vain: nobody is told of the end by this
+            return False
         stuck = state.positions(record.STUCK)[::-1]  # in the order of the mount table
         if state.phase == record.DONE:
             freeze.loop.cancel(patience)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .aio import AsyncClient
-    from .watch import Watch
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -47,7 +46,6 @@ class AsyncFreeze(FreezeState):
     ) -> None:
         super().__init__(client, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
         self._client = client
-        self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._renewer: asyncio.Task[None] | None = None
@@ -84,11 +82,7 @@ class AsyncFreeze(FreezeState):
 
     async def _freeze(self) -> None:
         """Freeze; have the lease renewed, if there is one, and a timer thaw at the deadline."""
-        try:
-            await self._client.perform(self._freeze_flow())
-        finally:
-            if self._watch is not None and self.token:
-                self._watch.tell(self.token)
+        await self._client.perform(self._freeze_flow())
         if self._pause() is not None:
             self._renewer = asyncio.create_task(self._renew())
         if math.isfinite(self._remaining()):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qga.protocol.fsfreeze import FreezeReport
 
     from .flows.steps import Flow
+    from .watch import Watch
 
     class Holder(Protocol):
         """A client of either kind."""
@@ -79,6 +80,7 @@ class FreezeState:
         self._on_lost = on_lost
         self._began = 0.0
         self._deadline = Deadline(deadline)
+        self._watch: Watch | None = None
         self._lease: Lease | None = None
         self._keeping = False
         self.in_doubt = False
@@ -139,11 +141,13 @@ class FreezeState:
         freeze = leasing.freeze(
             lease.token, seconds, self._mountpoints, self._exclude, timeout=self._timeout
         )
+        self._tell_watch()
         try:
             self.details = yield from freeze
         except leasing.NO_LEASES as error:
             self._let_go()
             self.token = ""
+            self._tell_watch()
             self.unguarded = self._without_leases(error)
             yield from self._freeze_without()
             return
@@ -153,6 +157,11 @@ class FreezeState:
     def _freeze_without(self) -> Flow[None]:
         mountpoints = yield from chosen(self._mountpoints, self._exclude, timeout=self._timeout)
         self.frozen = yield from freezing.freeze(mountpoints, timeout=self._timeout)
+
+    def _tell_watch(self) -> None:
+        """Tell the process that watches, if there is one, which freeze is about to be asked for."""
+        if self._watch is not None:
+            self._watch.tell(self.token)
 
     def _without_leases(self, error: QgaError) -> str:
         """What is not guaranteed, where *error* says that there are no leases."""

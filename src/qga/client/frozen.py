@@ -62,7 +62,6 @@ class Freeze(FreezeState):
     ) -> None:
         super().__init__(client, mountpoints, deadline, timeout, exclude=exclude, on_lost=on_lost)
         self._client = client
-        self._watch: Watch | None = None
         self._timer: threading.Timer | None = None
         self._renewer: threading.Thread | None = None
         self._over = threading.Event()
@@ -92,11 +91,7 @@ class Freeze(FreezeState):
 
     def _freeze(self) -> None:
         """Freeze; have the lease renewed, if there is one, and a timer thaw at the deadline."""
-        try:
-            self._client.perform(self._freeze_flow())
-        finally:
-            if self._watch is not None and self.token:
-                self._watch.tell(self.token)
+        self._client.perform(self._freeze_flow())
         if self._pause() is not None:
             self._renewer = threading.Thread(target=self._renew, name="qga lease", daemon=True)
             self._renewer.start()

@@ -45,7 +45,7 @@ class Watch:
         return bool(poll.poll(STARTING * 1000)) and self._output.read(1) == b"r"
 
     def tell(self, token: str) -> None:
-        """Say that it is a freeze for a lease, and what it is called."""
+        """Say that a freeze is about to be asked for, and what it is called; "" without a lease."""
         try:
             self._input.write(f"{token}\n".encode())
             self._input.flush()

@@ -1,10 +1,11 @@
 """A process that thaws a guest when the one that froze it is gone: `python -m qga.client.watchdog`.
 
 `frozen` starts one for each freeze. It reads lines from its standard input: "over" says that the
-freeze is over, anything else is the token of one that has a lease. The end of the input says that
-the other process has ended without saying so, as one does that is killed. Then it opens the
-channel, which is free by then where it takes one client only, and thaws: what has that token, or
-what there is. It does so too when the deadline is well over and nobody has said anything.
+freeze is over, anything else that one is about to be asked for: its token, or nothing for one that
+has no lease. The end of the input says that the other process has ended without saying so, as one
+does that is killed. If it had asked by then, this one opens the channel, which is free now where it
+takes one client only, and thaws: what has that token, or what there is. It does so too when the
+deadline is well over and nobody has said anything.
 
 It says "r" on its standard output when it is ready.
 """
@@ -37,14 +38,17 @@ class Other:
 
     Attributes:
         gone: whether it has ended.
+        asked: whether it may have asked for a freeze; if not, what is frozen is somebody else's.
         token: what the freeze is called, if it has a lease.
     """
 
     def __init__(self, pid: int) -> None:
         # By its input alone its end might go unnoticed: other processes may have inherited that.
         self.gone = os.getppid() != pid
+        self.asked = False
         self.token = ""
         self._said = b""
+        self._speaks = True
         self._descriptor = -1
         try:
             self._descriptor = os.pidfd_open(pid)
@@ -54,24 +58,32 @@ class Other:
     def says_done(self, seconds: float) -> bool:
         """Wait until it says that the freeze is over; False if it ends, or in *seconds*."""
         end = time.monotonic() + seconds
-        while not self.gone:
+        while self._speaks:
             poll = select.poll()
             poll.register(sys.stdin.fileno(), select.POLLIN)
-            if self._descriptor >= 0:
+            if self._descriptor >= 0 and not self.gone:
                 poll.register(self._descriptor, select.POLLIN)
-            left = max(0.0, end - time.monotonic())
+            # Once it has gone, only what it said before is heard.
+            left = 0.0 if self.gone else max(0.0, end - time.monotonic())
             found = dict(poll.poll(None if left > 1e6 else left * 1000))
             if not found:
                 return False
-            if sys.stdin.fileno() in found:
-                data = os.read(sys.stdin.fileno(), 4096)
-                *lines, self._said = (self._said + data).split(b"\n")
-                if b"over" in lines:
-                    return True
-                self.token = lines[-1].decode() if lines else self.token
-                self.gone = not data
-            else:
+            if sys.stdin.fileno() not in found:
                 self.gone = True
+            elif self._says_over():
+                return True
+        return False
+
+    def _says_over(self) -> bool:
+        """Hear what it says."""
+        data = os.read(sys.stdin.fileno(), 4096)
+        *lines, self._said = (self._said + data).split(b"\n")
+        if b"over" in lines:
+            return True
+        if lines:
+            self.asked, self.token = True, lines[-1].decode()
+        if not data:
+            self._speaks, self.gone = False, True
         return False
 
     def thaw(self, client: Client) -> None:
@@ -96,6 +108,11 @@ def main(words: list[str]) -> int:
     target, deadline, other = words[0], float(words[1]), Other(int(words[2]))
     os.write(sys.stdout.fileno(), b"r")
     if other.says_done(deadline + GRACE):
+        return 0
+    while not (other.asked or other.gone):  # it takes its time with the begin
+        if other.says_done(max(GRACE, deadline + GRACE)):
+            return 0
+    if not other.asked:
         return 0
     failure: QgaError | None = None
     end = time.monotonic() + _PATIENCE
