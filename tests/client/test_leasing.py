@@ -256,11 +256,25 @@ def test_a_freeze_that_cannot_be_undone_ends_by_itself(
     client = fake_agent.connect()
     fake_agent.disturb(QgaFsfreezeFreeze, delay=100)
     fake_agent.reply(QgaFsfreezeThaw, qga.GuestOSError("failed to thaw /: Input/output error", 5))
-    with pytest.raises(qga.GuestOSError, match="failed to thaw /") as raised:
+    # Why it had to be undone, and what became of that.
+    with pytest.raises(qga.AgentTimeout, match="no answer within") as raised:
         client.frozen(deadline=40).__enter__()
-    notes = raised.value.__notes__
-    assert notes[0] == freezing.DOUBT
-    assert notes[-1].startswith("it thaws by itself within ")
+    undone, doubt, comfort = raised.value.__notes__
+    assert undone == "and failed to thaw /: Input/output error"
+    assert doubt == freezing.DOUBT
+    assert comfort.startswith("it thaws by itself within ")
+    assert fake_agent.state == "frozen"
+
+    async def awaited() -> None:
+        async with await fake_agent.aconnect() as aclient:
+            fake_agent.freezing.reset()
+            fake_agent.disturb(QgaFsfreezeFreeze, silent=True)
+            async with aclient.frozen(timeout=1):
+                pytest.fail("it is not known to be frozen")
+
+    with pytest.raises(qga.AgentTimeout, match="no answer within") as raised:
+        asyncio.run(awaited())
+    assert raised.value.__notes__[:2] == [undone, doubt]
 
 
 def test_a_freeze_that_somebody_else_has_begun_is_not_touched(fake_agent: FakeAgent) -> None:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+import qga
 from tests.vm.conftest import GuestFactory
 from tests.vm.observe import Raw, agents, blocked_writers, connect, refused, wait_until
 from tests.vm.qemu import AGENT, Guest
@@ -91,6 +94,20 @@ def test_their_results(guest_factory: GuestFactory) -> None:
         assert report["held"] is True
         assert told(guest) == FREEZE + THAW
         wait_until(lambda: not sleeping(guest), "what they have started to be gone")
+        # Before the next one, it can be seen that it would fail, and nothing is done.
+        guest.sh(f"chmod -x {FOLDER}/b; rm {FOLDER}/c; chown 7 {FOLDER}/a")
+        plan = client.freeze_plan()
+        assert [(hook.name, hook.ok, hook.reason) for hook in plan.hooks or ()] == [
+            ("a", True, "its owner, user 7, may have the agent run anything by it"),
+            ("b", False, "it is not executable"),
+            ("c", False, "No such file or directory"),
+        ]
+        unfit = "the hook b is required, and cannot be run: it is not executable"
+        assert str(plan.problem) == unfit
+        with pytest.raises(qga.GroupFreezeFailed, match=unfit):
+            qga.freeze_group([client]).__enter__()
+        assert told(guest) == []
+        assert "is required, and is no program" in refused(client, "guest-fsfreeze-freeze").desc
 
 
 def test_whoever_ends_the_freeze(guest_factory: GuestFactory) -> None:

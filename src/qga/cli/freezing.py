@@ -38,6 +38,7 @@ DEADLINE = 600.0
 # How many seconds the freezes of several guests may take together.
 WINDOW = 10.0
 
+_OTHERS = "somebody else has frozen {}, so the command was not run"
 _NOTHING = "no file system was frozen, so the command was not run; `qga freeze --dry-run` tells why"
 
 
@@ -199,7 +200,8 @@ def freeze(
             ) as frozen,
         ):
             if not frozen.frozen:
-                raise QgaError(_NOTHING)
+                others = ", ".join(frozen.frozen_by_others)
+                raise QgaError(_OTHERS.format(others) if others else _NOTHING)
             if not settings.json:
                 _say(f"{output.counted(frozen.frozen, 'file system')} frozen")
                 if frozen.unguarded:

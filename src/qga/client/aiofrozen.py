@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qga.errors import QgaError
 
 from . import signals
+from .flows import freezing
 from .freezestate import FreezeState
 from .frozen import watch
 
@@ -60,7 +61,11 @@ class AsyncFreeze(FreezeState):
             await self._freeze()
             return self
         except BaseException as error:
-            await self.__aexit__(type(error), error, None)
+            try:
+                await self.__aexit__(type(error), error, None)
+            except QgaError:
+                if not freezing.in_doubt(error):
+                    raise
             raise
 
     async def __aexit__(

@@ -183,7 +183,8 @@ class FreezeState:
     def _comfort(self, error: BaseException) -> None:
         """Have *error*, which may have left the guest frozen, tell for how long."""
         if self._lease is not None and self.token and freezing.in_doubt(error):
-            error.add_note(f"it thaws by itself within {math.ceil(self._lease.left())} s")
+            left = math.ceil(self._lease.left())
+            error.add_note(f"it thaws by itself {f'within {left} s' if left else 'when it can'}")
 
     # The lease.
 

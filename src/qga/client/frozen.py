@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from qga.errors import QgaError
 
 from . import signals
+from .flows import freezing
 from .freezestate import FreezeState
 from .watch import Watch
 
@@ -77,8 +78,13 @@ class Freeze(FreezeState):
             self._await_watch()
             self._freeze()
             return self
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            try:
+                self.__exit__(None, None, None)
+            except QgaError:
+                if not freezing.in_doubt(error):
+                    raise
+                # It tells of a thaw that has failed, and why there had to be one.
             raise
 
     def _start_watch(self, ahead: float = 0.0) -> None:
