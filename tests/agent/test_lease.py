@@ -4,11 +4,12 @@ import errno
 import os
 import signal
 import socket
+import time
 from typing import Any
 
 import pytest
 
-from qga.agent import record
+from qga.agent import record, standing
 from qga.agent.app import Agent
 from qga.agent.system.fake import FakeSystem
 from qga.agent.system.mounts import Mount
@@ -156,6 +157,20 @@ def test_after_its_lease_a_freeze_is_no_more(agent: Agent, system: FakeSystem) -
     for name, more in (("thaw", {}), ("renew", {"deadline_ms": 1})):
         desc = refusal(agent, f"qga-fsfreeze-{name}", token="other", **more)
         assert desc == "no freeze of token 'other' is known: nothing is frozen"
+
+
+def test_a_lease_that_ends_before_its_guardian_is_ready(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a guest that is very busy."""
+    monkeypatch.setattr(standing, "lock_memory", lambda: time.sleep(0.5))
+    for _ in range(3):
+        desc = refusal(agent, "qga-fsfreeze-freeze", token="mine", deadline_ms=100)
+        assert desc.startswith("failed to freeze all within ")
+        assert call(agent, "guest-fsfreeze-status") == "thawed"
+        report = call(agent, "qga-fsfreeze-report")
+        assert (report["end"], report["held"], report["count"]) == ("lease", False, 0)
+        assert report["reason"].endswith(" s, before anything was frozen")
 
 
 def test_renewed_in_time_it_goes_on(agent: Agent, system: FakeSystem) -> None:

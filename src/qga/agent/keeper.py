@@ -125,6 +125,7 @@ class Keeper:
             _thread.start_new_thread(self._watch_marker, ())
         if self._state.phase == record.THAWING:
             self._workers.thaw()
+        self._accept()  # who has started it has connected before, and is to learn of its end
         while True:
             self._consider(record.now())
             self._tell()
@@ -171,7 +172,7 @@ class Keeper:
         if state.phase == record.READY:
             if self._is_left:
                 self._nothing(now, record.NO_CAUSE)
-            elif now >= state.deadline:
+            elif now >= state.deadline:  # in a guest that is too busy to start a process in time
                 self._nothing(now, record.LEASE)
         if state.phase in {record.FREEZING, record.FROZEN}:
             self._consider_end(now)

@@ -244,9 +244,10 @@ class Record:
                 return f"somebody else had thawed {paths} before"
             return None if state.complete else "thawed before all was frozen"
         if state.cause == LEASE:
-            still = f" while {where} was being frozen" if where else ", and nobody had thawed"
-            if len(state.positions(WAITING)) == len(state.status):
-                still = " before anything was frozen"
+            frozen = state.positions(IS_FROZEN, MAYBE, THAWED, STUCK, LOST)
+            still = ", and nobody had thawed" if frozen else ", before anything was frozen"
+            if where:
+                still = f" while {where} was being frozen"
             return f"the lease ended after {seconds}{still}"
         if state.cause == FAILED:
             return f"failed to freeze {where}: {os.strerror(state.error[state.culprit])}"
