@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,28 @@ def test_what_the_kernel_cannot_start(client: qga.Client, exec_agent: RunningAge
     with pytest.raises(qga.GuestOSError) as raised:
         client.run(["true"], cwd="/etc/passwd")
     assert raised.value.errno == errno.ENOTDIR
+
+
+def test_what_the_kernel_cannot_start_in_a_guest_that_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ended before its starter is first heard."""
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    late = tmp_path / "setsid"
+    late.write_text('#!/bin/sh\nsleep 0.5\nexec /usr/bin/setsid "$@"\n')
+    late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def pauses(*_: float) -> Iterator[float]:
+        return chain(repeat(0.0, 9), repeat(3.0))
+
+    monkeypatch.setattr(process, "pauses", pauses)
+    with either("ours", BLOCKED_BUT_EXEC) as agent, qga.connect(agent.target) as client:
+        with pytest.raises(qga.GuestOSError) as raised:
+            client.run([script])
+        assert raised.value.errno == errno.ENOENT
 
 
 def test_a_keeper_that_starts_late_hears_all(

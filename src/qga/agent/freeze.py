@@ -125,20 +125,9 @@ class Freeze:
         Raises:
             CommandError: what is wanted by name cannot be frozen, or the mount table not be read.
         """
-        return self._plan(wanted, self._survey())
-
-    def _survey(self) -> "Survey":
-        try:
-            return self.freezer.survey()
-        except OSError as error:
-            raise GuestOSError(
-                f"failed to read the mount table: {error.strerror}", error.errno
-            ) from None
-
-    def _plan(self, wanted: "Wanted", survey: "Survey") -> "Plan":
         from . import plan
 
-        return plan.make(survey, wanted, self.settings().configured())
+        return plan.make(plan.survey(self.freezer), wanted, self.settings().configured())
 
     def freeze(
         self,
@@ -158,14 +147,14 @@ class Freeze:
         Raises:
             CommandError: it failed; nothing is frozen. (Or that is the result.)
         """
-        from . import record
+        from . import plan, record
         from .hold import Hold
 
         self.check()
-        survey = self._survey()
-        made = self._plan(wanted, survey)
-        identity = os.urandom(8).hex()
         settings = self.settings()
+        survey = plan.survey(self.freezer)
+        made = plan.make(survey, wanted, settings.configured())
+        identity = os.urandom(8).hex()
         held, missing = self._open_all(made.mounts)
         deadline = record.now() + int((seconds or settings.timeout) * _SECOND)
         hold = Hold(

@@ -4,12 +4,13 @@ Decided by three: the platform knows what can be frozen, and what rests on what 
 configuration and the request include and exclude, by patterns.
 """
 
-from qga.errors import CommandError
+from qga.errors import CommandError, GuestOSError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from .system.asked import Freezer
     from .system.mounts import Mount, Survey
 
 _ATTRIBUTES = {"type": "kind", "device": "source"}
@@ -116,6 +117,20 @@ class Plan:
         self.mounts = mounts
         self.notes = notes
         self.others = others
+
+
+def survey(freezer: "Freezer") -> "Survey":
+    """What is mounted.
+
+    Raises:
+        CommandError: the mount table cannot be read.
+    """
+    try:
+        return freezer.survey()
+    except OSError as error:
+        raise GuestOSError(
+            f"failed to read the mount table: {error.strerror}", error.errno
+        ) from None
 
 
 def make(survey: "Survey", wanted: Wanted, configured: Wanted) -> Plan:

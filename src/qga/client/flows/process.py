@@ -104,6 +104,7 @@ def start(
         if said != "ok":
             yield from running.abandon()
             raise _not_started(args, said, cwd, user)
+        yield from running.check_start()
         return running
     except GeneratorExit:
         raise

@@ -61,8 +61,7 @@ class Running(Kept):
             if not status.exited:
                 return None
             self.note(status)
-            if status.exitcode in (126, 127):
-                yield from self._check_start(status.exitcode)
+            yield from self.check_start()
             yield from self._gather()
         yield from self.finish()
         return self.returncode
@@ -300,8 +299,11 @@ class Running(Kept):
             bytes(self.err.buffer) if self.err else b"",
         )
 
-    def _check_start(self, code: int) -> Flow[None]:
-        """Raise if the exit code is that of a shell that could not start the program."""
+    def check_start(self) -> Flow[None]:
+        """Raise if it has ended as a shell does that could not start the program."""
+        code = self.returncode
+        if code not in (126, 127):
+            return
         handle = yield FileOpen(path=f"{self._directory}/start")
         chunk: FileChunk = yield FileRead(handle=handle, count=4096)
         yield from ignoring_errors([FileClose(handle=handle)])
