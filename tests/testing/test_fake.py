@@ -179,7 +179,7 @@ def test_a_killed_agent_forgets(fake_agent: FakeAgent) -> None:
     with pytest.raises(qga.NoChannel, match="killed"):
         client.ping()
     fake_agent.start()
-    with pytest.raises(qga.BadArgument, match="has not been found"):
+    with pytest.raises(qga.ConnectionLost, match="hostname is not open any more"):
         file.close()
 
 

@@ -124,10 +124,10 @@ class Files(MutableMapping[str, bytes]):
         >>> agent.files.forget_handles()
         >>> file.read(1)
         Traceback (most recent call last):
-        qga.errors.BadArgument: handle '1000' has not been found
+        qga.errors.ConnectionLost: /etc/hostname is not open any more, for the agent has ...
         >>> file.close()
         Traceback (most recent call last):
-        qga.errors.BadArgument: handle '1000' has not been found
+        qga.errors.ConnectionLost: /etc/hostname is not open any more, for the agent has ...
         """
         self._open.clear()
 
