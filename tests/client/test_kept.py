@@ -50,9 +50,10 @@ def interrupted(flow: Flow[Any]) -> list[Any]:
 def test_an_end_that_is_interrupted_is_done_later() -> None:
     running = started()
     running.note(ExecStatus(exited=True, exitcode=0))
-    *order, last = interrupted(running.finish())
+    *order, closing, last = interrupted(running.finish())
     assert order[0].data == b"done\n"
-    assert last == FileClose(handle=CONTROL)
+    assert closing == FileClose(handle=CONTROL)
+    assert isinstance(last, Exec)  # for an agent that knows no such handle
 
 
 def test_a_program_that_could_not_be_killed_is_killed_later() -> None:

@@ -104,6 +104,7 @@ SIMPLE: dict[str, Operation] = {
     "Client.execute": lambda at: at.client.execute(GetTime()),
     "Client.filesystems": lambda at: at.client.filesystems(),
     "Client.freezable": lambda at: at.client.freezable(),
+    "Client.freeze_plan": lambda at: at.client.freeze_plan(),
     "Client.fsfreeze_report": lambda at: at.client.fsfreeze_report(),
     "Client.fsfreeze_status": lambda at: at.client.fsfreeze_status(),
     "Client.hostname": lambda at: at.client.hostname(),

@@ -112,7 +112,7 @@ def test_a_daemon_that_hangs(
         assert (done.code, "libvirt-sock does not answer" in done.err) == (2, True)
         done = qga_command("targets")
         assert (done.code, done.out) == (0, b"")
-        assert done.err.endswith("libvirt-sock does not answer\n")
+        assert "libvirt-sock does not answer\n" in done.err
     finally:
         process.send_signal(signal.SIGCONT)
     monkeypatch.setattr(libvirtlocal, "PATIENCE", 60.0)
