@@ -8,6 +8,8 @@ import qga
 from qga.client.flows import freezing
 from qga.client.flows.steps import Wait
 from qga.protocol import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, FsfreezeThaw
+from qga.protocol.fsfreeze import FsfreezeState
+from qga.testing import FakeAgent
 
 from .driven import Driven
 from .peer import Peer, Peers
@@ -141,6 +143,9 @@ def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, stat
         peer.refuse(**{"class": "GenericError", "desc": "failed to freeze /: Input/output error"})
         peer.expect("guest-fsfreeze-status")
         peer.answer(state)
+        if state == "frozen":
+            peer.expect("qga-fsfreeze-report")
+            peer.refuse(**{"class": "CommandNotFound", "desc": "The command has not been found"})
         if state != "thawed":
             peer.expect("guest-fsfreeze-thaw")
             peer.answer(1)
@@ -151,6 +156,21 @@ def test_a_refused_freeze_is_thawed_if_anything_stayed_frozen(peers: Peers, stat
     with pytest.raises(qga.GuestOSError, match="failed to freeze"), client.frozen():
         pytest.fail("not frozen")
     client.ping()
+
+
+@pytest.mark.parametrize("blocked", [(), ("qga-fsfreeze-report", "qga-fsfreeze-freeze")])
+def test_a_freeze_of_others_after_a_refused_one_is_not_thawed(blocked: tuple[str, ...]) -> None:
+    agent = FakeAgent(blocked=blocked)
+
+    def refuse(_: object) -> int:
+        agent.state = FsfreezeState.FROZEN  # by who came next
+        raise qga.CommandError("failed to freeze")
+
+    agent.reply(FsfreezeFreeze, refuse)
+    with agent.connect() as client, pytest.raises(qga.CommandError, match="failed to freeze"):
+        client.perform(freezing.freeze())
+    assert agent.state == "frozen"
+    assert not agent.asked(FsfreezeThaw)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,13 @@ from qga.errors import (
     TransportError,
     Unsupported,
 )
-from qga.protocol import FsfreezeFreeze, FsfreezeFreezeList, FsfreezeStatus, FsfreezeThaw
+from qga.protocol import (
+    FsfreezeFreeze,
+    FsfreezeFreezeList,
+    FsfreezeStatus,
+    FsfreezeThaw,
+    QgaFsfreezeReport,
+)
 from qga.protocol.fsfreeze import FsfreezeState
 
 from .steps import Timeout, Wait
@@ -102,7 +108,7 @@ def undone_if_it_fails(
         # By the protocol nothing is left frozen, but agents of 2011 could.
         try:
             state = yield FsfreezeStatus()
-            if state != FsfreezeState.THAWED:
+            if state != FsfreezeState.THAWED and (yield from _may_be_ours(state)):
                 yield from undo()
         except QgaError as failure:
             _tell(error, failure)
@@ -116,6 +122,24 @@ def undone_if_it_fails(
         except QgaError as failure:
             _tell(error, failure)
         raise
+
+
+def _may_be_ours(state: FsfreezeState) -> Flow[bool]:
+    """Whether the *state* after a freeze that was refused may be of that freeze.
+
+    While anything is frozen, no agent begins another freeze: "error" is what ours has left. After
+    it, somebody else may have frozen. Agents that tell of a freeze never leave one that has failed
+    frozen; of others nobody knows, and they have no lease that would end it.
+    """
+    if state == FsfreezeState.ERROR:
+        return True
+    try:
+        yield QgaFsfreezeReport()
+    except (CommandNotFound, Unsupported):
+        return True
+    except CommandDisabled:
+        pass  # it could tell
+    return False
 
 
 def _tell(error: BaseException, failure: QgaError) -> None:
