@@ -121,8 +121,9 @@ class FreezeState:
         except GeneratorExit:
             raise
         except BaseException as error:
-            # The flow has thawed, if there was anything to thaw. Otherwise the watchdog goes on.
-            self.in_doubt = freezing.in_doubt(error)
+            # The flow has thawed, if there was anything to thaw. Otherwise the watchdog goes on; as
+            # after an interrupt, which may have come when the flow had frozen and was over.
+            self.in_doubt = freezing.in_doubt(error) or isinstance(error, freezing.interrupts())
             self._comfort(error)
             raise
         finally:
