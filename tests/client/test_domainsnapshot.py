@@ -24,7 +24,7 @@ def host() -> Iterator[Host]:
     with pretended_host() as made:
         yield made
     assert libvirthost._shared == {}
-    assert signals._depth == 0
+    assert not signals._guards
 
 
 def test_it_lies_within_the_freeze(host: Host) -> None:

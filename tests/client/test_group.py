@@ -77,7 +77,7 @@ class Guests:
 def guests(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Guests]:
     monkeypatch.setattr(freezing, "THAW_PAUSE", 0.0)
     yield Guests(leases=request.param)
-    assert signals._depth == 0
+    assert not signals._guards
 
 
 def test_in_order_and_back(guests: Guests) -> None:

@@ -205,12 +205,12 @@ def _copy_of_many(
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Tidy up before the end that SIGTERM or SIGHUP asks for."""
-    guarded = signals.guard()
+    owner = object()
     try:
+        signals.guard(owner)
         yield
     finally:
-        if guarded:
-            signals.release()
+        signals.release(owner)
 
 
 class Halt:

@@ -67,14 +67,12 @@ class Freeze(FreezeState):
         self._renewer: threading.Thread | None = None
         self._over = threading.Event()
         self._thawing = threading.Lock()
-        self._guarded = False
 
     def __enter__(self) -> Self:
-        self._guarded = signals.guard()
         try:
+            signals.guard(self)
             self._start_watch()
-            if self._guarded:
-                signals.deliver()
+            signals.deliver()
             self._await_watch()
             self._freeze()
             return self
@@ -127,8 +125,10 @@ class Freeze(FreezeState):
         self._over.set()
         with self._thawing:  # unless the timer is at it
             self._client.perform(self._thaw_flow())
-        if self._renewer is not None and self._renewer is not threading.current_thread():
-            self._renewer.join()
+        renewer = self._renewer
+        # After an interrupt it may not have been started.
+        if renewer not in {None, threading.current_thread()} and renewer.is_alive():
+            renewer.join()
 
     @signals.uninterrupted
     def __exit__(
@@ -142,8 +142,7 @@ class Freeze(FreezeState):
         finally:
             if self._watch is not None:
                 self._watch.end(over=not self.in_doubt)
-            if self._guarded:
-                signals.release()
+            if signals.release(self):
                 signals.deliver()
 
     def _expire(self) -> None:

@@ -258,13 +258,12 @@ class GroupFreeze(GroupState[GroupMember, Client]):
         report: that in a sentence, with the reason; empty until the end.
     """
 
-    _guarded = False
     _over = False
     _mutex = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._guarded = signals.guard()
         try:
+            signals.guard(self)
             self._prepare()
             self._freeze()
             return self
@@ -347,9 +346,7 @@ class GroupFreeze(GroupState[GroupMember, Client]):
                 client.close()
             self._judge()
         finally:
-            if self._guarded:
-                self._guarded = False
-                signals.release()
+            if signals.release(self):
                 signals.deliver()
 
     def _thaw(self) -> None:

@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-_DEFAULTS: dict[int, object] = {
+_DEFAULTS: dict[int, Any] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,
 }
 
 _uninterrupted: set[CodeType] = set()
-_before: dict[int, Any] = {}
 _pending: list[int] = []
-_depth = 0
+_guards: set[int] = set()
 
 
 class Ended(SystemExit):
@@ -48,33 +47,34 @@ def uninterrupted(function: F) -> F:
     return function
 
 
-def guard() -> bool:
-    """Begin to guard; return whether it is so. As often as it is, `release` is to be called."""
-    global _depth  # noqa: PLW0603 - signals are the process's
+def guard(owner: object) -> None:
+    """Begin to guard for *owner*, in whose name `release` is to be called, whatever happens here.
+
+    A signal may come at any line of this.
+    """
     if threading.current_thread() is not threading.main_thread():
+        return
+    _guards.add(id(owner))
+    for number in _DEFAULTS:
+        if default(number):
+            signal.signal(number, _raise)
+
+
+def release(owner: object) -> bool:
+    """End what `guard` has begun for *owner*; return whether that was so."""
+    if id(owner) not in _guards:
         return False
-    _depth += 1
-    if _depth == 1:
-        for number in _DEFAULTS:
-            if default(number):
-                _before[number] = signal.signal(number, _raise)
+    _guards.discard(id(owner))
+    if not _guards:
+        for number, handler in _DEFAULTS.items():
+            if signal.getsignal(number) is _raise:
+                signal.signal(number, handler)
     return True
 
 
-def release() -> None:
-    """End what one `guard` has begun."""
-    global _depth  # noqa: PLW0603
-    _depth -= 1
-    if _depth == 0:
-        for number, handler in _before.items():
-            if signal.getsignal(number) is _raise:
-                signal.signal(number, handler)
-        _before.clear()
-
-
 def deliver() -> None:
-    """Raise what came while an uninterrupted function ran."""
-    if _pending:
+    """Raise what came while an uninterrupted function ran; not in other threads."""
+    if _pending and threading.current_thread() is threading.main_thread():
         number = _pending.pop()
         _pending.clear()
         raise _exception(number)

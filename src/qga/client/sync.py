@@ -136,7 +136,7 @@ class Client(Blocking, Paced, Operations):
         qga.errors.TransportError: this client has been closed
         """
         try:
-            if self._left and not self._closed and self._channel is not None:
+            if self._left and not self._closed and self._has_channel():
                 self._use(Deadline(TIDYING), _nothing)
         except QgaError:
             pass  # it was worth a try
@@ -365,9 +365,9 @@ class Client(Blocking, Paced, Operations):
     def _use(self, deadline: Deadline, use: Callable[[Channel], R], *, tidy: bool = True) -> R:
         """Wait for the calls of other threads, within the call's time; *use* the channel."""
         # No context manager: as a generator it would cost as much as the rest of this.
-        if not self._turns.take(deadline):
-            raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
         try:
+            if not self._turns.take(deadline):
+                raise AgentBusy(f"calls of other threads took all of {deadline.seconds:g} s")
             open_channel = self._open(deadline)
             if tidy and self._left:
                 self._tidy(open_channel, deadline)
@@ -378,8 +378,6 @@ class Client(Blocking, Paced, Operations):
             hints.advise(error)
             raise
         finally:
-            if self._channel is not None and self._channel.closed:
-                self._channel = None
             self._turns.give()
 
     def _tidy(self, open_channel: Channel, deadline: Deadline) -> None:
@@ -400,11 +398,15 @@ class Client(Blocking, Paced, Operations):
             closed = TransportError("this client has been closed")
             closed.hint = "make another one"
             raise closed
-        if self._channel is not None and self._channel.hung_up():
-            self._drop()  # the agent or the guest has been started again
-        if self._channel is None:
-            self._channel = channel.opened(self._dial(deadline))
-        return self._channel
+        found = self._channel
+        if found is not None and not found.closed and not found.hung_up():
+            return found
+        self._drop()  # it broke, or the agent or the guest has been started again
+        self._channel = found = channel.opened(self._dial(deadline))
+        return found
+
+    def _has_channel(self) -> bool:
+        return self._channel is not None and not self._channel.closed
 
     def _drop(self) -> None:
         dropped, self._channel = self._channel, None
