@@ -14,6 +14,7 @@ from qga.protocol.storage import FilesystemInfo
 from tests.agent.harness import answer, make_agent, request
 from tests.agent.loopdevices import in_namespace, make_image
 from tests.support.devices import Devices, every_controller
+from tests.support.need import missing
 
 
 def storage(devices: Devices, *mounts: str) -> LinuxStorage:
@@ -102,7 +103,7 @@ def test_a_device_that_goes(tmp_path: Path) -> None:
 def test_sizes(tmp_path: Path) -> None:
     device = tmp_path.stat().st_dev
     if os.major(device) == 0:
-        pytest.skip("temporary files are on no block device here")
+        missing(f"a block device below {tmp_path}", "set TMPDIR to a directory on a disk")
     devices = Devices(tmp_path / "made")
     info = describe(devices, f"{os.major(device)}:{os.minor(device)}", str(tmp_path))
     sizes = os.statvfs(tmp_path)

@@ -88,17 +88,17 @@ def test_a_guardian_that_is_killed_before_it_hears(
     assert freezer.frozen() == []
 
 
+def no_more_processes(_: object) -> None:
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
 def test_one_that_cannot_be_replaced(
     agent: Agent, freezer: FileFreezer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a guardian there is no freeze: who could end it in time?"""
     call(agent, "guest-fsfreeze-freeze")
     first = guardian_in(agent)
-
-    def start(_: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(guardian, "start", start)
+    monkeypatch.setattr(guardian, "start", no_more_processes)
     os.kill(first, signal.SIGKILL)
     later(agent, lambda: is_thawed(agent), "the thaw")
     assert freezer.frozen() == []
@@ -114,11 +114,7 @@ def test_one_that_cannot_be_replaced_nor_be_done_without(
 ) -> None:
     call(agent, "guest-fsfreeze-freeze")
     first = guardian_in(agent)
-
-    def start(_: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(guardian, "start", start)
+    monkeypatch.setattr(guardian, "start", no_more_processes)
     monkeypatch.setattr(hold, "RETRY", 0.1)
     (freezer.folder / "broken").touch()
     os.kill(first, signal.SIGKILL)

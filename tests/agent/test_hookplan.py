@@ -11,6 +11,7 @@ from tests.agent.frozenfiles import FileFreezer
 from tests.agent.harness import RunningAgent
 from tests.agent.hookfolder import HookFolder
 from tests.agent.test_hooks import HANG, desc
+from tests.support.need import need_root
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def test_what_is_in_the_way(hooks: HookFolder) -> None:
     assert hooks.events() == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which takes root")
 def test_who_may_change_them(hooks: HookFolder) -> None:
+    need_root("it gives files away")
     for name in ("fine", "owner", "group", "all"):
         hooks.write(name)
     os.chown(hooks.folder / "owner", 1000, 0)

@@ -206,11 +206,16 @@ def popen_interact(at: Scene) -> Any:
         return program.interact(stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=PATIENCE)
 
 
-def popen_kill(at: Scene) -> Any:
-    with at.client.popen(["sleep", "600"]) as program:
-        at.begin()
-        program.kill()
-        return program.wait()
+def popen_ended_by(how: Callable[[Any], object]) -> Callable[[Scene], Any]:
+    """Do to a program that runs what ends it, and wait for that."""
+
+    def undertake(at: Scene) -> Any:
+        with at.client.popen(["sleep", "600"]) as program:
+            at.begin()
+            how(program)
+            return program.wait()
+
+    return undertake
 
 
 def popen_poll(at: Scene) -> Any:
@@ -219,20 +224,6 @@ def popen_poll(at: Scene) -> Any:
         code = program.poll()
         program.kill()
         return code
-
-
-def popen_send_signal(at: Scene) -> Any:
-    with at.client.popen(["sleep", "600"]) as program:
-        at.begin()
-        program.send_signal(2)
-        return program.wait()
-
-
-def popen_terminate(at: Scene) -> Any:
-    with at.client.popen(["sleep", "600"]) as program:
-        at.begin()
-        program.terminate()
-        return program.wait()
 
 
 def popen_wait(at: Scene) -> Any:
@@ -375,10 +366,10 @@ PREPARED: dict[str, Operation] = {
     "GuestFile.write": file_write,
     "Popen.communicate": popen_communicate,
     "Popen.interact": popen_interact,
-    "Popen.kill": popen_kill,
+    "Popen.kill": popen_ended_by(lambda program: program.kill()),
     "Popen.poll": popen_poll,
-    "Popen.send_signal": popen_send_signal,
-    "Popen.terminate": popen_terminate,
+    "Popen.send_signal": popen_ended_by(lambda program: program.send_signal(2)),
+    "Popen.terminate": popen_ended_by(lambda program: program.terminate()),
     "Popen.wait": popen_wait,
     "ProgramInput.write": popen_write,
     "ProgramOutput.read": popen_read,
