@@ -66,7 +66,8 @@ def snapshot(server: int, data: Path, copy: Path) -> None:
             until(partial(stopped, child))
         shutil.copytree(data, copy, ignore=shutil.ignore_patterns("postmaster.pid"))
     finally:
-        for number in processes:
+        # The server last: it reaps those that have ended, and then their numbers are nobody's.
+        for number in reversed(processes):
             os.kill(number, signal.SIGCONT)
 
 
